@@ -1,0 +1,88 @@
+"""COCO-format data sets divided into base and novel classes."""
+from __future__ import annotations
+
+import json
+import os.path as osp
+
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.registry import DATASETS
+
+from mmdet_owp.partitions import PartitionLike, resolve_partition
+
+
+@DATASETS.register_module()
+class CocoSplitDataset(CocoDataset):
+    """A COCO-format data set that shows the boxes of one side of a partition.
+
+    Labels are numbered in the order of the partition, ascending category id.
+    Crowd boxes are kept as ignored instances. In training, images without a
+    box of the split (a crowd region is none) are left out unless
+    ``filter_cfg`` says otherwise.
+
+    Args:
+        partition (str | list | dict): see
+            :func:`mmdet_owp.partitions.resolve_partition`.
+        split (str): ``'base'``, ``'novel'`` or ``'all'``.
+        **kwargs: those of mmdet's ``CocoDataset``, without ``classes`` in
+            ``metainfo``.
+
+    Raises:
+        FileNotFoundError: if there is no annotation file.
+        ValueError: if it is not COCO format or its classes are not those of
+            the partition.
+
+    Example:
+        >>> CocoSplitDataset(
+        ...     partition=['cat', 'dog'], split='base',
+        ...     ann_file='pets.json', data_prefix=dict(img='images/'),
+        ...     pipeline=[])
+    """
+
+    def __init__(self, *args, partition: PartitionLike, split: str,
+                 **kwargs) -> None:
+        self.partition = partition
+        self.split = split
+        super().__init__(*args, **kwargs)
+
+    def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802
+        """Read the file once, and take the classes from its categories.
+
+        The parent calls the class attribute of this name, and looks up the
+        classes right after.
+        """
+        if not osp.isfile(annotation_file):
+            raise FileNotFoundError(
+                f'no annotation file {annotation_file}: put the data there, '
+                'or set data_root and ann_file in the config or by '
+                '--cfg-options')
+        try:
+            coco = COCO(annotation_file)
+            categories = coco.dataset['categories']
+            coco.dataset['images'], coco.dataset['annotations']
+        except (json.JSONDecodeError, KeyError, AssertionError) as error:
+            raise ValueError(
+                f'{annotation_file} is not a COCO annotation file: it needs '
+                '"images", "annotations" and "categories"') from error
+        partition = resolve_partition(self.partition, categories,
+                                      annotation_file)
+        ids = [c['id'] for c in categories]
+        names = [c['name'] for c in categories]
+        if ids != sorted(ids) or len(set(names)) < len(names):
+            raise ValueError(
+                f'{annotation_file}: categories must be in ascending id and '
+                'have different names, because mmdet numbers labels by their '
+                'order in the file')
+        self._metainfo['classes'] = partition.names(self.split)
+        return coco
+
+    def filter_data(self) -> list[dict]:
+        """Also leave out images whose only boxes are crowd regions."""
+        data_list = super().filter_data()
+        if self.test_mode or not (self.filter_cfg or {}).get(
+                'filter_empty_gt', False):
+            return data_list
+        return [
+            info for info in data_list
+            if any(not i['ignore_flag'] for i in info['instances'])
+        ]
