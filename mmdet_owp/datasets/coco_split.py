@@ -27,6 +27,10 @@ class CocoSplitDataset(CocoDataset):
         **kwargs: those of mmdet's ``CocoDataset``, without ``classes`` in
             ``metainfo``.
 
+    Attributes:
+        partition_classes (Partition): ids and names of both sides in this
+            annotation file.
+
     Raises:
         FileNotFoundError: if there is no annotation file.
         ValueError: if it is not COCO format or its classes are not those of
@@ -64,8 +68,8 @@ class CocoSplitDataset(CocoDataset):
             raise ValueError(
                 f'{annotation_file} is not a COCO annotation file: it needs '
                 '"images", "annotations" and "categories"') from error
-        partition = resolve_partition(self.partition, categories,
-                                      annotation_file)
+        self.partition_classes = resolve_partition(self.partition, categories,
+                                                   annotation_file)
         ids = [c['id'] for c in categories]
         names = [c['name'] for c in categories]
         if ids != sorted(ids) or len(set(names)) < len(names):
@@ -73,7 +77,7 @@ class CocoSplitDataset(CocoDataset):
                 f'{annotation_file}: categories must be in ascending id and '
                 'have different names, because mmdet numbers labels by their '
                 'order in the file')
-        self._metainfo['classes'] = partition.names(self.split)
+        self._metainfo['classes'] = self.partition_classes.names(self.split)
         return coco
 
     def filter_data(self) -> list[dict]:

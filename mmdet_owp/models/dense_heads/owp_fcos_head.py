@@ -387,7 +387,7 @@ class OWPFCOSHead(FCOSHead):
                                         with_nms)
         return super().predict_by_feat(
             cls_scores,
-            bbox_preds, [_objectness(level) for level in cue_logits],
+            bbox_preds, [objectness_logits(level) for level in cue_logits],
             batch_img_metas=batch_img_metas,
             cfg=cfg,
             rescale=rescale,
@@ -426,7 +426,7 @@ class OWPFCOSHead(FCOSHead):
         scores, distances, points = [], [], []
         for cls_score, bbox_pred, cues, level_points in zip(
                 cls_scores, bbox_preds, cue_logits, all_points):
-            score = _objectness(cues).float().sigmoid()
+            score = objectness_logits(cues).float().sigmoid()
             if self.proposal_score == 'cls':
                 best = cls_score.float().sigmoid().amax(1, keepdim=True)
                 score = score * best
@@ -471,7 +471,7 @@ def _mean_over_processes(count: Tensor, at_least: float) -> Tensor:
     return reduce_mean(count.float()).clamp(min=at_least)
 
 
-def _objectness(cue_logits: Tensor) -> Tensor:
+def objectness_logits(cue_logits: Tensor) -> Tensor:
     """Logit of the geometric mean of the cues, (batch, 1, H, W)."""
     if cue_logits.shape[1] == 1:
         return cue_logits

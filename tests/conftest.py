@@ -1,0 +1,106 @@
+"""Fixtures that several test files use."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+
+# On the built-in data at 64 px, small enough for a CPU to train in seconds.
+TINY_CONFIG = """
+_base_ = '{repo}/configs/shapes/{name}.py'
+
+model = dict(
+    backbone=dict(base_channels=8, norm_eval=True),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=16),
+    bbox_head=dict(
+        in_channels=16,
+        feat_channels=16,
+        stacked_convs=1,
+        norm_cfg=dict(type='GN', num_groups=4)))
+train_dataloader = dict(batch_size=2)
+randomness = dict(seed=0)
+"""
+
+
+@pytest.fixture(scope='session')
+def repo() -> Path:
+    """The root of the repository."""
+    return REPO
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> Path:
+    """Data and weights beside the repository, where a machine has them."""
+    path = REPO.parent / 'shared'
+    if not path.is_dir():
+        pytest.skip(f'{path} is absent')
+    return path
+
+
+@pytest.fixture(scope='session')
+def shapes_dir(tmp_path_factory) -> Path:
+    """The built-in data: 8 training and 4 validation images of 64 px."""
+    from mmdet_owp.datasets.shapes import make_shapes
+    out = tmp_path_factory.mktemp('data') / 'shapes'
+    make_shapes(out, seed=0, num_train=8, num_val=4, size=64)
+    return out
+
+
+@pytest.fixture(scope='session')
+def tiny_config(tmp_path_factory):
+    """Write a config of configs/shapes/, made tiny; returns its path."""
+
+    def write(name: str = 'fcos_iou_cs_is_shapes') -> Path:
+        path = tmp_path_factory.mktemp('configs') / f'tiny_{name}.py'
+        path.write_text(TINY_CONFIG.format(repo=REPO, name=name))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope='session')
+def start(shapes_dir):
+    """Start a command of the repository on the tiny data; returns a Popen.
+
+    ``'python'`` as its first word means the interpreter of the tests.
+    """
+
+    def start_command(*command, **environment) -> subprocess.Popen:
+        words = [str(word) for word in command]
+        if words[0] == 'python':
+            words[0] = sys.executable
+        env = dict(
+            os.environ,
+            SHAPES=str(shapes_dir),
+            PYTHONPATH=str(REPO),
+            OMP_NUM_THREADS='1',
+            **environment)
+        return subprocess.Popen(
+            words,
+            cwd=REPO,
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+
+    return start_command
+
+
+@pytest.fixture(scope='session')
+def run(start):
+    """Run a command as ``start`` does; returns its exit status and output."""
+
+    def run_command(*command, **environment) -> tuple[int, str]:
+        process = start(*command, **environment)
+        try:
+            output, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        return process.returncode, output
+
+    return run_command

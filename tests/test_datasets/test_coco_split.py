@@ -1,0 +1,133 @@
+"""CocoSplitDataset on a hand-made file."""
+import json
+
+import mmcv
+import numpy as np
+import pytest
+from mmengine.registry import DefaultScope
+
+import mmdet_owp.register  # noqa: F401
+from mmdet_owp.datasets.coco_split import CocoSplitDataset
+
+CATEGORIES = [
+    dict(id=3, name='cat'),
+    dict(id=5, name='dog'),
+    dict(id=9, name='kite')
+]
+
+
+def annotation(i, image, category, box, crowd=0):
+    return dict(
+        id=i,
+        image_id=image,
+        category_id=category,
+        bbox=box,
+        area=box[2] * box[3],
+        iscrowd=crowd,
+        segmentation=[])
+
+
+ANNOTATIONS = [
+    annotation(1, 1, 5, [10, 10, 20, 20]),
+    annotation(2, 1, 9, [40, 10, 20, 20]),
+    annotation(3, 1, 3, [60, 60, 30, 30], crowd=1),
+    annotation(4, 2, 9, [5, 5, 20, 20]),  # novel only
+    annotation(5, 3, 3, [5, 5, 50, 50], crowd=1),  # crowd only
+    annotation(6, 4, 3, [5, 5, 0, 20]),  # no width
+    annotation(7, 5, 3, [200, 200, 20, 20]),  # outside of the image
+    annotation(8, 6, 3, [90, 90, 50, 50]),  # partly outside
+]
+
+
+@pytest.fixture(autouse=True)
+def mmdet_scope():
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
+
+
+@pytest.fixture
+def make(tmp_path):
+
+    def make(categories=CATEGORIES, partition=('cat', 'dog'), split='base',
+             annotations=ANNOTATIONS, **kwargs):
+        for i in range(1, 8):
+            mmcv.imwrite(
+                np.full((100, 100, 3), i, np.uint8),
+                str(tmp_path / f'{i}.png'))
+        images = [
+            dict(id=i, file_name=f'{i}.png', width=100, height=100)
+            for i in range(1, 8)
+        ]
+        file = tmp_path / 'ann.json'
+        file.write_text(
+            json.dumps(
+                dict(
+                    images=images,
+                    annotations=annotations,
+                    categories=categories)))
+        arguments = dict(
+            ann_file=str(file),
+            data_prefix=dict(img=str(tmp_path)),
+            filter_cfg=dict(filter_empty_gt=True),
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True),
+                dict(type='PackDetInputs')
+            ])
+        arguments.update(kwargs)
+        return CocoSplitDataset(
+            partition=partition, split=split, **arguments)
+
+    return make
+
+
+def test_training_sees_base_boxes_only(make):
+    """Novel boxes vanish; crowds are ignored instances; labels by id."""
+    dataset = make()
+    assert dataset.metainfo['classes'] == ('cat', 'dog')
+    found = [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))]
+    # Left out: novel only, crowd only, no width, outside, nothing at all.
+    assert found == [1, 6]
+    sample = dataset[0]['data_samples']
+    assert sample.gt_instances.bboxes.tensor.tolist() == [[10, 10, 30, 30]]
+    assert sample.gt_instances.labels.tolist() == [1]
+    assert sample.ignored_instances.bboxes.tensor.tolist() == [
+        [60, 60, 90, 90]
+    ]
+
+
+def test_novel_and_all_splits(make):
+    novel, everything = make(split='novel'), make(split='all')
+    assert novel.metainfo['classes'] == ('kite', )
+    assert [novel.get_data_info(i)['img_id'] for i in range(2)] == [1, 2]
+    assert everything.metainfo['classes'] == ('cat', 'dog', 'kite')
+    assert everything.cat2label == {3: 0, 5: 1, 9: 2}
+
+
+def test_test_mode_keeps_every_image(make):
+    assert len(make(test_mode=True)) == 7
+
+
+@pytest.mark.parametrize('kwargs, error, message', [
+    (dict(partition='voc'), ValueError, r'ann.json: .*person \(id 1\)'),
+    (dict(partition=['cow']), ValueError, 'ann.json: no class named cow'),
+    (dict(split='novle'), ValueError, 'split must be one of'),
+    (dict(ann_file='nowhere.json'), FileNotFoundError,
+     'no annotation file nowhere.json'),
+    (dict(categories=CATEGORIES[::-1]), ValueError, 'ascending id'),
+    (dict(categories=[dict(id=1, name='cat'), dict(id=2, name='cat'),
+                      dict(id=3, name='dog')]), ValueError, 'different names'),
+])
+def test_wrong_input_gets_one_clear_line(make, kwargs, error, message):
+    with pytest.raises(error, match=message) as raised:
+        make(**kwargs)
+    assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{"images": []}'])
+def test_file_that_is_not_coco(tmp_path, text):
+    file = tmp_path / 'broken.json'
+    file.write_text(text)
+    with pytest.raises(ValueError, match='broken.json is not a COCO'):
+        CocoSplitDataset(
+            ann_file=str(file), partition=['cat'], split='base', pipeline=[])

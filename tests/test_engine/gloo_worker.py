@@ -1,0 +1,42 @@
+"""One process's share of a training step, for test_launch.py.
+
+Usage: gloo_worker.py CONFIG OUT, under torch.distributed.run.
+"""
+import sys
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import all_reduce, get_dist_info
+from mmengine.registry import DATASETS, DefaultScope
+
+from mmdet_owp.engine import launch
+
+
+def losses_and_gradients(config, launcher, work_dir):
+    """Of the first four images, which the processes share."""
+    cfg = Config.fromfile(config)
+    cfg.launcher, cfg.work_dir = launcher, str(work_dir)
+    runner = launch.build_runner(cfg)
+    runner.model.train()
+    rank, world_size = get_dist_info()
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    share = range(rank * 4 // world_size, (rank + 1) * 4 // world_size)
+    batch = pseudo_collate([dataset[i] for i in share])
+    model = getattr(runner.model, 'module', runner.model)
+    data = model.data_preprocessor(batch, training=True)
+    total, log = model.parse_losses(runner.model(**data, mode='loss'))
+    total.backward()
+    losses = {name: value.detach() for name, value in log.items()}
+    for value in losses.values():
+        all_reduce(value, 'mean')
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    return dict(losses=losses, gradients=gradients)
+
+
+if __name__ == '__main__':
+    with launch.one_line_errors():
+        result = losses_and_gradients(sys.argv[1], 'pytorch', sys.argv[2])
+        if get_dist_info()[0] == 0:
+            torch.save(result, sys.argv[2] + '.pth')

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import threading
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader, Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmdet_owp.engine.checkpoint import CheckpointMatchHook, load_checkpoint
+
+
+class Call:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function, *args):
+        self.reduced = function, args
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.fixture
+def marker(tmp_path):
+    return tmp_path / 'executed'
+
+
+@pytest.fixture
+def evil(tmp_path, marker):
+    path = tmp_path / 'evil.pth'
+    torch.save(
+        dict(state_dict={}, x=Call(os.system, f'touch {marker}')), path)
+    return path
+
+
+class Toy(BaseModel):
+
+    def __init__(self, width=3, init_cfg=None):
+        super().__init__(init_cfg=init_cfg)
+        self.linear = nn.Linear(2, width)
+
+    def forward(self, inputs, mode):
+        return dict(loss=self.linear(inputs).square().mean())
+
+
+class Points(Dataset):
+    metainfo = dict(classes=('a', 'b'), palette=[(0, 0, 0)])
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.tensor([index, 1.]))
+
+
+def make_runner(work_dir, width=3, epochs=2, **kwargs):
+    return Runner(
+        Toy(width),
+        str(work_dir),
+        train_dataloader=dict(
+            dataset=Points(),
+            batch_size=2,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            collate_fn=dict(type='default_collate')),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        param_scheduler=dict(type='MultiStepLR', milestones=[1]),
+        randomness=dict(seed=1),
+        log_level='ERROR',
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
+        experiment_name=f'{work_dir.name}_{os.urandom(4).hex()}',
+        cfg=Config(dict(answer=42)),
+        **kwargs)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """The folder of a training of two epochs."""
+    make_runner(tmp_path / 'run').train()
+    return tmp_path / 'run'
+
+
+def test_evil_file_executes_nothing(evil, marker):
+    # The file does execute where nothing keeps it from it.
+    torch.load(evil, weights_only=False)
+    assert marker.exists()
+    marker.unlink()
+
+    with pytest.raises(ValueError, match='refused.* call (posix|os).system'):
+        load_checkpoint(evil)
+    for load in (
+            lambda: CheckpointLoader.load_checkpoint(str(evil)),
+            lambda: Toy(init_cfg=dict(type='Pretrained', checkpoint=str(evil)))
+            .init_weights(), lambda: make_runner(
+                evil.parent / 'run', load_from=str(evil)).train(),
+            lambda: make_runner(
+                evil.parent / 'run', load_from=str(evil), resume=True).train(
+                )):
+        with pytest.raises(ValueError, match='refused') as error:
+            load()
+        assert '\n' not in str(error.value)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize('owner, name', [
+    (HistoryBuffer, '__init__'),
+    (HistoryBuffer, 'register_statistics'),
+    (np.ndarray, 'tofile'),
+])
+def test_getattr_reaches_only_the_statistics(tmp_path, owner, name):
+    path = tmp_path / 'getattr.pth'
+    torch.save(dict(x=Call(getattr, owner, name)), path)
+    with pytest.raises(ValueError, match='refused'):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_training_state_survives(tmp_path, zipped):
+    buffer = HistoryBuffer()
+    buffer.update(3.)
+    buffer.update(5., 2)
+    model = Toy()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.ones(1, 2), 'loss')['loss'].backward()
+    optimizer.step()
+    path = tmp_path / 'state.pth'
+    arrays = [
+        np.arange(6).reshape(2, 3).astype(code) for code in '?bBhHiIlLqQefdSU'
+    ]
+    torch.save(
+        dict(
+            state_dict=model.state_dict(),
+            optimizer=optimizer.state_dict(),
+            buffer=buffer,
+            arrays=arrays,
+            scalars=[np.float64(0.5), np.int64(7),
+                     np.bool_(True)]),
+        path,
+        _use_new_zipfile_serialization=zipped)
+    loaded = load_checkpoint(path)
+    assert loaded['buffer'].mean() == buffer.mean()
+    assert loaded['buffer'].statistics('max') == 5
+    for got, expected in zip(loaded['arrays'], arrays):
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got, expected)
+    assert loaded['scalars'] == [0.5, 7, True]
+    torch.testing.assert_close(loaded['state_dict'], model.state_dict())
+    torch.testing.assert_close(loaded['optimizer'], optimizer.state_dict())
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'not a checkpoint\n', b'{"a": 1}', b'\x80\x02.', b'PK\x03\x04',
+    bytes(range(256))
+])
+def test_file_that_is_no_checkpoint(tmp_path, content):
+    path = tmp_path / 'file.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='file.pth: not a PyTorch') as error:
+        load_checkpoint(path)
+    assert '\n' not in str(error.value)
+
+
+def test_cut_off_file(trained):
+    path = trained / 'epoch_2.pth'
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match='damaged'):
+        load_checkpoint(path)
+
+
+def test_file_without_weights(tmp_path):
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(ValueError, match='a list, not a checkpoint'):
+        load_checkpoint(tmp_path / 'list.pth')
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.pth: no such'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'none.pth'))
+
+
+def test_resume_is_exact(trained, tmp_path):
+    resumed = make_runner(
+        tmp_path / 'resumed',
+        load_from=str(trained / 'epoch_1.pth'),
+        resume=True)
+    resumed.train()
+    expected = load_checkpoint(trained / 'epoch_2.pth')
+    got = load_checkpoint(tmp_path / 'resumed' / 'epoch_2.pth')
+    assert got['param_schedulers'] == expected['param_schedulers']
+    for key in ('state_dict', 'optimizer'):
+        torch.testing.assert_close(got[key], expected[key], rtol=0, atol=0)
+    history = [
+        c['message_hub']['log_scalars']['train/loss'].data
+        for c in (got, expected)
+    ]
+    np.testing.assert_array_equal(*history)
+
+
+def test_config_text_is_not_executed(trained, marker):
+    path = trained / 'epoch_1.pth'
+    text = f'x = open("{marker}", "w").close()'
+    # As text of a config it is executed.
+    Config.fromstring(text, '.py')
+    assert marker.exists()
+    marker.unlink()
+
+    crafted = load_checkpoint(path)
+    crafted['meta'].update(config=text, cfg=text)
+    crafted['message_hub']['runtime_info']['cfg'] = text
+    torch.save(crafted, path)
+    runner = make_runner(trained / 'again', load_from=str(path), resume=True)
+    runner.train()
+    assert not marker.exists()
+    # The run goes on under its own config.
+    assert runner.message_hub.get_info('cfg') == runner.cfg.pretty_text
+
+
+def test_url(trained, evil, marker, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        root = f'http://127.0.0.1:{server.server_port}'
+        with pytest.raises(ValueError, match='refused'):
+            CheckpointLoader.load_checkpoint(f'{root}/evil.pth')
+        url = f'{root}/run/epoch_1.pth'
+        got = CheckpointLoader.load_checkpoint(url, 'cpu')
+        server.shutdown()
+    assert not marker.exists()
+    expected = load_checkpoint(trained / 'epoch_1.pth')
+    torch.testing.assert_close(got['state_dict'], expected['state_dict'])
+    # The second time no server is needed.
+    assert CheckpointLoader.load_checkpoint(url)['meta']['epoch'] == 1
+
+
+class Stop(Hook):
+    """Ends a run once its checkpoint is loaded."""
+
+    def before_train_epoch(self, runner):
+        raise InterruptedError
+
+
+def test_wrong_checkpoint_stops(trained, tmp_path):
+    path = trained / 'epoch_1.pth'
+
+    def load(checkpoint, width=3):
+        torch.save(checkpoint, path)
+        make_runner(
+            tmp_path / 'test',
+            width,
+            load_from=str(path),
+            custom_hooks=[CheckpointMatchHook(), Stop()]).train()
+
+    right = load_checkpoint(path)
+    weights = right['state_dict']
+    for good in (right, weights, {f'module.{k}': v
+                                  for k, v in weights.items()},
+                 dict(weights, unused=torch.ones(1))):
+        with pytest.raises(InterruptedError):
+            load(good)
+    with pytest.raises(ValueError, match='epoch_1.pth: made by .*2 of 2'):
+        load(right, width=4)
+    with pytest.raises(ValueError, match='1 of 2 .* linear.bias'):
+        load({'linear.weight': weights['linear.weight']})

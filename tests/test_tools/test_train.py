@@ -1,0 +1,147 @@
+"""Training and testing as users do, in processes of our tools."""
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import time
+
+import pytest
+import torch
+
+from mmdet_owp.engine.checkpoint import load_checkpoint
+
+EPOCHS = 6
+
+
+def train(start, config, work_dir, *arguments):
+    return start('python', 'tools/train.py', config, '--work-dir', work_dir,
+                 *arguments, '--cfg-options',
+                 f'train_cfg.max_epochs={EPOCHS}', 'val_cfg=None',
+                 'val_dataloader=None', 'val_evaluator=None')
+
+
+@pytest.fixture(scope='module')
+def config(tiny_config):
+    return tiny_config()
+
+
+@pytest.fixture(scope='module')
+def trained(start, config, tmp_path_factory):
+    """Checkpoints of a whole run, and of one that was killed and resumed."""
+    whole = tmp_path_factory.mktemp('whole')
+    broken = tmp_path_factory.mktemp('broken')
+    run = train(start, config, whole)
+    killed = train(start, config, broken)
+    # Its name is written once the checkpoint is.
+    deadline = time.monotonic() + 120
+    while not (broken / 'last_checkpoint').exists():
+        assert killed.poll() is None, killed.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    assert not (broken / f'epoch_{EPOCHS}.pth').exists()
+    output = run.communicate()[0]
+    assert run.returncode == 0, output
+    resumed = train(start, config, broken, '--resume')
+    output = resumed.communicate()[0]
+    assert resumed.returncode == 0, output
+    assert 'resumed epoch' in output
+    return [folder / f'epoch_{EPOCHS}.pth' for folder in (whole, broken)]
+
+
+def test_killed_and_resumed_run_ends_alike(trained):
+    whole, broken = map(load_checkpoint, trained)
+    for key in ('state_dict', 'optimizer'):
+        torch.testing.assert_close(broken[key], whole[key], rtol=0, atol=0)
+
+
+def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
+    status, output = run('python', 'tools/test.py', config, trained[0],
+                         '--work-dir', tmp_path, '--out',
+                         tmp_path / 'predictions.pkl')
+    assert status == 0, output
+    written, = tmp_path.glob('*/*.json')
+    metrics = json.loads(written.read_text())
+    for split in ('novel', 'base'):
+        for protocol in ('drop-base', 'exclude-base'):
+            for k in (10, 100):
+                name = f'{split}_{protocol}/AR@{k}'
+                assert 0 <= metrics[name] <= 100
+                assert f'{name}: ' in output
+    assert (tmp_path / 'predictions.pkl').stat().st_size > 0
+
+
+@pytest.fixture
+def tool(repo, monkeypatch, shapes_dir, tmp_path):
+    """Call a tool's main() with arguments; returns what it exits with."""
+    monkeypatch.setenv('SHAPES', str(shapes_dir))
+
+    def call(name, *arguments):
+        words = [name, *map(str, arguments), '--work-dir', str(tmp_path)]
+        monkeypatch.setattr('sys.argv', words)
+        main = runpy.run_path(str(repo / 'tools' / f'{name}.py'))['main']
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return exit_.value.code
+
+    return call
+
+
+@pytest.mark.parametrize('name, arguments', [
+    ('train', ('none.py', )),
+    ('test', ('none.py', 'some.pth')),
+])
+def test_missing_config(tool, name, arguments):
+    assert re.match('error: none.py: no such config file.*$',
+                    tool(name, *arguments))
+
+
+@pytest.mark.parametrize('name, arguments', [
+    ('train', ('--resume', 'none.pth')),
+    ('train', ('--cfg-options', 'load_from=none.pth')),
+    ('test', ('none.pth', )),
+])
+def test_missing_checkpoint(tool, config, name, arguments):
+    assert re.match('error: none.pth: no such checkpoint file.*$',
+                    tool(name, config, *arguments))
+
+
+def test_missing_data(tool, config, monkeypatch, tmp_path):
+    monkeypatch.setenv('SHAPES', str(tmp_path / 'none'))
+    message = r'error: .*none/annotations/instances_train.json: .*'
+    remedy = r'make_shapes.py --out .*none.*$'
+    assert re.match(message + remedy, tool('train', config))
+
+
+def test_file_that_is_no_checkpoint(tool, config, tmp_path):
+    (tmp_path / 'text.pth').write_text('no checkpoint')
+    assert re.match('error: .*text.pth: not a PyTorch checkpoint.*$',
+                    tool('test', config, tmp_path / 'text.pth'))
+
+
+def test_checkpoint_of_another_config(tool, trained, tiny_config, tmp_path):
+    # The proposer's weights lack the baseline's classifier.
+    baseline = tiny_config('fcos_shapes')
+    assert re.match(f'error: .*{trained[0].name}: made by another config .*$',
+                    tool('test', baseline, trained[0]))
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason='it is an error on a CPU only')
+def test_amp_on_a_cpu(tool, config):
+    assert tool('train', config, '--amp').startswith('error: --amp needs')
+
+
+def test_auto_scale_lr_without_base(tool, tmp_path, config):
+    path = tmp_path / 'bare.py'
+    path.write_text(f"_base_ = '{config}'\nauto_scale_lr = "
+                    'dict(_delete_=True, enable=False)\n')
+    assert re.match('error: .*bare.py: --auto-scale-lr needs .*$',
+                    tool('train', path, '--auto-scale-lr'))
+
+
+def test_tta_is_refused(tool, config, capsys):
+    assert tool('test', config, 'some.pth', '--tta') == 2
+    assert '--tta merges class detections only' in capsys.readouterr().err

@@ -1,0 +1,126 @@
+"""Draw novel objects found and missed, and the objectness maps.
+
+    python tools/analysis_tools/draw_proposals.py CONFIG CHECKPOINT \
+        --out picture.png
+
+Images come from the config's test set: those with the most novel objects of
+`--pool` drawn at random, so that there is something to see.
+"""
+import argparse
+
+import matplotlib
+import mmcv
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmdet.apis import init_detector
+from mmdet.registry import DATASETS
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+
+import mmdet_owp.register  # noqa: F401
+from mmdet_owp.models.dense_heads.owp_fcos_head import objectness_logits
+from mmdet_owp.visualization.overlays import (draw_found_and_missed,
+                                              draw_heat_map)
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('--out', required=True, help='picture to write')
+    parser.add_argument('--num', type=int, default=4, help='images')
+    parser.add_argument('--columns', type=int, default=4)
+    parser.add_argument('--pool', type=int, default=60,
+                        help='images drawn at random to choose from')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('-k', type=int, default=100,
+                        help='proposals an image that count')
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args()
+
+
+@torch.no_grad()
+def objectness_map(model: torch.nn.Module, data: dict,
+                   size: tuple[int, int]) -> np.ndarray:
+    """Largest objectness of any level at each pixel, (height, width)."""
+    data = model.data_preprocessor(data)
+    inputs = data['inputs']
+    _, _, cues = model.bbox_head(model.extract_feat(inputs))
+    levels = [
+        F.interpolate(
+            objectness_logits(level).float().sigmoid(),
+            inputs.shape[-2:],
+            mode='bilinear') for level in cues
+    ]
+    heat = torch.stack(levels).amax(0)
+    height, width = data['data_samples'][0].img_shape[:2]  # without padding
+    heat = F.interpolate(heat[..., :height, :width], size, mode='bilinear')
+    return heat[0, 0].cpu().numpy()
+
+
+def boxes_of(dataset, image_id: int, classes) -> np.ndarray:
+    """Boxes (x1, y1, x2, y2) of an image's objects of some classes."""
+    boxes = [
+        a['bbox'] for a in dataset.coco.load_anns(
+            dataset.coco.get_ann_ids(img_ids=[image_id]))
+        if a['category_id'] in classes and not a.get('iscrowd')
+    ]
+    boxes = np.array(boxes, float).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def main() -> None:
+    """Draw the picture."""
+    args = parse_args()
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options or {})
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    novel = dataset.partition_classes.categories('novel')
+    base = dataset.partition_classes.categories('base')
+    model = init_detector(config, args.checkpoint, device=args.device)
+
+    rng = np.random.default_rng(args.seed)
+    pool = rng.permutation(len(dataset))[:args.pool]
+    counts = [
+        len(boxes_of(dataset, dataset.get_data_info(i)['img_id'], novel))
+        for i in pool
+    ]
+    chosen = pool[np.argsort(counts, kind='stable')[::-1][:args.num]]
+
+    columns = min(args.columns, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure, axes = plt.subplots(
+        2 * rows, columns, figsize=(3 * columns, 5.2 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for n, i in enumerate(chosen):
+        data = pseudo_collate([dataset[int(i)]])
+        with torch.no_grad():
+            sample = model.test_step(data)[0]
+        image = mmcv.imread(sample.img_path, channel_order='rgb')
+        row, column = 2 * (n // columns), n % columns
+        found, of = draw_found_and_missed(
+            axes[row, column], image, boxes_of(dataset, sample.img_id, novel),
+            sample.proposals.bboxes[:args.k].cpu().numpy(),
+            boxes_of(dataset, sample.img_id, base))
+        axes[row, column].set_title(f'{found} of {of} novel found', size=9)
+        draw_heat_map(axes[row + 1, column], image,
+                      objectness_map(model, data, image.shape[:2]))
+    figure.suptitle(
+        f'Novel objects found (green) and missed (red) by {args.k} proposals '
+        'at IoU 0.5; base objects dotted. Below: objectness.', size=10)
+    figure.tight_layout()
+    figure.savefig(args.out, dpi=110)
+    print(f'wrote {args.out}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs if need be, then checks the style and runs the tests. Arguments go
+# to pytest, which prints its summary last.
+set -eu
+cd "$(dirname "$0")/.."
+bash tools/install.sh
+if [ "${OWP_ENV:-}" = active ]; then
+  python=python
+else
+  python=.venv/bin/python
+fi
+# Tests start processes of their own: more threads would only fight.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MPLBACKEND=Agg
+"$python" -m ruff check .
+exec "$python" -m pytest "$@"

@@ -1,0 +1,76 @@
+"""Train a detector; the arguments are those of mmdet's tools/train.py."""
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import find_latest_checkpoint
+
+from mmdet_owp.engine import launch
+from mmdet_owp.engine.checkpoint import check_exists
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Train a detector')
+    launch.add_arguments(parser)
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the real batch size over '
+        'auto_scale_lr.base_batch_size of the config')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint; without a path, from the latest in '
+        'the work folder, if there is one')
+    return parser.parse_args()
+
+
+def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply the arguments that only training has to the config.
+
+    Args:
+        cfg (Config): as :func:`launch.load_config` returns it.
+        args (argparse.Namespace): as :func:`parse_args` returns them.
+    """
+    if args.amp:
+        if get_device() == 'cpu':
+            raise SystemExit('error: --amp needs CUDA; leave it out on a CPU')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise SystemExit(
+                f'error: {args.config}: --auto-scale-lr needs '
+                'auto_scale_lr=dict(base_batch_size=...) in the config')
+        cfg.auto_scale_lr.enable = True
+    if args.resume == 'auto':
+        # Without a checkpoint to go on from, load_from of the config (where
+        # a finetuned model starts) still counts.
+        latest = find_latest_checkpoint(cfg.work_dir)
+        if latest is not None:
+            cfg.resume, cfg.load_from = True, latest
+    elif args.resume is not None:
+        cfg.resume, cfg.load_from = True, args.resume
+    if cfg.get('load_from') is not None:
+        check_exists(cfg.load_from)
+
+
+def main() -> None:
+    """Train as the command line says."""
+    args = parse_args()
+    with launch.one_line_errors():
+        cfg = launch.load_config(args)
+        apply_arguments(cfg, args)
+        launch.check_data(cfg, 'train', 'val')
+        launch.build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
