@@ -3,7 +3,12 @@
 It imports mmdet, which takes seconds; :mod:`mmdet_owp` itself does not.
 """
 from mmdet_owp.datasets import coco_split
+from mmdet_owp.engine import checkpoint
+from mmdet_owp.evaluation import class_agnostic_recall_metric
 from mmdet_owp.models.dense_heads import owp_fcos_head
 from mmdet_owp.models.task_modules import iou_sampler
 
-__all__ = ['coco_split', 'iou_sampler', 'owp_fcos_head']
+__all__ = [
+    'checkpoint', 'class_agnostic_recall_metric', 'coco_split', 'iou_sampler',
+    'owp_fcos_head'
+]

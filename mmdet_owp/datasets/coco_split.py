@@ -1,13 +1,11 @@
 """COCO-format data sets divided into base and novel classes."""
 from __future__ import annotations
 
-import json
-import os.path as osp
-
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
+from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 
 
@@ -55,19 +53,11 @@ class CocoSplitDataset(CocoDataset):
         The parent calls the class attribute of this name, and looks up the
         classes right after.
         """
-        if not osp.isfile(annotation_file):
-            raise FileNotFoundError(
-                f'no annotation file {annotation_file}: put the data there, '
-                'or set data_root and ann_file in the config or by '
-                '--cfg-options')
-        try:
-            coco = COCO(annotation_file)
-            categories = coco.dataset['categories']
-            coco.dataset['images'], coco.dataset['annotations']
-        except (json.JSONDecodeError, KeyError, AssertionError) as error:
-            raise ValueError(
-                f'{annotation_file} is not a COCO annotation file: it needs '
-                '"images", "annotations" and "categories"') from error
+        coco = COCO()
+        coco.dataset = read_coco(annotation_file)
+        coco.createIndex()
+        coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
+        categories = coco.dataset['categories']
         self.partition_classes = resolve_partition(self.partition, categories,
                                                    annotation_file)
         ids = [c['id'] for c in categories]

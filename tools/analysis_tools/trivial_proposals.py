@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.partitions import resolve_partition
 from mmdet_owp.recall import GroundTruth, evaluate
 
@@ -141,31 +142,14 @@ def region_boxes(image: np.ndarray,
     return boxes[kept], scores[kept]
 
 
-def read_coco(path: str) -> dict:
-    """Read a COCO annotation file.
-
-    Raises:
-        SystemExit: in one line, if it cannot be read.
-    """
-    try:
-        content = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        sys.exit(f'trivial_proposals: {path}: {error}')
-    missing = {'images', 'annotations', 'categories'} - set(content)
-    if missing:
-        sys.exit(f'trivial_proposals: {path} is no COCO annotation file: '
-                 f'it lacks {", ".join(sorted(missing))}')
-    return content
-
-
 def main() -> None:
     """Make the proposals, print their recall and save them if asked."""
     args = parse_args()
-    train, val = read_coco(args.ann_train), read_coco(args.ann_val)
     try:
+        train, val = read_coco(args.ann_train), read_coco(args.ann_val)
         partition = resolve_partition(args.partition, val['categories'],
                                       args.ann_val)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f'trivial_proposals: {error}')
     extent = {i['id']: [i['width'], i['height']] * 2 for i in train['images']}
     train_boxes = np.array([

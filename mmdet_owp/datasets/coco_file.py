@@ -1,0 +1,33 @@
+"""Reading COCO annotation files, without mmdet."""
+from __future__ import annotations
+
+import json
+import os.path as osp
+
+
+def read_coco(path: str) -> dict:
+    """Read a COCO annotation file.
+
+    Args:
+        path (str): a JSON file.
+
+    Returns:
+        dict: with ``images``, ``annotations`` and ``categories``.
+
+    Raises:
+        FileNotFoundError: in one line, if there is no such file.
+        ValueError: likewise, if it isn't of that format.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'no annotation file {path}: put the data there, or set data_root '
+            'and ann_file in the config or by --cfg-options')
+    with open(path, encoding='utf-8') as file:
+        try:
+            content = json.load(file)
+            content['images'], content['annotations'], content['categories']
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f'{path} is not a COCO annotation file: it needs "images", '
+                '"annotations" and "categories"') from error
+    return content

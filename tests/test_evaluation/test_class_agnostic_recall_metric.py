@@ -1,0 +1,161 @@
+"""The metric as mmengine's evaluator uses it."""
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
+
+import mmdet_owp.register  # noqa: F401
+from mmdet_owp.evaluation.class_agnostic_recall_metric import (
+    ClassAgnosticRecallMetric)
+from mmdet_owp.recall import GroundTruth, evaluate
+
+META = dict(classes=('base', ))
+
+
+@pytest.fixture
+def annotations():
+    rng = np.random.default_rng(0)
+    return dict(
+        images=[dict(id=i, width=64, height=64) for i in (3, 1, 2)],
+        categories=[dict(id=1, name='base'), dict(id=2, name='novel')],
+        annotations=[
+            dict(
+                id=n + 1,
+                image_id=n % 3 + 1,
+                category_id=n % 2 + 1,
+                bbox=[float(v) for v in rng.uniform(5, 30, 4)],
+                iscrowd=int(n == 7)) for n in range(18)
+        ])
+
+
+@pytest.fixture
+def ann_file(annotations, tmp_path):
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(annotations))
+    return str(path)
+
+
+@pytest.fixture
+def samples(annotations):
+    """Real data samples: jittered objects, class detections that miss."""
+    rng = np.random.default_rng(1)
+    samples = []
+    for image in annotations['images']:
+        near = np.array([
+            a['bbox'] for a in annotations['annotations']
+            if a['image_id'] == image['id']
+        ])
+        near = near * rng.uniform(.9, 1.1, near.shape)
+        near[:, 2:] += near[:, :2]
+        proposals = InstanceData(
+            bboxes=torch.tensor(near, dtype=torch.float32),
+            scores=torch.tensor(rng.random(len(near)), dtype=torch.float32))
+        samples.append(
+            DetDataSample(
+                metainfo=dict(img_id=image['id']),
+                proposals=proposals,
+                pred_instances=InstanceData(
+                    bboxes=torch.tensor([[0., 0, 1, 1]]),
+                    scores=torch.tensor([.5]),
+                    labels=torch.tensor([0]))))
+    return samples
+
+
+def judge(samples, **settings):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        evaluator = Evaluator(
+            dict(type='ClassAgnosticRecallMetric', partition=['base'],
+                 **settings))
+    evaluator.dataset_meta = META
+    evaluator.process(data_samples=samples, data_batch=None)
+    return evaluator.evaluate(len(samples))
+
+
+def test_names_and_numbers(annotations, ann_file, samples):
+    metrics = judge(
+        samples,
+        ann_file=ann_file,
+        split=('novel', 'base', 'all'),
+        protocol=('drop-base', 'exclude-base'),
+        proposal_nums=(1, 4))
+    image_ids = [s.img_id for s in samples]
+    boxes = [s.proposals.bboxes.double().numpy() for s in samples]
+    boxes = [np.column_stack([b[:, :2], b[:, 2:] - b[:, :2]]) for b in boxes]
+    scores = [s.proposals.scores.numpy() for s in samples]
+    expected = {}
+    for split, targets, others in (('novel', [2], [1]), ('base', [1], [2]),
+                                   ('all', [1, 2], [])):
+        truth = GroundTruth.from_coco(annotations, targets, others)
+        for protocol in ('drop-base', 'exclude-base'):
+            values = evaluate(
+                truth,
+                image_ids,
+                boxes,
+                scores,
+                protocol=protocol,
+                proposal_nums=(1, 4))
+            for key, value in values.items():
+                expected[f'{split}_{protocol}/{key}'] = value
+    np.testing.assert_equal(metrics, expected)
+    assert (0 < metrics['novel_drop-base/AR@4'] <
+            metrics['novel_exclude-base/AR@4'])
+    assert not [name for name in metrics if name.startswith('AR')]
+
+
+def test_foreign_heads_are_judged_by_detections(ann_file, samples, caplog):
+    ours = judge(samples, ann_file=ann_file)
+    for sample in samples:
+        sample.pred_instances = InstanceData(
+            labels=torch.zeros(len(sample.proposals), dtype=torch.long),
+            **dict(sample.proposals.items()))
+        del sample.proposals
+    with caplog.at_level('INFO'):
+        metric = ClassAgnosticRecallMetric(ann_file, ['base'])
+        metric.process(None, [s.to_dict() for s in samples])
+    np.testing.assert_equal(metric.evaluate(len(samples)), ours)
+
+
+def test_untested_images_count_as_missed(ann_file, samples):
+    whole = judge(samples, ann_file=ann_file)
+    part = judge(samples[:1], ann_file=ann_file)
+    assert part['novel_drop-base/AR@10'] < whole['novel_drop-base/AR@10']
+
+
+def test_table_has_a_line_for_each_protocol(ann_file, samples):
+    metric = ClassAgnosticRecallMetric(
+        ann_file, ['base'], protocol=('drop-base', 'exclude-base'))
+    metric.process(None, [s.to_dict() for s in samples])
+    metrics = metric.evaluate(len(samples))
+    lines = metric.table(metrics).splitlines()
+    assert re.fullmatch(r' +AR@10 +AR@100 +AP .*AR_l@100', lines[0])
+    assert [line.split()[0] for line in lines[1:]] == [
+        'novel_drop-base', 'novel_exclude-base'
+    ]
+    assert f"{metrics['novel_exclude-base/AR@10']:.4f}" in lines[2]
+
+
+def test_image_of_another_set(ann_file, samples):
+    samples[0].set_metainfo(dict(img_id=99))
+    with pytest.raises(ValueError, match='ann.json: 1 images .* id 99'):
+        judge(samples, ann_file=ann_file)
+
+
+def test_bad_arguments(ann_file, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no annotation file gone'):
+        ClassAgnosticRecallMetric('gone.json', ['base'])
+    with pytest.raises(ValueError, match='ann.json: no class named dog'):
+        ClassAgnosticRecallMetric(ann_file, ['dog'])
+    with pytest.raises(ValueError, match='protocol must be of .*both'):
+        ClassAgnosticRecallMetric(ann_file, ['base'], protocol='both')
+    with pytest.raises(ValueError, match='split must be one of'):
+        ClassAgnosticRecallMetric(ann_file, ['base'], split='train')
+    torn = tmp_path / 'torn.json'
+    torn.write_text('{"images": [')
+    with pytest.raises(ValueError, match='torn.json is not a COCO annot'):
+        ClassAgnosticRecallMetric(str(torn), ['base'])

@@ -1,0 +1,92 @@
+"""Print the metrics of several test runs as one table, in percent.
+
+    python tools/analysis_tools/metrics_table.py 'IoU=work_dirs/test_iou' \
+        'FCOS=work_dirs/fcos_seed0,work_dirs/fcos_seed1'
+
+Each row is LABEL=FOLDER, the work folder of a tools/test.py run (the newest
+one in it counts). Of several folders, such as training seeds, the mean and
+the standard deviation are given.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+COLUMNS = {
+    'base AP (class-wise)': 'base_class-wise/bbox_mAP',
+    'base AR@100': 'base_drop-base/AR@100',
+    'novel AR@10 (drop-base)': 'novel_drop-base/AR@10',
+    'novel AR@100 (drop-base)': 'novel_drop-base/AR@100',
+    'novel AR@10 (exclude-base)': 'novel_exclude-base/AR@10',
+    'novel AR@100 (exclude-base)': 'novel_exclude-base/AR@100',
+}
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('rows', nargs='+', metavar='LABEL=FOLDER[,FOLDER...]')
+    args = parser.parse_args()
+    for row in args.rows:
+        if '=' not in row:
+            parser.error(f'{row}: a row is LABEL=FOLDER[,FOLDER...]')
+    return args
+
+
+def read_metrics(folder: Path) -> dict[str, float]:
+    """Read what the newest tools/test.py run in a work folder wrote.
+
+    Args:
+        folder (Path): the work folder.
+
+    Raises:
+        FileNotFoundError: if there was no such run.
+    """
+    # Folders are named by the time of their run.
+    files = sorted(folder.glob('[0-9]*/[0-9]*.json'))
+    if not files:
+        raise FileNotFoundError(
+            f'{folder}: no metrics here; run tools/test.py with '
+            f'--work-dir {folder}')
+    return json.loads(files[-1].read_text())
+
+
+def cell(values: list[float]) -> str:
+    """Write the mean of some fractions in percent; none is a dash."""
+    if not values:
+        return '-'
+    values = 100 * np.array(values)
+    spread = f' ± {values.std(ddof=1):.1f}' if len(values) > 1 else ''
+    return f'{values.mean():.1f}{spread}'
+
+
+def main() -> None:
+    """Print the table."""
+    args = parse_args()
+    lines = [['', *COLUMNS]]
+    for row in args.rows:
+        label, folders = row.rsplit('=', 1)
+        try:
+            runs = [read_metrics(Path(f)) for f in folders.split(',')]
+        except (OSError, ValueError) as error:
+            sys.exit(f'error: {error}')
+        lines.append([
+            label,
+            *(cell([run[key] for run in runs if key in run])
+              for key in COLUMNS.values())
+        ])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    lines.insert(1, ['-' * width for width in widths])
+    for line in lines:
+        cells = (text.ljust(width) for text, width in zip(line, widths))
+        print(f'| {" | ".join(cells)} |')
+
+
+if __name__ == '__main__':
+    main()

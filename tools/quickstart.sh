@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Installs, draws the built-in data, trains the baseline and the proposer on
+# it and compares them on the classes that neither was shown. Run again, it
+# goes on where it was stopped; remove work_dirs/quickstart to start afresh.
+set -eu -o pipefail
+cd "$(dirname "$0")/.."
+bash tools/install.sh
+. tools/python.sh
+out=work_dirs/quickstart
+export SHAPES="${SHAPES:-data/shapes}"
+
+say() { echo "== $* ($SECONDS s)"; }
+
+# watch LOG COMMAND...: its output goes to the log, its progress to the screen.
+watch() {
+  local log=$out/$1.log
+  shift
+  mkdir -p "$out"
+  "$@" 2>&1 | tee "$log" |
+    { grep --line-buffered -oE 'Epoch\(.*|^error: .*' || true; } || {
+    tail -n 20 "$log" >&2
+    echo "quickstart.sh: failed: $* (all of its output: $log)" >&2
+    exit 1
+  }
+}
+
+# train CONFIG: trains unless a finished run is there.
+train() {
+  if [ -e "$out/$1/done" ]; then
+    echo "   trained already: $out/$1"
+    return
+  fi
+  watch "$1_train" "$PYTHON" tools/train.py "configs/shapes/$1.py" --work-dir \
+    "$out/$1" --resume --cfg-options randomness.seed=0 val_cfg=None \
+    val_dataloader=None val_evaluator=None
+  touch "$out/$1/done"
+}
+
+# judge CONFIG RANKING: tests with proposals ranked by objectness or cls.
+judge() {
+  local folder=$out/$1/ranked_by_$2
+  if [ -e "$folder/done" ]; then
+    echo "   tested already: $folder"
+    return
+  fi
+  watch "$1_by_$2" "$PYTHON" tools/test.py "configs/shapes/$1.py" \
+    "$(cat "$out/$1/last_checkpoint")" --work-dir "$folder" \
+    --cfg-options "model.bbox_head.proposal_score=$2"
+  touch "$folder/done"
+}
+
+say 'data'
+"$PYTHON" tools/dataset_tools/make_shapes.py --out "$SHAPES"
+say 'train the baseline: FCOS with classes and centerness'
+train fcos_shapes
+say 'train the proposer: IoU-CS-IS'
+train fcos_iou_cs_is_shapes
+say 'test'
+judge fcos_shapes cls
+judge fcos_shapes objectness
+judge fcos_iou_cs_is_shapes objectness
+say 'draw novel objects found and missed'
+"$PYTHON" tools/analysis_tools/draw_proposals.py \
+  configs/shapes/fcos_iou_cs_is_shapes.py \
+  "$(cat "$out/fcos_iou_cs_is_shapes/last_checkpoint")" --out "$out/novel.png"
+
+say 'done; in percent'
+"$PYTHON" tools/analysis_tools/metrics_table.py \
+  "FCOS, ranked by class x centerness=$out/fcos_shapes/ranked_by_cls" \
+  "FCOS, ranked by centerness=$out/fcos_shapes/ranked_by_objectness" \
+  "IoU-CS-IS=$out/fcos_iou_cs_is_shapes/ranked_by_objectness" |
+  tee "$out/table.md"
+echo "picture: $out/novel.png"
