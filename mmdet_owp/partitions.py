@@ -131,8 +131,8 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
         ]
         if wrong:
             raise ValueError(
-                f'{source}: partition {partition!r} needs {len(wrong)} classes '
-                f'that this file does not have under that id: '
+                f'{source}: partition {partition!r} needs {len(wrong)} '
+                f'classes that this file does not have under that id: '
                 f'{", ".join(wrong)}. Use the annotation file the partition '
                 'is made for, or give your own base classes as a list.')
         return Partition(partition, dict(base), dict(novel))

@@ -16,7 +16,7 @@ _base_ = '{repo}/configs/shapes/{name}.py'
 
 model = dict(
     backbone=dict(base_channels=8, norm_eval=True),
-    neck=dict(in_channels=[8, 16, 32, 64], out_channels=16),
+    neck=dict(in_channels=[8, 16, 32], out_channels=16),
     bbox_head=dict(
         in_channels=16,
         feat_channels=16,

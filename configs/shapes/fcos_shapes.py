@@ -1,7 +1,7 @@
 # Baseline, logits x centerness, on the built-in data.
 _base_ = [
     '../_base_/models/owp_fcos_r18_fpn.py',
-    '../_base_/datasets/shapes.py', '../_base_/schedules/schedule_epochs.py'
+    '../_base_/datasets/shapes.py', '../_base_/schedules/schedule_shapes.py'
 ]
 
 model = dict(
@@ -16,7 +16,11 @@ model = dict(
             use_sigmoid=True,
             gamma=2.0,
             alpha=0.25,
-            loss_weight=1.0)))
+            loss_weight=1.0),
+        init_cfg=dict(override=[
+            dict(type='Normal', name='conv_reg', std=0.01, bias=2),
+            dict(type='Normal', name='conv_cls', std=0.01, bias_prob=0.01)
+        ])))
 
 val_evaluator = _base_.val_evaluator + [
     dict(

@@ -44,10 +44,10 @@ MAX_SIDE = 0.9
 
 _SUPERSAMPLE = 3
 _PLACE_TRIES = 10
-_TEXTURE_TRIES = 3
+_TEXTURE_TRIES = 5
 # Mean absolute difference to what an object covers, in grey levels, below
 # which its texture is drawn again: nobody could see its outline.
-_MIN_CONTRAST = 30
+_MIN_CONTRAST = 45
 
 Generator = np.random.Generator
 # Filled polygons and holes cut from them, each (n, 2), y down, any scale.
@@ -514,7 +514,7 @@ def _paint_object(rng: Generator, palette: np.ndarray, image: np.ndarray,
         1, 1, 1, 1, cv2.BORDER_CONSTANT)
     slope = (soft[1:-1, 2:] - soft[1:-1, :-2]) * math.cos(angle) + (
         soft[2:, 1:-1] - soft[:-2, 1:-1]) * math.sin(angle)
-    light = np.maximum(light - rng.uniform(.7, 1.5) * slope, .2)
+    light = np.maximum(light - rng.uniform(1.2, 2.2) * slope, .2)
     _dim(best, light)
     _blend(under, best, alpha)
 
@@ -565,7 +565,7 @@ def draw_image(rng: Generator,
         category_id = int(rng.choice(list(families)))
         side = math.exp(
             rng.triangular(
-                math.log(MIN_SIDE + 1), math.log(max(.16 * size, 12)),
+                math.log(MIN_SIDE + 1), math.log(max(.18 * size, 12)),
                 math.log(MAX_SIDE * size)))
         alpha = draw_alpha(rng, FAMILIES[category_id], side)
         mask = alpha >= .5
@@ -597,7 +597,7 @@ def draw_image(rng: Generator,
         1 + depth * (ramp * math.cos(angle) + ramp[:, None] * math.sin(angle)))
     if rng.random() < .5:
         image = cv2.GaussianBlur(image, (3, 3), rng.uniform(.3, .7))
-    image += rng.uniform(2, 9) * rng.standard_normal(
+    image += rng.uniform(1, 5) * rng.standard_normal(
         image.shape, dtype=np.float32)
     image = np.clip(np.round(image), 0, 255).astype(np.uint8)
 
@@ -613,7 +613,7 @@ def draw_image(rng: Generator,
 
 def make_shapes(out: str | os.PathLike,
                 seed: int = 0,
-                num_train: int = 2000,
+                num_train: int = 4000,
                 num_val: int = 300,
                 size: int = 128,
                 overwrite: bool = False,
@@ -629,7 +629,7 @@ def make_shapes(out: str | os.PathLike,
     Args:
         out (str | Path): folder to write to; made where it is absent.
         seed (int): which draw, 0 or more. Default 0.
-        num_train (int): number of training images. Default 2000.
+        num_train (int): number of training images. Default 4000.
         num_val (int): number of validation images. Default 300.
         size (int): side of the images, in pixels, 48 or more. Default 128.
         overwrite (bool): replace a set made with other arguments.

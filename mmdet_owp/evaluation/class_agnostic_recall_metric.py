@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Union
 
 import numpy as np
 from mmdet.registry import METRICS
@@ -11,8 +10,13 @@ from mmengine.logging import print_log
 
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.partitions import PartitionLike, resolve_partition
-from mmdet_owp.recall import (AREA_RANGES, IOU_THRS, PROTOCOLS, GroundTruth,
-                              evaluate)
+from mmdet_owp.recall import (
+    AREA_RANGES,
+    IOU_THRS,
+    PROTOCOLS,
+    GroundTruth,
+    evaluate,
+)
 
 
 @METRICS.register_module()
@@ -58,8 +62,8 @@ class ClassAgnosticRecallMetric(BaseMetric):
     def __init__(self,
                  ann_file: str,
                  partition: PartitionLike,
-                 split: Union[str, Sequence[str]] = 'novel',
-                 protocol: Union[str, Sequence[str]] = 'drop-base',
+                 split: str | Sequence[str] = 'novel',
+                 protocol: str | Sequence[str] = 'drop-base',
                  proposal_nums: Sequence[int] = (10, 100),
                  iou_thrs: Sequence[float] = IOU_THRS,
                  area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
@@ -184,5 +188,5 @@ class ClassAgnosticRecallMetric(BaseMetric):
         return '\n'.join(lines)
 
 
-def _as_tuple(names: Union[str, Sequence[str]]) -> tuple[str, ...]:
+def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names, ) if isinstance(names, str) else tuple(names)

@@ -12,7 +12,8 @@ from mmengine.structures import InstanceData
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
-    ClassAgnosticRecallMetric)
+    ClassAgnosticRecallMetric,
+)
 from mmdet_owp.recall import GroundTruth, evaluate
 
 META = dict(classes=('base', ))

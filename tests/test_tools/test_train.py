@@ -68,7 +68,7 @@ def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
         for protocol in ('drop-base', 'exclude-base'):
             for k in (10, 100):
                 name = f'{split}_{protocol}/AR@{k}'
-                assert 0 <= metrics[name] <= 100
+                assert 0 <= metrics[name] <= 1
                 assert f'{name}: ' in output
     assert (tmp_path / 'predictions.pkl').stat().st_size > 0
 

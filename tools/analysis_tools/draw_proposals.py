@@ -20,8 +20,10 @@ from mmengine.dataset import pseudo_collate
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.models.dense_heads.owp_fcos_head import objectness_logits
-from mmdet_owp.visualization.overlays import (draw_found_and_missed,
-                                              draw_heat_map)
+from mmdet_owp.visualization.overlays import (
+    draw_found_and_missed,
+    draw_heat_map,
+)
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402

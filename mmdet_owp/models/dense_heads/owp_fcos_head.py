@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +9,14 @@ from mmcv.cnn import Scale
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
-from mmdet.utils import (ConfigType, InstanceList, MultiConfig, OptConfigType,
-                         OptInstanceList, reduce_mean)
+from mmdet.utils import (
+    ConfigType,
+    InstanceList,
+    MultiConfig,
+    OptConfigType,
+    OptInstanceList,
+    reduce_mean,
+)
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -90,9 +95,9 @@ class OWPFCOSHead(FCOSHead):
                  *,
                  objectness: Sequence[str] = ('iou', ),
                  sampler: ConfigType = dict(type='IoUSampler'),
-                 conditional: Optional[str] = None,
+                 conditional: str | None = None,
                  detach_condition: bool = True,
-                 centerness_weighted: Optional[bool] = None,
+                 centerness_weighted: bool | None = None,
                  proposal_score: str = 'objectness',
                  loss_cls: OptConfigType = dict(
                      type='FocalLoss',
@@ -107,7 +112,7 @@ class OWPFCOSHead(FCOSHead):
                  centerness_on_reg: bool = True,
                  center_sampling: bool = False,
                  center_sample_radius: float = 1.5,
-                 init_cfg: Optional[MultiConfig] = None,
+                 init_cfg: MultiConfig | None = None,
                  **kwargs) -> None:
         objectness = tuple(objectness)
         if not objectness or set(objectness) - set(CUES):
@@ -185,7 +190,7 @@ class OWPFCOSHead(FCOSHead):
 
     def forward_single(
             self, x: Tensor, scale: Scale,
-            stride: int) -> tuple[Optional[Tensor], Tensor, Tensor]:
+            stride: int) -> tuple[Tensor | None, Tensor, Tensor]:
         """Forward one level.
 
         Args:
@@ -230,7 +235,7 @@ class OWPFCOSHead(FCOSHead):
 
     def loss_by_feat(
         self,
-        cls_scores: list[Optional[Tensor]],
+        cls_scores: list[Tensor | None],
         bbox_preds: list[Tensor],
         cue_logits: list[Tensor],
         batch_gt_instances: InstanceList,
@@ -320,7 +325,7 @@ class OWPFCOSHead(FCOSHead):
         return losses
 
     def _crowd_only(self, sizes: list[tuple[int, int]], boxes: list[Tensor],
-                    ignored: OptInstanceList) -> Optional[Tensor]:
+                    ignored: OptInstanceList) -> Tensor | None:
         """Mark locations in a crowd region and in no object, (N, ) bool.
 
         None where there are none or where nobody asks: only the classifier
@@ -369,10 +374,10 @@ class OWPFCOSHead(FCOSHead):
             *outs, batch_img_metas=metas, rescale=rescale)
 
     def predict_by_feat(self,
-                        cls_scores: list[Optional[Tensor]],
+                        cls_scores: list[Tensor | None],
                         bbox_preds: list[Tensor],
                         cue_logits: list[Tensor],
-                        batch_img_metas: Optional[list[dict]] = None,
+                        batch_img_metas: list[dict] | None = None,
                         cfg: OptConfigType = None,
                         rescale: bool = False,
                         with_nms: bool = True) -> InstanceList:
@@ -394,7 +399,7 @@ class OWPFCOSHead(FCOSHead):
             with_nms=with_nms)
 
     def propose_by_feat(self,
-                        cls_scores: list[Optional[Tensor]],
+                        cls_scores: list[Tensor | None],
                         bbox_preds: list[Tensor],
                         cue_logits: list[Tensor],
                         batch_img_metas: list[dict],

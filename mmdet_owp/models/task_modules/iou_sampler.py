@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from mmdet.registry import TASK_UTILS
@@ -63,7 +63,7 @@ class IoUSampler:
     def __init__(self,
                  candidates: str = 'center',
                  iou_thr: float = 0.0,
-                 center_radius: Optional[float] = 1.5,
+                 center_radius: float | None = 1.5,
                  ignore_crowd: bool = True) -> None:
         if candidates not in CANDIDATES:
             raise ValueError(
