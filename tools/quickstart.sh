@@ -8,18 +8,19 @@ bash tools/install.sh
 . tools/python.sh
 out=work_dirs/quickstart
 export SHAPES="${SHAPES:-data/shapes}"
+mkdir -p "$out"
 
 say() { echo "== $* ($SECONDS s)"; }
 
-# watch LOG COMMAND...: its output goes to the log, its progress to the screen.
+# watch NAME COMMAND...: its output goes to a log, its progress to the screen.
 watch() {
-  local log=$out/$1.log
+  local name=$1 line
   shift
-  mkdir -p "$out"
-  "$@" 2>&1 | tee "$log" |
-    { grep --line-buffered -oE 'Epoch\(.*|^error: .*' || true; } || {
-    tail -n 20 "$log" >&2
-    echo "quickstart.sh: failed: $* (all of its output: $log)" >&2
+  "$@" 2>&1 | tee "$out/$name.log" |
+    { grep --line-buffered -oE 'Epoch\(.*|^error: .*' || true; } |
+    while read -r line; do echo "   $name: $line"; done || {
+    tail -n 20 "$out/$name.log" >&2
+    echo "quickstart.sh: failed: $* (all of its output: $out/$name.log)" >&2
     exit 1
   }
 }
@@ -30,7 +31,7 @@ train() {
     echo "   trained already: $out/$1"
     return
   fi
-  watch "$1_train" "$PYTHON" tools/train.py "configs/shapes/$1.py" --work-dir \
+  watch "$1" "$PYTHON" tools/train.py "configs/shapes/$1.py" --work-dir \
     "$out/$1" --resume --cfg-options randomness.seed=0 val_cfg=None \
     val_dataloader=None val_evaluator=None
   touch "$out/$1/done"
@@ -43,7 +44,7 @@ judge() {
     echo "   tested already: $folder"
     return
   fi
-  watch "$1_by_$2" "$PYTHON" tools/test.py "configs/shapes/$1.py" \
+  watch "$1_test_by_$2" "$PYTHON" tools/test.py "configs/shapes/$1.py" \
     "$(cat "$out/$1/last_checkpoint")" --work-dir "$folder" \
     --cfg-options "model.bbox_head.proposal_score=$2"
   touch "$folder/done"
@@ -51,10 +52,18 @@ judge() {
 
 say 'data'
 "$PYTHON" tools/dataset_tools/make_shapes.py --out "$SHAPES"
-say 'train the baseline: FCOS with classes and centerness'
-train fcos_shapes
-say 'train the proposer: IoU-CS-IS'
+say 'train the baseline (fcos_shapes) and the proposer (fcos_iou_cs_is_shapes)'
+# Side by side: two small networks keep two cores busier than one can. The
+# first runs in a process group of its own, so that all of it can be stopped.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+set -m
+train fcos_shapes &
+baseline=$!
+set +m
+trap 'kill -- "-$baseline" 2>/dev/null || true' EXIT
 train fcos_iou_cs_is_shapes
+wait "$baseline"
+trap - EXIT
 say 'test'
 judge fcos_shapes cls
 judge fcos_shapes objectness

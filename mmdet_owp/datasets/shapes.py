@@ -613,7 +613,7 @@ def draw_image(rng: Generator,
 
 def make_shapes(out: str | os.PathLike,
                 seed: int = 0,
-                num_train: int = 4000,
+                num_train: int = 3500,
                 num_val: int = 300,
                 size: int = 128,
                 overwrite: bool = False,
@@ -629,7 +629,7 @@ def make_shapes(out: str | os.PathLike,
     Args:
         out (str | Path): folder to write to; made where it is absent.
         seed (int): which draw, 0 or more. Default 0.
-        num_train (int): number of training images. Default 4000.
+        num_train (int): number of training images. Default 3500.
         num_val (int): number of validation images. Default 300.
         size (int): side of the images, in pixels, 48 or more. Default 128.
         overwrite (bool): replace a set made with other arguments.

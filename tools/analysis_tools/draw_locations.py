@@ -16,6 +16,7 @@ from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.visualization.overlays import draw_locations
@@ -73,6 +74,7 @@ def main() -> None:
     args = parse_args()
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options or {})
+    init_default_scope(config.default_scope)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     model = init_detector(config, args.checkpoint, device=args.device)
     chosen = np.random.default_rng(args.seed).permutation(

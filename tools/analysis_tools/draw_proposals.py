@@ -7,6 +7,8 @@ Images come from the config's test set: those with the most novel objects of
 `--pool` drawn at random, so that there is something to see.
 """
 import argparse
+from collections import defaultdict
+from collections.abc import Collection
 
 import matplotlib
 import mmcv
@@ -17,8 +19,10 @@ from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 
 import mmdet_owp.register  # noqa: F401
+from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.models.dense_heads.owp_fcos_head import objectness_logits
 from mmdet_owp.visualization.overlays import (
     draw_found_and_missed,
@@ -67,16 +71,17 @@ def objectness_map(model: torch.nn.Module, data: dict,
     return heat[0, 0].cpu().numpy()
 
 
-def boxes_of(dataset, image_id: int, classes) -> np.ndarray:
-    """Boxes (x1, y1, x2, y2) of an image's objects of some classes."""
-    boxes = [
-        a['bbox'] for a in dataset.coco.load_anns(
-            dataset.coco.get_ann_ids(img_ids=[image_id]))
-        if a['category_id'] in classes and not a.get('iscrowd')
-    ]
-    boxes = np.array(boxes, float).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
+def boxes_by_image(annotations: list[dict],
+                   classes: Collection[int]) -> dict[int, np.ndarray]:
+    """Boxes (x1, y1, x2, y2) of the objects of some classes, by image id."""
+    boxes = defaultdict(list)
+    for a in annotations:
+        if a['category_id'] in classes and not a.get('iscrowd'):
+            x, y, width, height = a['bbox']
+            boxes[a['image_id']].append((x, y, x + width, y + height))
+    return defaultdict(
+        lambda: np.empty((0, 4)),
+        {image_id: np.array(rows) for image_id, rows in boxes.items()})
 
 
 def main() -> None:
@@ -84,17 +89,18 @@ def main() -> None:
     args = parse_args()
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options or {})
+    init_default_scope(config.default_scope)
     dataset = DATASETS.build(config.test_dataloader.dataset)
-    novel = dataset.partition_classes.categories('novel')
-    base = dataset.partition_classes.categories('base')
+    annotations = read_coco(dataset.ann_file)['annotations']
+    novel, base = (
+        boxes_by_image(annotations,
+                       dataset.partition_classes.categories(split))
+        for split in ('novel', 'base'))
     model = init_detector(config, args.checkpoint, device=args.device)
 
     rng = np.random.default_rng(args.seed)
     pool = rng.permutation(len(dataset))[:args.pool]
-    counts = [
-        len(boxes_of(dataset, dataset.get_data_info(i)['img_id'], novel))
-        for i in pool
-    ]
+    counts = [len(novel[dataset.get_data_info(i)['img_id']]) for i in pool]
     chosen = pool[np.argsort(counts, kind='stable')[::-1][:args.num]]
 
     columns = min(args.columns, len(chosen))
@@ -110,9 +116,9 @@ def main() -> None:
         image = mmcv.imread(sample.img_path, channel_order='rgb')
         row, column = 2 * (n // columns), n % columns
         found, of = draw_found_and_missed(
-            axes[row, column], image, boxes_of(dataset, sample.img_id, novel),
+            axes[row, column], image, novel[sample.img_id],
             sample.proposals.bboxes[:args.k].cpu().numpy(),
-            boxes_of(dataset, sample.img_id, base))
+            base[sample.img_id])
         axes[row, column].set_title(f'{found} of {of} novel found', size=9)
         draw_heat_map(axes[row + 1, column], image,
                       objectness_map(model, data, image.shape[:2]))

@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, default=0, help='another seed, another draw')
     parser.add_argument(
-        '--train', type=int, default=4000, help='number of training images')
+        '--train', type=int, default=3500, help='number of training images')
     parser.add_argument(
         '--val', type=int, default=300, help='number of validation images')
     parser.add_argument(

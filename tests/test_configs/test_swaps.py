@@ -1,0 +1,183 @@
+"""Heads and backbones swapped by inheritance, on the built-in data."""
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import DATASETS, METRICS, MODELS
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+import mmdet_owp.register  # noqa: F401
+
+REPO = Path(__file__).parents[2]
+
+ATSS = dict(
+    type='ATSSHead',
+    anchor_generator=dict(
+        type='AnchorGenerator',
+        ratios=[1.0],
+        octave_base_scale=4,
+        scales_per_octave=1,
+        strides=[4, 8, 16]),
+    bbox_coder=dict(
+        type='DeltaXYWHBBoxCoder',
+        target_means=[.0, .0, .0, .0],
+        target_stds=[0.1, 0.1, 0.2, 0.2]),
+    loss_bbox=dict(type='GIoULoss', loss_weight=2.0),
+    loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True))
+RETINA = dict(
+    type='RetinaHead',
+    anchor_generator=dict(
+        type='AnchorGenerator',
+        ratios=[1.0],
+        octave_base_scale=4,
+        scales_per_octave=1,
+        strides=[4, 8, 16]))
+STOCK_FCOS = dict(
+    type='FCOSHead',
+    strides=[4, 8, 16],
+    regress_ranges=((-1, 24), (24, 48), (48, 1e8)))
+COMMON = dict(
+    _delete_=True, num_classes=8, in_channels=64, feat_channels=64,
+    stacked_convs=1)
+# Assigning and sampling as mmdet's own configs of these heads.
+ASSIGNERS = dict(
+    ATSSHead=dict(type='ATSSAssigner', topk=9),
+    RetinaHead=dict(
+        type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4,
+        min_pos_iou=0))
+TEST_CFG = dict(
+    nms_pre=100,
+    min_bbox_size=0,
+    score_thr=0.0,
+    nms=dict(type='nms', iou_threshold=0.6),
+    max_per_img=100)
+
+
+def train_and_judge(config: Config) -> tuple[dict, dict]:
+    """One training step and a whole test; returns losses and metrics."""
+    for loader in (config.train_dataloader, config.test_dataloader):
+        loader.update(batch_size=4, num_workers=0)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(config.model)
+        optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
+        batch = next(iter(Runner.build_dataloader(config.train_dataloader)))
+        losses = model.train().train_step(batch, optim_wrapper)
+        loader = Runner.build_dataloader(config.test_dataloader)
+        evaluator = Evaluator(config.test_evaluator)
+        evaluator.dataset_meta = loader.dataset.metainfo
+        for batch in loader:
+            with torch.no_grad():
+                evaluator.process(model.eval().test_step(batch), batch)
+        return losses, evaluator.evaluate(len(loader.dataset))
+
+
+@pytest.fixture
+def write_config(tmp_path, shapes_dir, monkeypatch):
+    """Load a config that inherits one of configs/shapes/."""
+    monkeypatch.setenv('SHAPES', str(shapes_dir))
+
+    def write(name, **settings) -> Config:
+        path = tmp_path / 'swapped.py'
+        lines = [f"_base_ = '{REPO}/configs/shapes/{name}.py'"]
+        lines += [f'{key} = {value!r}' for key, value in settings.items()]
+        path.write_text('\n'.join(lines))
+        return Config.fromfile(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    'head', [ATSS, RETINA, STOCK_FCOS], ids=lambda head: head['type'])
+def test_stock_heads_run_with_our_data_and_metric(write_config, head):
+    assigner = ASSIGNERS.get(head['type'])
+    train_cfg = assigner and dict(
+        assigner=assigner, allowed_border=-1, pos_weight=-1)
+    detector = dict(ATSSHead='ATSS', RetinaHead='RetinaNet', FCOSHead='FCOS')
+    config = write_config(
+        'fcos_shapes',
+        model=dict(
+            type=detector[head['type']],
+            bbox_head={**head, **COMMON},
+            train_cfg=train_cfg,
+            test_cfg=dict(_delete_=True, **TEST_CFG)))
+    losses, metrics = train_and_judge(config)
+    assert losses['loss_cls'].isfinite() and losses['loss_bbox'] > 0
+    for split in ('novel', 'base'):
+        for protocol in ('drop-base', 'exclude-base'):
+            assert 0 <= metrics[f'{split}_{protocol}/AR@100'] <= 1
+    assert 'base_class-wise/bbox_mAP' in metrics
+
+
+SWIN = dict(
+    _delete_=True,
+    type='SwinTransformer',
+    embed_dims=96,
+    depths=[2, 2, 6, 2],
+    num_heads=[3, 6, 12, 24],
+    out_indices=(0, 1, 2))
+RESNET18 = dict(
+    _delete_=True, type='ResNet', depth=18, out_indices=(0, 1, 2))
+MOBILENET = dict(
+    _delete_=True, type='MobileNetV2', out_indices=(1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    'backbone, channels', [(RESNET18, [64, 128, 256]),
+                           (MOBILENET, [24, 32, 96]),
+                           (SWIN, [96, 192, 384])],
+    ids=['ResNet-18', 'MobileNetV2', 'Swin-T'])
+def test_our_head_runs_on_other_backbones(write_config, backbone, channels):
+    config = write_config(
+        'fcos_iou_cs_is_shapes',
+        model=dict(backbone=backbone, neck=dict(in_channels=channels)))
+    losses, metrics = train_and_judge(config)
+    assert losses['loss_bbox'] > 0 and losses['loss_iou'] > 0
+    assert 0 <= metrics['novel_drop-base/AR@100'] <= 1
+
+
+def example(number: int, folder: Path) -> Config:
+    """The README's config of that number, its parents found from here."""
+    text = (REPO / 'README.md').read_text()
+    code = re.findall(r'```python\n(.*?)```', text, re.S)[number]
+    path = folder / 'example.py'
+    code = code.replace("'./", f"'{REPO}/configs/shapes/")
+    code = code.replace("'../", f"'{REPO}/configs/")
+    path.write_text(code.replace('data/mine', str(folder)))
+    return Config.fromfile(path)
+
+
+def test_readme_swaps_a_backbone(shapes_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv('SHAPES', str(shapes_dir))
+    losses, metrics = train_and_judge(example(0, tmp_path))
+    assert losses['loss_bbox'] > 0
+    assert 0 <= metrics['novel_exclude-base/AR@100'] <= 1
+
+
+def test_readme_takes_data_of_ones_own(shapes_dir, tmp_path):
+    names = {1: 'car', 2: 'person', 3: 'bin'}
+    for part in ('train', 'val'):
+        path = shapes_dir / 'annotations' / f'instances_{part}.json'
+        content = json.loads(path.read_text())
+        content['categories'] = [
+            dict(id=i, name=name) for i, name in names.items()
+        ]
+        for a in content['annotations']:
+            a['category_id'] = a['category_id'] % 3 + 1
+        (tmp_path / f'{part}.json').write_text(json.dumps(content))
+    (tmp_path / 'images').symlink_to(shapes_dir / 'train')
+    config = example(1, tmp_path)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        for loader in (config.train_dataloader, config.test_dataloader):
+            dataset = DATASETS.build(loader.dataset)
+            assert dataset.metainfo['classes'] == ('car', 'person')
+            assert dataset[0]['inputs'].shape[0] == 3
+        metric = METRICS.build(config.test_evaluator[0])
+    target = metric.ground_truths['novel'].target
+    assert 0 < target.sum() < len(target)
