@@ -69,7 +69,7 @@ judge fcos_shapes cls
 judge fcos_shapes objectness
 judge fcos_iou_cs_is_shapes objectness
 say 'draw novel objects found and missed'
-"$PYTHON" tools/analysis_tools/draw_proposals.py \
+watch draw "$PYTHON" tools/analysis_tools/draw_proposals.py \
   configs/shapes/fcos_iou_cs_is_shapes.py \
   "$(cat "$out/fcos_iou_cs_is_shapes/last_checkpoint")" --out "$out/novel.png"
 

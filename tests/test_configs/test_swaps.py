@@ -43,7 +43,7 @@ STOCK_FCOS = dict(
     strides=[4, 8, 16],
     regress_ranges=((-1, 24), (24, 48), (48, 1e8)))
 COMMON = dict(
-    _delete_=True, num_classes=8, in_channels=64, feat_channels=64,
+    _delete_=True, num_classes=8, in_channels=48, feat_channels=64,
     stacked_convs=1)
 # Assigning and sampling as mmdet's own configs of these heads.
 ASSIGNERS = dict(

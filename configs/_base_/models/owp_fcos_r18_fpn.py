@@ -18,13 +18,14 @@ model = dict(
         init_cfg=None),
     neck=dict(
         in_channels=[32, 64, 128],
-        out_channels=64,
+        out_channels=48,
         start_level=0,
         num_outs=3),
     bbox_head=dict(
         num_classes=8,
-        in_channels=64,
-        feat_channels=64,
+        in_channels=48,
+        feat_channels=48,
+        norm_cfg=dict(type='GN', num_groups=16),
         stacked_convs=2,
         strides=[4, 8, 16],
         regress_ranges=((-1, 24), (24, 48), (48, 1e8)),
