@@ -1,28 +1,14 @@
 # Baseline, logits x centerness (first row of Tables 1 and 2).
 _base_ = [
-    '../_base_/models/owp_fcos_r50_fpn.py', '../_base_/datasets/coco_voc.py',
-    '../_base_/schedules/schedule_90k.py'
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/fcos_baseline.py',
 ]
 
-model = dict(
-    bbox_head=dict(
-        objectness=('centerness', ),
-        proposal_score='cls',
-        # As stock FCOS, which takes crowd regions for background.
-        sampler=dict(ignore_crowd=False),
-        loss_cls=dict(
-            _delete_=True,
-            type='FocalLoss',
-            use_sigmoid=True,
-            gamma=2.0,
-            alpha=0.25,
-            loss_weight=1.0)))
+model = dict(bbox_head=_base_.fcos_head)
 
 val_evaluator = _base_.val_evaluator + [
-    dict(
-        type='CocoMetric',
-        ann_file=_base_.val_evaluator[0].ann_file,
-        metric='bbox',
-        prefix='base_class-wise')
+    dict(**_base_.class_wise, ann_file=_base_.val_evaluator[0].ann_file)
 ]
 test_evaluator = val_evaluator

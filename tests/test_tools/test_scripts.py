@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-SCRIPTS = ('install', 'run_tests', 'python', 'dist_launch', 'dist_train',
-           'dist_test', 'slurm_launch', 'slurm_train', 'slurm_test')
+SCRIPTS = ('install', 'quickstart', 'run_tests', 'python', 'dist_launch',
+           'dist_train', 'dist_test', 'slurm_launch', 'slurm_train',
+           'slurm_test')
 
 
 @pytest.fixture

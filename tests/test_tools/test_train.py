@@ -6,6 +6,7 @@ import re
 import runpy
 import time
 
+import cv2
 import pytest
 import torch
 
@@ -71,6 +72,16 @@ def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
                 assert 0 <= metrics[name] <= 1
                 assert f'{name}: ' in output
     assert (tmp_path / 'predictions.pkl').stat().st_size > 0
+
+
+@pytest.mark.parametrize('name', ['draw_proposals', 'draw_locations'])
+def test_pictures_are_drawn(trained, run, config, tmp_path, name):
+    path = tmp_path / 'picture.png'
+    status, output = run('python', f'tools/analysis_tools/{name}.py', config,
+                         trained[0], '--out', path, '--num', 2)
+    assert status == 0, output
+    # Not one colour all over: something is drawn.
+    assert cv2.imread(str(path)).std() > 10
 
 
 @pytest.fixture

@@ -9,34 +9,20 @@ predicts.
 """
 import argparse
 
-import matplotlib
 import numpy as np
 import torch
-from mmdet.apis import init_detector
-from mmdet.registry import DATASETS
-from mmengine.config import Config, DictAction
+from matplotlib import pyplot as plt
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 
 import mmdet_owp.register  # noqa: F401
+from mmdet_owp.engine.launch import one_line_errors
+from mmdet_owp.visualization import command_line
 from mmdet_owp.visualization.overlays import draw_locations
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
-    parser.add_argument('--out', required=True, help='picture to write')
-    parser.add_argument('--num', type=int, default=3, help='images')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--device', default='cpu')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    return parser.parse_args()
+    return command_line.parser(__doc__, num=3).parse_args()
 
 
 @torch.no_grad()
@@ -72,11 +58,8 @@ def training_locations(model: torch.nn.Module,
 def main() -> None:
     """Draw the picture."""
     args = parse_args()
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
-    init_default_scope(config.default_scope)
-    dataset = DATASETS.build(config.train_dataloader.dataset)
-    model = init_detector(config, args.checkpoint, device=args.device)
+    with one_line_errors():
+        model, dataset = command_line.load(args, 'train')
     chosen = np.random.default_rng(args.seed).permutation(
         len(dataset))[:args.num]
     figure, axes = plt.subplots(

@@ -10,45 +10,35 @@ import argparse
 from collections import defaultdict
 from collections.abc import Collection
 
-import matplotlib
 import mmcv
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmdet.apis import init_detector
-from mmdet.registry import DATASETS
-from mmengine.config import Config, DictAction
+from matplotlib import pyplot as plt
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.engine.launch import one_line_errors
 from mmdet_owp.models.dense_heads.owp_fcos_head import objectness_logits
+from mmdet_owp.visualization import command_line
 from mmdet_owp.visualization.overlays import (
     draw_found_and_missed,
     draw_heat_map,
 )
 
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
-
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
-    parser.add_argument('--out', required=True, help='picture to write')
-    parser.add_argument('--num', type=int, default=4, help='images')
+    parser = command_line.parser(__doc__, num=4)
     parser.add_argument('--columns', type=int, default=4)
-    parser.add_argument('--pool', type=int, default=60,
-                        help='images drawn at random to choose from')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('-k', type=int, default=100,
-                        help='proposals an image that count')
-    parser.add_argument('--device', default='cpu')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument(
+        '--pool',
+        type=int,
+        default=60,
+        help='images drawn at random to choose from')
+    parser.add_argument(
+        '-k', type=int, default=100, help='proposals an image that count')
     return parser.parse_args()
 
 
@@ -87,16 +77,13 @@ def boxes_by_image(annotations: list[dict],
 def main() -> None:
     """Draw the picture."""
     args = parse_args()
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
-    init_default_scope(config.default_scope)
-    dataset = DATASETS.build(config.test_dataloader.dataset)
+    with one_line_errors():
+        model, dataset = command_line.load(args, 'test')
     annotations = read_coco(dataset.ann_file)['annotations']
     novel, base = (
         boxes_by_image(annotations,
                        dataset.partition_classes.categories(split))
         for split in ('novel', 'base'))
-    model = init_detector(config, args.checkpoint, device=args.device)
 
     rng = np.random.default_rng(args.seed)
     pool = rng.permutation(len(dataset))[:args.pool]

@@ -1,0 +1,46 @@
+"""The table of several test runs."""
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/metrics_table.py'
+
+
+@pytest.fixture
+def table(monkeypatch, capsys):
+
+    def call(*rows):
+        monkeypatch.setattr('sys.argv', ['metrics_table.py', *rows])
+        runpy.run_path(str(TOOL), run_name='__main__')
+        lines = capsys.readouterr().out.splitlines()
+        return [[cell.strip() for cell in line.split('|')[1:-1]]
+                for line in lines]
+
+    return call
+
+
+def write(folder, time, **metrics):
+    (folder / time).mkdir(parents=True)
+    (folder / time / f'{time}.json').write_text(json.dumps(metrics))
+
+
+def test_percent_mean_and_deviation(table, tmp_path):
+    key = 'novel_drop-base/AR@100'
+    write(tmp_path / 'a', '20260101_000000', **{key: .9})
+    write(tmp_path / 'a', '20260102_000000', **{key: .1})  # the newest counts
+    write(tmp_path / 'b', '20260101_000000', **{key: .3})
+    a, b = tmp_path / 'a', tmp_path / 'b'
+    heading, _, both, one = table(f'both={a},{b}', f'k=1={b}')
+    column = heading.index('novel AR@100 (drop-base)')
+    assert (both[0], both[column]) == ('both', '20.0 ± 14.1')
+    assert (one[0], one[column]) == ('k=1', '30.0')
+    assert set(one[1:]) == {'-', '30.0'}
+
+
+def test_run_without_metrics(table, tmp_path):
+    with pytest.raises(SystemExit, match='none: no metrics here; run tools'):
+        table(f'row={tmp_path}/none')
+    with pytest.raises(SystemExit):
+        table('row')
