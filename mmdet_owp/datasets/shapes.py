@@ -31,7 +31,7 @@ import numpy as np
 from mmdet_owp.partitions import SHAPES_BASE, SHAPES_NOVEL
 
 # Data of another version are another draw: raise it when pixels change.
-VERSION = 1
+VERSION = 2
 DESCRIPTION = 'mmdet_owp shapes'
 FAMILIES = {**SHAPES_BASE, **SHAPES_NOVEL}
 
@@ -504,7 +504,7 @@ def _paint_object(rng: Generator, palette: np.ndarray, image: np.ndarray,
     # Light falls off across the object, and its edge is bevelled: brighter
     # toward the light, darker away from it. An edge that changes sides is
     # plain to see, and is no region of one colour.
-    angle, depth = rng.uniform(0, 2 * math.pi), rng.uniform(.1, .35)
+    angle, depth = rng.uniform(0, 2 * math.pi), rng.uniform(.4, .7)
     light = 1 + depth * (
         np.linspace(-1, 1, width, dtype=np.float32) * math.cos(angle) +
         np.linspace(-1, 1, height, dtype=np.float32)[:, None] *

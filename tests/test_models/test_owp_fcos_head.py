@@ -9,6 +9,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
+import mmdet_owp.register  # noqa: F401
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
 HEIGHT, WIDTH = 160, 224
