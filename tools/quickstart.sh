@@ -62,16 +62,16 @@ baseline=$!
 set +m
 trap 'kill -- "-$baseline" 2>/dev/null || true' EXIT
 train fcos_iou_cs_is_shapes
-wait "$baseline"
-trap - EXIT
-say 'test'
-judge fcos_shapes cls
-judge fcos_shapes objectness
+say 'test the proposer and draw novel objects found and missed'
 judge fcos_iou_cs_is_shapes objectness
-say 'draw novel objects found and missed'
 watch draw "$PYTHON" tools/analysis_tools/draw_proposals.py \
   configs/shapes/fcos_iou_cs_is_shapes.py \
   "$(cat "$out/fcos_iou_cs_is_shapes/last_checkpoint")" --out "$out/novel.png"
+wait "$baseline"
+trap - EXIT
+say 'test the baseline, ranked by its classes and by centerness'
+judge fcos_shapes cls
+judge fcos_shapes objectness
 
 say 'done; in percent'
 "$PYTHON" tools/analysis_tools/metrics_table.py \
