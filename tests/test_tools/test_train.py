@@ -13,13 +13,53 @@ import torch
 from mmdet_owp.engine.checkpoint import load_checkpoint
 
 EPOCHS = 6
+# As the configs of COCO are, whose loop counts iterations.
+ITERATIONS = """
+_base_ = '{config}'
+
+train_cfg = dict(
+    _delete_=True, type='IterBasedTrainLoop', max_iters=24, val_interval=24)
+train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=24)
+]
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=4, max_keep_ckpts=2))
+log_processor = dict(by_epoch=False)
+"""
 
 
-def train(start, config, work_dir, *arguments):
+def train(start, config, work_dir, *options, resume=False):
     return start('python', 'tools/train.py', config, '--work-dir', work_dir,
-                 *arguments, '--cfg-options',
-                 f'train_cfg.max_epochs={EPOCHS}', 'val_cfg=None',
-                 'val_dataloader=None', 'val_evaluator=None')
+                 *(['--resume'] if resume else []), '--cfg-options',
+                 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
+                 *options)
+
+
+def train_twice(start, config, folder, last, *options):
+    """Train without a break, and with a kill after the first checkpoint.
+
+    Returns the last checkpoints, named ``last``, of both.
+    """
+    whole, broken = folder / 'whole', folder / 'broken'
+    run = train(start, config, whole, *options)
+    killed = train(start, config, broken, *options)
+    # Its name is written once the checkpoint is.
+    deadline = time.monotonic() + 120
+    while not (broken / 'last_checkpoint').exists():
+        assert killed.poll() is None, killed.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    assert not (broken / last).exists()
+    output = run.communicate()[0]
+    assert run.returncode == 0, output
+    resumed = train(start, config, broken, *options, resume=True)
+    output = resumed.communicate()[0]
+    assert resumed.returncode == 0, output
+    assert 'resumed epoch' in output
+    return [work_dir / last for work_dir in (whole, broken)]
 
 
 @pytest.fixture(scope='module')
@@ -30,32 +70,25 @@ def config(tiny_config):
 @pytest.fixture(scope='module')
 def trained(start, config, tmp_path_factory):
     """Checkpoints of a whole run, and of one that was killed and resumed."""
-    whole = tmp_path_factory.mktemp('whole')
-    broken = tmp_path_factory.mktemp('broken')
-    run = train(start, config, whole)
-    killed = train(start, config, broken)
-    # Its name is written once the checkpoint is.
-    deadline = time.monotonic() + 120
-    while not (broken / 'last_checkpoint').exists():
-        assert killed.poll() is None, killed.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    killed.kill()
-    killed.communicate()
-    assert not (broken / f'epoch_{EPOCHS}.pth').exists()
-    output = run.communicate()[0]
-    assert run.returncode == 0, output
-    resumed = train(start, config, broken, '--resume')
-    output = resumed.communicate()[0]
-    assert resumed.returncode == 0, output
-    assert 'resumed epoch' in output
-    return [folder / f'epoch_{EPOCHS}.pth' for folder in (whole, broken)]
+    return train_twice(start, config, tmp_path_factory.mktemp('epochs'),
+                       f'epoch_{EPOCHS}.pth',
+                       f'train_cfg.max_epochs={EPOCHS}')
+
+
+def assert_same(whole, broken):
+    whole, broken = load_checkpoint(whole), load_checkpoint(broken)
+    for key in ('state_dict', 'optimizer'):
+        torch.testing.assert_close(broken[key], whole[key], rtol=0, atol=0)
 
 
 def test_killed_and_resumed_run_ends_alike(trained):
-    whole, broken = map(load_checkpoint, trained)
-    for key in ('state_dict', 'optimizer'):
-        torch.testing.assert_close(broken[key], whole[key], rtol=0, atol=0)
+    assert_same(*trained)
+
+
+def test_so_does_a_run_of_iterations(start, config, tmp_path):
+    path = tmp_path / 'iterations.py'
+    path.write_text(ITERATIONS.format(config=config))
+    assert_same(*train_twice(start, path, tmp_path, 'iter_24.pth'))
 
 
 def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
