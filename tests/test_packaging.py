@@ -24,7 +24,7 @@ def wheel(repo, tmp_path_factory):
         shutil.copytree(
             repo / path, source / path, symlinks=True, ignore=ignore)
     for path in ('setup.cfg', 'pyproject.toml', 'MANIFEST.in', 'LICENSE',
-                 'model-index.yml', 'requirements.txt'):
+                 'model-index.yml', 'requirements.txt', 'README.md'):
         shutil.copy(repo / path, source)
     subprocess.run([
         sys.executable, '-m', 'pip', 'wheel', '--no-deps',
