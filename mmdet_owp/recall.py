@@ -16,7 +16,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,9 @@ AREA_RANGES = dict(
 EXCLUDE_IOU = 0.5
 # Pairs of a proposal and an object whose IoU is computed at a time.
 _CHUNK = 1 << 20
+
+
+_Table = TypeVar('_Table', bound=tuple)
 
 
 class GroundTruth(NamedTuple):
@@ -118,9 +121,6 @@ class _Proposals(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
 
-    def keep(self, chosen: np.ndarray) -> _Proposals:
-        return _Proposals(*(values[chosen] for values in self))
-
     def rank(self) -> np.ndarray:
         """Place of each proposal in its image, from 0."""
         return np.arange(len(self.image)) - np.searchsorted(
@@ -133,8 +133,10 @@ class _Pairs(NamedTuple):
     object: np.ndarray
     iou: np.ndarray
 
-    def keep(self, chosen: np.ndarray) -> _Pairs:
-        return _Pairs(*(values[chosen] for values in self))
+
+def _keep(table: _Table, rows: np.ndarray) -> _Table:
+    """Choose, or put in order, the rows of a tuple of columns."""
+    return type(table)(*(column[rows] for column in table))
 
 
 def evaluate(
@@ -194,12 +196,13 @@ def evaluate(
     proposals = _gather(ground_truth.image_ids, image_ids, boxes, scores)
     if protocol == 'exclude-base':
         pairs = _overlaps(proposals, ground_truth, EXCLUDE_IOU)
-        met = _match(pairs, ~ground_truth.target | ground_truth.crowd,
-                     ground_truth.crowd, len(proposals.image))
+        pairs = _by_preference(pairs,
+                               ~ground_truth.target | ground_truth.crowd)
+        met = _match(pairs, ground_truth.crowd, len(proposals.image))
         # No object is number -1, which picks the appended value.
         on_other = np.append(~ground_truth.target, False)[met]
-        proposals = proposals.keep(~on_other)
-    proposals = proposals.keep(proposals.rank() < max(proposal_nums))
+        proposals = _keep(proposals, ~on_other)
+    proposals = _keep(proposals, proposals.rank() < max(proposal_nums))
     targets = ground_truth.targets()
     # pycocotools, too, stays below 1.
     thresholds = np.minimum(iou_thrs, 1 - 1e-10)
@@ -210,10 +213,10 @@ def evaluate(
     for name, (low, high) in area_ranges.items():
         ignored = targets.crowd | (targets.areas < low) | (
             targets.areas > high)
+        pairs = _by_preference(pairs, ignored)
         matches = np.stack([
-            _match(
-                pairs.keep(pairs.iou >= thr), ignored, targets.crowd,
-                len(rank)) for thr in thresholds
+            _match(_keep(pairs, pairs.iou >= thr), targets.crowd, len(rank))
+            for thr in thresholds
         ])
         found = ~np.append(ignored, True)[matches]
         num_objects = (~ignored).sum()
@@ -274,7 +277,7 @@ def _gather(known_ids: np.ndarray, image_ids: Sequence[int],
             'and the score a number')
     # Stable, as the sort of pycocotools.
     order = np.lexsort((-scores, image))
-    return _Proposals(image, boxes, scores).keep(order)
+    return _keep(_Proposals(image, boxes, scores), order)
 
 
 def _overlaps(proposals: _Proposals, ground_truth: GroundTruth,
@@ -308,39 +311,51 @@ def _overlaps(proposals: _Proposals, ground_truth: GroundTruth,
         union = np.where(ground_truth.crowd[pairs.object], area,
                          area + g[2] * g[3] - shared)
         np.divide(shared, union, out=pairs.iou, where=meet)
-        found.append(pairs.keep(pairs.iou >= min_iou))
+        found.append(_keep(pairs, pairs.iou >= min_iou))
     return _Pairs(*(np.concatenate(values) for values in zip(*found)))
 
 
-def _match(pairs: _Pairs, ignored: np.ndarray, crowd: np.ndarray,
+def _by_preference(pairs: _Pairs, ignored: np.ndarray) -> _Pairs:
+    """Order each proposal's objects: what it would rather meet comes first.
+
+    That is an object that isn't ignored, and of those the one of highest IoU,
+    the later if equal.
+
+    Args:
+        pairs (_Pairs): in any order.
+        ignored (np.ndarray): (num_objects, ) bool.
+    """
+    return _keep(
+        pairs,
+        np.lexsort((-pairs.object, -pairs.iou, ignored[pairs.object],
+                    pairs.proposal)))
+
+
+def _match(pairs: _Pairs, crowd: np.ndarray,
            num_proposals: int) -> np.ndarray:
     """Match proposals to objects greedily, as pycocotools does.
 
-    In the order of the proposals, each takes among the free objects one that
-    isn't ignored if it can, and of those the one of highest IoU, the later if
-    equal. All images are done at once: every proposal asks its favourite, an
-    object keeps the foremost of those that ask, the others ask their next.
-    Since all objects prefer the same order, this ends in the same matching.
+    In the order of the proposals, each takes among the free objects the one
+    it prefers. All images are done at once: every proposal asks its
+    favourite, an object keeps the foremost of those that ask, the others ask
+    their next. Since all objects prefer the same order, this ends in the same
+    matching.
 
     Args:
-        pairs (_Pairs): who may meet whom.
-        ignored (np.ndarray): (num_objects, ) bool.
+        pairs (_Pairs): who may meet whom, by preference.
         crowd (np.ndarray): (num_objects, ) bool, never taken.
         num_proposals (int): how many there are.
 
     Returns:
         np.ndarray: the object of each proposal, or -1, (num_proposals, ).
     """
-    order = np.lexsort((-pairs.object, -pairs.iou, ignored[pairs.object],
-                        pairs.proposal))
-    favourites = pairs.object[order]
     asked = np.searchsorted(pairs.proposal, np.arange(num_proposals + 1))
     asked, last = asked[:-1], asked[1:]
     holder = np.full(len(crowd), num_proposals)
     matches = np.full(num_proposals, -1)
     asking = np.flatnonzero(asked < last)
     while len(asking):
-        objects = favourites[asked[asking]]
+        objects = pairs.object[asked[asking]]
         matches[asking] = objects
         taken = ~crowd[objects]
         asking, objects = asking[taken], objects[taken]

@@ -27,6 +27,14 @@ randomness = dict(seed=0)
 """
 
 
+@pytest.fixture
+def mmdet_scope():
+    """Build in mmdet's scope, whatever a test before has left."""
+    from mmengine.registry import DefaultScope
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
+
+
 @pytest.fixture(scope='session')
 def repo() -> Path:
     """The root of the repository."""

@@ -9,8 +9,7 @@ _base_ = [
 model = dict(
     bbox_head=dict(
         **_base_.fcos_head,
-        init_cfg=dict(override=[
-            dict(type='Normal', name='conv_reg', std=0.01, bias=2),
+        init_cfg=dict(override=_base_.model.bbox_head.init_cfg.override + [
             dict(type='Normal', name='conv_cls', std=0.01, bias_prob=0.01)
         ])))
 

@@ -59,6 +59,21 @@ def add_arguments(parser: ArgumentParser) -> None:
         'where LOCAL_RANK is set, as torchrun does')
 
 
+def read_config(path: str) -> Config:
+    """Read a config.
+
+    Args:
+        path (str): of a file.
+
+    Raises:
+        FileNotFoundError: in one line, if there is no such config.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'{path}: no such config file; see '
+                                'configs/ for those there are')
+    return Config.fromfile(path)
+
+
 def load_config(args: Namespace) -> Config:
     """Read the config and apply the common arguments to it.
 
@@ -71,14 +86,10 @@ def load_config(args: Namespace) -> Config:
     Raises:
         FileNotFoundError: if there is no such config.
     """
-    if not osp.isfile(args.config):
-        raise FileNotFoundError(f'{args.config}: no such config file; see '
-                                'configs/ for those there are')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg.merge_from_dict(args.cfg_options or {})
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

@@ -6,12 +6,13 @@ import argparse
 import matplotlib
 from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmdet_owp.engine.checkpoint import check_exists
+from mmdet_owp.engine.launch import read_config
 
 
 def parser(description: str, num: int) -> argparse.ArgumentParser:
@@ -50,7 +51,7 @@ def load(args: argparse.Namespace,
     """
     matplotlib.use('Agg')
     check_exists(args.checkpoint)
-    config = Config.fromfile(args.config)
+    config = read_config(args.config)
     config.merge_from_dict(args.cfg_options or {})
     init_default_scope(config.default_scope)
     dataset = DATASETS.build(config[f'{part}_dataloader'].dataset)

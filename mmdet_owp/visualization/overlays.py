@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from mmdet.evaluation import bbox_overlaps
 
 FOUND, MISSED, OTHER = '#22dd44', '#ff3030', '#ffffff'
 
@@ -25,12 +26,7 @@ def is_found(objects: np.ndarray, proposals: np.ndarray,
     Returns:
         ndarray: (num_objects, ) bool.
     """
-    top_left = np.maximum(objects[:, None, :2], proposals[None, :, :2])
-    bottom_right = np.minimum(objects[:, None, 2:], proposals[None, :, 2:])
-    inter = np.clip(bottom_right - top_left, 0, None).prod(-1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (objects, proposals)]
-    union = areas[0][:, None] + areas[1][None] - inter
-    return (inter >= iou_thr * np.maximum(union, 1e-9)).any(1)
+    return (bbox_overlaps(objects, proposals) >= iou_thr).any(1)
 
 
 def draw_found_and_missed(ax: Axes, image: np.ndarray, objects: np.ndarray,

@@ -4,7 +4,6 @@ import json
 import mmcv
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_split import CocoSplitDataset
@@ -39,10 +38,7 @@ ANNOTATIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def mmdet_scope():
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        yield
+pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 
 @pytest.fixture

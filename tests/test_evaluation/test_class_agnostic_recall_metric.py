@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 import mmdet_owp.register  # noqa: F401
+from mmdet_owp.evaluation import class_agnostic_recall_metric
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
     ClassAgnosticRecallMetric,
 )
@@ -68,6 +69,15 @@ def samples(annotations):
     return samples
 
 
+@pytest.fixture
+def said(monkeypatch):
+    """What the metric logs."""
+    texts = []
+    monkeypatch.setattr(class_agnostic_recall_metric, 'print_log',
+                        lambda text, logger: texts.append(text))
+    return texts
+
+
 def judge(samples, **settings):
     with DefaultScope.overwrite_default_scope('mmdet'):
         evaluator = Evaluator(
@@ -109,22 +119,25 @@ def test_names_and_numbers(annotations, ann_file, samples):
     assert not [name for name in metrics if name.startswith('AR')]
 
 
-def test_foreign_heads_are_judged_by_detections(ann_file, samples, caplog):
+def test_foreign_heads_are_judged_by_detections(ann_file, samples, said):
     ours = judge(samples, ann_file=ann_file)
     for sample in samples:
         sample.pred_instances = InstanceData(
             labels=torch.zeros(len(sample.proposals), dtype=torch.long),
             **dict(sample.proposals.items()))
         del sample.proposals
-    with caplog.at_level('INFO'):
-        metric = ClassAgnosticRecallMetric(ann_file, ['base'])
-        metric.process(None, [s.to_dict() for s in samples])
+    metric = ClassAgnosticRecallMetric(ann_file, ['base'])
+    for sample in samples:
+        metric.process(None, [sample.to_dict()])
     np.testing.assert_equal(metric.evaluate(len(samples)), ours)
+    assert sum('gives no `proposals`' in text for text in said) == 1
 
 
-def test_untested_images_count_as_missed(ann_file, samples):
+def test_untested_images_count_as_missed(ann_file, samples, said):
     whole = judge(samples, ann_file=ann_file)
+    assert not any('were not tested' in text for text in said)
     part = judge(samples[:1], ann_file=ann_file)
+    assert any('2 images of' in text for text in said)
     assert part['novel_drop-base/AR@10'] < whole['novel_drop-base/AR@10']
 
 

@@ -12,6 +12,8 @@ from mmengine.structures import InstanceData
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
+pytestmark = pytest.mark.usefixtures('mmdet_scope')
+
 HEIGHT, WIDTH = 160, 224
 STRIDES = (8, 16, 32, 64, 128)
 COMMON = dict(

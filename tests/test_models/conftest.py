@@ -1,9 +1,0 @@
-"""Models are built in mmdet's scope, whatever a test before has left."""
-import pytest
-from mmengine.registry import DefaultScope
-
-
-@pytest.fixture(autouse=True)
-def mmdet_scope():
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        yield
