@@ -20,6 +20,11 @@ from mmdet.utils import (
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmdet_owp.models.losses.unknown_mask_focal_loss import (
+    Locations,
+    UnknownMaskFocalLoss,
+)
+
 CUES = ('centerness', 'iou')
 
 
@@ -65,9 +70,13 @@ class OWPFCOSHead(FCOSHead):
             weighted if centerness is among the cues.
         proposal_score (str): rank proposals by ``'objectness'`` or by
             ``'cls'``, the best class score times objectness.
+        freeze_regression (bool): whether regression tower, boxes, scales and
+            cues are frozen, for training a classifier beside them (``frozen``
+            in Table 3): no gradient, norms in eval mode, no losses.
         loss_cls (dict, optional): classification loss. None builds no
             classifier, and ``pred_instances`` then holds the proposals with
-            label 0.
+            label 0. :class:`UnknownMaskFocalLoss` also gets to see the
+            predicted objectness and boxes.
         loss_objectness (dict): loss of each cue, on logits.
         centerness_on_reg (bool): whether the cues are predicted from the
             regression tower, as in the paper, or the classifier's.
@@ -99,6 +108,7 @@ class OWPFCOSHead(FCOSHead):
                  detach_condition: bool = True,
                  centerness_weighted: bool | None = None,
                  proposal_score: str = 'objectness',
+                 freeze_regression: bool = False,
                  loss_cls: OptConfigType = dict(
                      type='FocalLoss',
                      use_sigmoid=True,
@@ -131,7 +141,12 @@ class OWPFCOSHead(FCOSHead):
         if conditional and not centerness_on_reg:
             raise ValueError('conditional cues are on the regression tower: '
                              'set centerness_on_reg=True')
+        if freeze_regression and (loss_cls is None or not centerness_on_reg):
+            raise ValueError('freeze_regression leaves a classifier to train, '
+                             'which no cue may be on: it needs loss_cls and '
+                             'centerness_on_reg=True')
         self.objectness = objectness
+        self.freeze_regression = freeze_regression
         self.conditional = conditional
         self.detach_condition = detach_condition
         self.centerness_weighted = ('centerness' in objectness
@@ -168,6 +183,27 @@ class OWPFCOSHead(FCOSHead):
             **kwargs)
         if not self.with_cls:
             self.loss_cls = None
+        # Here and not in a hook: distributed wrappers look before these run.
+        if freeze_regression:
+            for module in self._regression():
+                module.requires_grad_(False)
+
+    def _regression(self) -> list[nn.Module]:
+        """List the modules that boxes and cues are predicted by."""
+        cues = [getattr(self, f'conv_{cue}') for cue in self.objectness]
+        return [self.reg_convs, self.conv_reg, self.scales, *cues]
+
+    def train(self, mode: bool = True) -> OWPFCOSHead:
+        """Set to training mode, except what is frozen, or to eval mode.
+
+        Args:
+            mode (bool): whether to train.
+        """
+        super().train(mode)
+        if self.freeze_regression:
+            for module in self._regression():
+                module.eval()
+        return self
 
     def _init_cls_convs(self) -> None:
         """Build the classification tower, if there is a classifier."""
@@ -190,7 +226,8 @@ class OWPFCOSHead(FCOSHead):
 
     def forward_single(
             self, x: Tensor, scale: Scale,
-            stride: int) -> tuple[Tensor | None, Tensor, Tensor]:
+            stride: int
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Forward one level.
 
         Args:
@@ -202,13 +239,19 @@ class OWPFCOSHead(FCOSHead):
             tuple: class logits (batch, num_classes, H, W) or None; distances
             (l, t, r, b) of (batch, 4, H, W), in pixels, but in training with
             ``norm_on_bbox`` in strides, as in ``FCOSHead``; cue logits
-            (batch, number of cues, H, W).
+            (batch, number of cues, H, W). The last two are None in training
+            where they are frozen and the loss does not look at them.
         """
-        cls_score, cls_feat, reg_feat = None, x, x
+        cls_score, cls_feat = None, x
         if self.with_cls:
             for conv in self.cls_convs:
                 cls_feat = conv(cls_feat)
             cls_score = self.conv_cls(cls_feat)
+        if self.freeze_regression and self.training:
+            if not self._masks_unknown:
+                return cls_score, None, None
+            x = x.detach()
+        reg_feat = x
         for conv in self.reg_convs:
             reg_feat = conv(reg_feat)
         # In single precision, because fp16 overflows where boxes are large.
@@ -233,11 +276,15 @@ class OWPFCOSHead(FCOSHead):
         ]
         return cls_score, distances, torch.cat(cues, dim=1)
 
+    @property
+    def _masks_unknown(self) -> bool:
+        return isinstance(self.loss_cls, UnknownMaskFocalLoss)
+
     def loss_by_feat(
         self,
         cls_scores: list[Tensor | None],
-        bbox_preds: list[Tensor],
-        cue_logits: list[Tensor],
+        bbox_preds: list[Tensor | None],
+        cue_logits: list[Tensor | None],
         batch_gt_instances: InstanceList,
         batch_img_metas: list[dict],
         batch_gt_instances_ignore: OptInstanceList = None
@@ -247,8 +294,8 @@ class OWPFCOSHead(FCOSHead):
         Args:
             cls_scores (list[Tensor | None]): of :meth:`forward_single`, per
                 level.
-            bbox_preds (list[Tensor]): likewise.
-            cue_logits (list[Tensor]): likewise.
+            bbox_preds (list[Tensor | None]): likewise.
+            cue_logits (list[Tensor | None]): likewise.
             batch_gt_instances (list[InstanceData]): ``bboxes`` (x1, y1, x2,
                 y2) in pixels of the network input and ``labels``.
             batch_img_metas (list[dict]): unused.
@@ -256,10 +303,14 @@ class OWPFCOSHead(FCOSHead):
                 regions in ``bboxes``.
 
         Returns:
-            dict[str, Tensor]: ``loss_bbox``, one ``loss_<cue>`` a cue and,
-            with a classifier, ``loss_cls``.
+            dict[str, Tensor]: ``loss_bbox`` and one ``loss_<cue>`` a cue,
+            unless they are frozen, and, with a classifier, ``loss_cls``.
+            :class:`UnknownMaskFocalLoss` adds what it logs.
         """
-        sizes = [level.shape[-2:] for level in bbox_preds]
+        sizes = [
+            level.shape[-2:]
+            for level in (cls_scores if self.with_cls else bbox_preds)
+        ]
         boxes = [gt.bboxes for gt in batch_gt_instances]
         assigned = self.sampler.assign(sizes, self.strides,
                                        self.regress_ranges, boxes)
@@ -273,19 +324,28 @@ class OWPFCOSHead(FCOSHead):
             labels = [gt.labels for gt in batch_gt_instances]
             # No box is number -1, which picks the appended background.
             labels = torch.cat([*labels, background])[assigned.regression]
-            losses['loss_cls'] = self.loss_cls(
-                _flatten(cls_scores),
-                labels,
-                None if crowd is None else (~crowd).float(),
-                avg_factor=num_pos)
+            logits = _flatten(cls_scores)
+            weight = None if crowd is None else (~crowd).float()
+            if self._masks_unknown:
+                losses.update(
+                    self.loss_cls(
+                        logits,
+                        labels,
+                        weight,
+                        avg_factor=num_pos,
+                        locations=self._locations(sizes, bbox_preds,
+                                                  cue_logits, boxes)))
+            else:
+                losses['loss_cls'] = self.loss_cls(
+                    logits, labels, weight, avg_factor=num_pos)
+        if self.freeze_regression:
+            return losses
 
         # Locations with a box; the host waits here for the device.
         inds = (assigned.cue >= 0).nonzero().squeeze(1)
         in_regression = in_regression[inds]
         preds = _flatten(bbox_preds)[inds]
-        priors = self.prior_generator.grid_priors(
-            sizes, dtype=preds.dtype, device=preds.device, with_stride=True)
-        priors = torch.cat([p.repeat(len(boxes), 1) for p in priors])[inds]
+        priors = self._priors(sizes, bbox_preds[0])[inds]
         points = priors[:, :2]
         matched = torch.cat(boxes)[assigned.cue[inds]]
         targets = torch.cat([points - matched[:, :2], matched[:, 2:] - points],
@@ -323,6 +383,32 @@ class OWPFCOSHead(FCOSHead):
             losses[f'loss_{cue}'] = self.loss_centerness(
                 cue_logit, target, weight, avg_factor=num_cue)
         return losses
+
+    def _priors(self, sizes: list[tuple[int, int]], like: Tensor) -> Tensor:
+        """Points and strides (x, y, s, s) of a batch, (num_locations, 4)."""
+        priors = self.prior_generator.grid_priors(
+            sizes, dtype=like.dtype, device=like.device, with_stride=True)
+        return torch.cat([level.repeat(len(like), 1) for level in priors])
+
+    @torch.no_grad()
+    def _locations(self, sizes: list[tuple[int, int]],
+                   bbox_preds: list[Tensor], cue_logits: list[Tensor],
+                   gt_boxes: list[Tensor]) -> Locations:
+        """What unknown masking decides by."""
+        boxes = None
+        if self.loss_cls.mode == 'area':
+            priors = self._priors(sizes, bbox_preds[0])
+            distances = _flatten(bbox_preds)
+            if self.norm_on_bbox:
+                distances = distances * priors[:, 2:3]
+            boxes = self.bbox_coder.decode(priors[:, :2], distances)
+        objectness = _flatten([objectness_logits(c) for c in cue_logits])
+        return Locations(
+            objectness=objectness.squeeze(1).float().sigmoid(),
+            in_object=self.sampler.covered(sizes, self.strides, gt_boxes),
+            boxes=boxes,
+            featmap_sizes=sizes,
+            strides=self.strides)
 
     def _crowd_only(self, sizes: list[tuple[int, int]], boxes: list[Tensor],
                     ignored: OptInstanceList) -> Tensor | None:
@@ -364,7 +450,10 @@ class OWPFCOSHead(FCOSHead):
             proposals where there is no classifier.
         """
         metas = [sample.metainfo for sample in batch_data_samples]
-        outs = self(x)
+        cls_scores, distances, cues = self(x)
+        # Both lists score by the mean of the cues: take it once. Of one cue
+        # it is the cue itself.
+        outs = cls_scores, distances, [objectness_logits(c) for c in cues]
         proposals = self.propose_by_feat(*outs, metas, rescale=rescale)
         for sample, found in zip(batch_data_samples, proposals):
             sample.proposals = found
