@@ -8,7 +8,6 @@ from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
 from mmdet_owp.engine import launch
-from mmdet_owp.engine.checkpoint import check_exists
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,8 +57,7 @@ def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
             cfg.resume, cfg.load_from = True, latest
     elif args.resume is not None:
         cfg.resume, cfg.load_from = True, args.resume
-    if cfg.get('load_from') is not None:
-        check_exists(cfg.load_from)
+    launch.check_start(cfg)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import os
 import os.path as osp
 import pickle
 import re
+from collections.abc import Sequence
 from typing import Any, Callable, Union
 from urllib.parse import urlparse
 
@@ -55,20 +56,20 @@ def _safe_globals() -> list:
     ]
 
 
-def check_exists(path: str) -> None:
+def check_exists(path: str, remedy: str | None = None) -> None:
     """Check that a checkpoint is there; of URLs, that is left to the loader.
 
     Args:
         path (str): a file or a URL.
+        remedy (str, optional): how to come by the file.
 
     Raises:
         FileNotFoundError: in one line, if there is no such file.
     """
     if '://' not in path and not osp.isfile(osp.expanduser(path)):
-        raise FileNotFoundError(
-            f'{path}: no such checkpoint file; trained ones are in '
-            'work_dirs/NAME_OF_CONFIG, and the config names those it starts '
-            'from (load_from, init_cfg)')
+        raise FileNotFoundError(f'{path}: no such checkpoint file; ' + (
+            remedy or 'trained ones are in work_dirs/NAME_OF_CONFIG, and the '
+            'config names those it starts from (load_from, init_cfg)'))
 
 
 def load_checkpoint(path: str, map_location: MapLocation = 'cpu') -> dict:
@@ -153,42 +154,70 @@ CheckpointLoader.register_scheme(('http://', 'https://'),
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
-    """Stops a test whose checkpoint leaves weights of the model random.
+    """Stops a run whose checkpoint leaves weights of the model random.
 
-    mmengine only logs them. Weights that the model has no use for, such as
-    the classifier of a baseline tested as a proposer, are no error.
+    mmengine only logs them. Without ``new_weights`` it is meant for tests:
+    every weight of the model must be in the checkpoint, and weights that the
+    model has no use for, such as the classifier of a baseline tested as a
+    proposer, are no error.
+
+    Args:
+        new_weights (Sequence[str]): beginnings of the names of weights that
+            a training adds to those it starts from (``load_from``). They may
+            be missing, but not after a resume; any other difference, weights
+            without use included, is an error.
     """
+
+    def __init__(self, new_weights: Sequence[str] = ()) -> None:
+        self.new_weights = tuple(new_weights)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Compare the checkpoint's names and shapes with the model's.
 
         Args:
             runner (Runner): whose model is about to take the weights.
-            checkpoint (dict): as :func:`load_checkpoint` returns it.
+            checkpoint (dict): as :func:`load_checkpoint` returns it. New
+                weights are put in as they are in the model, which keeps
+                mmengine from warning of them.
 
         Raises:
-            ValueError: in one line, if the checkpoint lacks a weight of the
-                model or has it in another shape.
+            ValueError: in one line, if the checkpoint and the model differ
+                in more than they may.
         """
         model = getattr(runner.model, 'module', runner.model)
+        state = checkpoint.get('state_dict', checkpoint)
         given = {
             re.sub(r'^module\.', '', name): weight
-            for name, weight in checkpoint.get('state_dict',
-                                               checkpoint).items()
+            for name, weight in state.items()
         }
-        wanted = {
-            name: weight
-            for name, weight in model.state_dict().items()
-            # Counters of batch norms, absent from converted checkpoints.
-            if not name.endswith('num_batches_tracked')
-        }
+        wanted = model.state_dict()
         wrong = [
             name for name, weight in wanted.items()
             if getattr(given.get(name), 'shape', None) != weight.shape
+            # Counters of batch norms, absent from converted checkpoints.
+            and not name.endswith('num_batches_tracked')
         ]
+        fault = 'are missing or have another shape'
+        remedy = 'give the config the checkpoint was trained with'
+        if self.new_weights:
+            wrong += [name for name in given if name not in wanted]
+            fault = 'are missing, have another shape or are of no use'
+        if self.new_weights and not runner._resume:
+            new = [
+                name for name in wrong
+                if name not in given and name.startswith(self.new_weights)
+            ]
+            wrong = [name for name in wrong if name not in new]
+            remedy = ('load_from must name a checkpoint of the model without '
+                      f'{", ".join(self.new_weights)}')
+            if new and not wrong:
+                state.update((name, wanted[name]) for name in new)
+                runner.logger.info(
+                    f'{runner._load_from}: without the {len(new)} weights '
+                    f'of {", ".join(self.new_weights)}, which are new and '
+                    'start as initialised')
         if wrong:
             raise ValueError(
                 f'{runner._load_from}: made by another config than '
-                f'{runner.cfg.filename}: {len(wrong)} of {len(wanted)} '
-                f'weights are missing or have another shape, such as '
-                f'{wrong[0]}; give the config the checkpoint was trained with')
+                f'{runner.cfg.filename}: {len(wrong)} weights {fault}, such '
+                f'as {wrong[0]}; {remedy}')

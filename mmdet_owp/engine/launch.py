@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import glob
 import os
 import os.path as osp
 import sys
@@ -22,7 +23,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmdet_owp
-from mmdet_owp.engine import checkpoint  # noqa: F401, loads safely from here
+from mmdet_owp.engine import checkpoint  # loads safely from here
 
 # How to come by the data of a partition, for the message that it is missing.
 _MAKE_DATA = {
@@ -96,6 +97,30 @@ def load_config(args: Namespace) -> Config:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
     return cfg
+
+
+def check_start(cfg: Config) -> None:
+    """Check that the checkpoint is there that a config starts from.
+
+    Args:
+        cfg (Config): a whole config.
+
+    Raises:
+        FileNotFoundError: in one line, if it isn't; with the command that
+            trains it, where its folder has the name of a config beside this.
+    """
+    if cfg.get('load_from') is None:
+        return
+    folder = osp.dirname(cfg.load_from)
+    name = osp.basename(folder)
+    configs = osp.dirname(osp.dirname(cfg.filename))
+    remedy = None
+    for config in glob.glob(osp.join(configs, '*', f'{name}.py')):
+        remedy = f'make it with `python tools/train.py {config}'
+        if folder != osp.join('work_dirs', name):
+            remedy += f' --work-dir {folder}'
+        remedy += '`'
+    checkpoint.check_exists(cfg.load_from, remedy)
 
 
 def check_data(cfg: Config, *splits: str) -> None:
