@@ -9,9 +9,8 @@ _base_ = [
 model = dict(
     bbox_head=dict(
         **_base_.fcos_head,
-        init_cfg=dict(override=_base_.model.bbox_head.init_cfg.override + [
-            dict(type='Normal', name='conv_cls', std=0.01, bias_prob=0.01)
-        ])))
+        init_cfg=dict(override=_base_.model.bbox_head.init_cfg.override +
+                      [_base_.conv_cls_init])))
 
 val_evaluator = _base_.val_evaluator + [
     dict(**_base_.class_wise, ann_file=_base_.val_evaluator[0].ann_file)

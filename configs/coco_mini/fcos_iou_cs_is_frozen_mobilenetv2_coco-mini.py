@@ -1,0 +1,6 @@
+# frozen (Table 3): from the proposer, whose part of the head is frozen.
+_base_ = './fcos_iou_cs_is_joint_mobilenetv2_coco-mini.py'
+
+load_from = 'work_dirs/fcos_iou_cs_is_mobilenetv2_coco-mini/epoch_3.pth'
+custom_hooks = _base_.from_proposer
+model = dict(bbox_head=dict(freeze_regression=True))

@@ -1,0 +1,4 @@
+# joint + unknown area masking (Appendix A).
+_base_ = './fcos_iou_cs_is_joint_unknown_mobilenetv2_coco-mini.py'
+
+model = dict(bbox_head=dict(loss_cls=dict(mode='area')))

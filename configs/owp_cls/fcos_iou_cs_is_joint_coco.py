@@ -1,0 +1,9 @@
+# joint (Tables 1 and 3): boxes, cue and classes trained together.
+_base_ = ['../owp/fcos_iou_cs_is_coco.py', '../_base_/owp_cls.py']
+
+model = dict(bbox_head=dict(loss_cls=_base_.focal_loss))
+
+val_evaluator = _base_.val_evaluator + [
+    dict(**_base_.class_wise, ann_file=_base_.val_evaluator[0].ann_file)
+]
+test_evaluator = val_evaluator
