@@ -449,7 +449,148 @@ def test_images_without_objects_reach_every_parameter():
         assert all(p.grad is not None for p in head.parameters())
 
 
+# --- beside a classifier -----------------------------------------------------
+
+
+UNKNOWN = dict(type='UnknownMaskFocalLoss', use_sigmoid=True, threshold=0.5)
+RUNNING = dict(norm_cfg=dict(type='BN'))
+
+
+def classifier(**kwargs):
+    return build(**{**IMPROVED, 'objectness': ('iou', ), **kwargs})
+
+
+def losses_and_gradients(head, part='loss_cls'):
+    """Of two images, with the gradient of a loss at the class logits."""
+    feats, samples = inputs(7)
+    outs = head(feats)
+    for level in outs[0]:
+        level.retain_grad()
+    losses = head.loss_by_feat(*outs, [s.gt_instances for s in samples],
+                               [s.metainfo for s in samples], None)
+    losses[part].backward()
+    return losses, torch.cat([
+        level.grad.permute(0, 2, 3, 1).flatten(0, 2) for level in outs[0]
+    ])
+
+
+def places():
+    """Image and (x, y) in pixels of every location."""
+    return [(image, (x + .5) * s, (y + .5) * s) for s in STRIDES
+            for image in range(2) for y in range(math.ceil(HEIGHT / s))
+            for x in range(math.ceil(WIDTH / s))]
+
+
+@pytest.mark.parametrize('cues', [('iou', ), ('centerness', 'iou')])
+def test_unknown_objects_are_masked(cues):
+    """Where the objectness says, but never inside of a box."""
+    stock = classifier(objectness=cues)
+    ours = classifier(objectness=cues, loss_cls=UNKNOWN)
+    expected_losses, expected = losses_and_gradients(stock)
+    losses, gradient = losses_and_gradients(ours)
+    for name in expected_losses.keys() - {'loss_cls'}:
+        assert torch.equal(losses[name], expected_losses[name])
+    # Nothing of the classifier's loss reaches boxes and cues.
+    for name, parameter in ours.named_parameters():
+        if 'cls' not in name:
+            assert parameter.grad is None, name
+
+    feats, samples = inputs(7)
+    with torch.no_grad():
+        _, _, cue_logits = ours(feats)
+    score = torch.cat([
+        level.sigmoid().prod(1).pow(1 / len(cues)).flatten()
+        for level in cue_logits
+    ])
+    inside = torch.tensor([
+        any(x1 < x < x2 and y1 < y < y2
+            for x1, y1, x2, y2 in samples[image].gt_instances.bboxes.tolist())
+        for image, x, y in places()
+    ])
+    masked = (score > 0.5) & ~inside
+    assert 0 < masked.sum() < (score > 0.5).sum()
+    assert torch.equal((gradient == 0).all(1), masked)
+    assert torch.equal(gradient[~masked], expected[~masked])
+
+
+@pytest.mark.parametrize('norm_on_bbox', [True, False])
+def test_areas_are_the_predicted_boxes(norm_on_bbox):
+    """In pixels, in training as in test."""
+    head = classifier(
+        norm_on_bbox=norm_on_bbox, loss_cls=dict(UNKNOWN, mode='area'))
+    feats, samples = inputs(7)
+    _, distances, cue_logits = head(feats)
+    sizes = [level.shape[-2:] for level in distances]
+    found = head._locations(sizes, distances, cue_logits,
+                            [s.gt_instances.bboxes for s in samples])
+    with torch.no_grad():
+        _, distances, _ = head.eval()(feats)
+    left, top, right, bottom = torch.cat([
+        level.permute(0, 2, 3, 1).reshape(-1, 4) for level in distances
+    ]).unbind(1)
+    _, x, y = torch.tensor(places()).unbind(1)
+    torch.testing.assert_close(
+        found.boxes,
+        torch.stack([x - left, y - top, x + right, y + bottom], 1))
+
+
+@pytest.mark.parametrize('masking', [False, True])
+def test_frozen_regression(masking):
+    """The classifier's loss alone, as it is beside a trained regression."""
+    loss_cls = dict(loss_cls=UNKNOWN) if masking else {}
+    head = classifier(freeze_regression=True, **RUNNING, **loss_cls)
+    reference = classifier(**RUNNING, **loss_cls)
+    # What is masked depends on the norms, and frozen ones are in eval mode.
+    for module in (reference.reg_convs, head.train().reg_convs):
+        assert not module.training or module is reference.reg_convs
+    reference.reg_convs.eval()
+    before = {k: v.clone() for k, v in head.state_dict().items()}
+    calls = []
+    head.conv_reg.register_forward_hook(lambda *_: calls.append(1))
+
+    losses, gradient = losses_and_gradients(head)
+    expected_losses, expected = losses_and_gradients(reference)
+    logged = {'masked_background', 'background_objectness_max'}
+    assert set(losses) == {'loss_cls'} | (logged if masking else set())
+    for name, value in losses.items():
+        assert torch.equal(value, expected_losses[name])
+    assert torch.equal(gradient, expected)
+    # Not even run where nobody looks at it.
+    assert len(calls) == (len(STRIDES) if masking else 0)
+
+    for name, parameter in head.named_parameters():
+        trained = name.startswith(('cls_convs', 'conv_cls'))
+        assert parameter.requires_grad == trained
+        assert (parameter.grad is not None) == trained
+    for name, value in head.state_dict().items():
+        if not name.startswith('cls_convs'):
+            assert torch.equal(value, before[name]), name
+    # Prediction needs them all the same.
+    feats, samples = inputs(7)
+    with torch.no_grad():
+        head.eval().predict(feats, samples)
+    assert all(len(s.proposals) > 0 for s in samples)
+
+
+def test_half_precision_with_masking():
+    feats, samples = inputs(7)
+    for mode in ('pixel', 'area'):
+        head = classifier(loss_cls=dict(UNKNOWN, mode=mode))
+        full = head.loss(feats, samples)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            half = head.loss(feats, samples)
+        sum(half[name] for name in full if 'loss' in name).backward()
+        assert full['masked_background'] > 0
+        for name, value in full.items():
+            torch.testing.assert_close(
+                half[name].float(), value, rtol=.1, atol=.02)
+        assert all(p.grad.isfinite().all() for p in head.parameters())
+
+
 @pytest.mark.parametrize('arguments, message', [
+    (dict(freeze_regression=True, loss_cls=None), 'freeze_regression'),
+    (dict(freeze_regression=True, centerness_on_reg=False),
+     'freeze_regression'),
     (dict(objectness=('dice', )), 'objectness must name cues'),
     (dict(objectness=()), 'objectness must name cues'),
     (dict(conditional='neck'), 'conditional must be'),
