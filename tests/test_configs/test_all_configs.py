@@ -93,18 +93,23 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
         model = MODELS.build(config.model)
         model.init_weights()
         optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
-        before = [p.detach().clone() for p in model.bbox_head.parameters()]
+        before = {k: v.clone() for k, v in model.state_dict().items()}
         batch = next(iter(Runner.build_dataloader(config.train_dataloader)))
         log = model.train().train_step(batch, optim_wrapper)
-        cues = {f'loss_{cue}' for cue in config.model.bbox_head.objectness}
-        expected = {'loss', 'loss_bbox', *cues}
-        if config.model.bbox_head.loss_cls is not None:
+        head = config.model.bbox_head
+        expected = {'loss'}
+        if not head.get('freeze_regression'):
+            expected |= {'loss_bbox'} | {f'loss_{c}' for c in head.objectness}
+        if head.loss_cls is not None:
             expected.add('loss_cls')
+            if head.loss_cls.type == 'UnknownMaskFocalLoss':
+                expected |= {'masked_background', 'background_objectness_max'}
         assert set(log) == expected
         assert all(value.isfinite() for value in log.values())
-        moved = [(a != b).any() for a, b in zip(
-            before, model.bbox_head.parameters(), strict=True)]
-        assert all(moved)
+        for name, parameter in model.bbox_head.named_parameters():
+            frozen = head.get('freeze_regression') and 'cls' not in name
+            moved = not torch.equal(parameter, before[f'bbox_head.{name}'])
+            assert moved != bool(frozen), name
 
         loader = Runner.build_dataloader(config.test_dataloader)
         metric = METRICS.build(config.test_evaluator[0])
@@ -147,3 +152,79 @@ def test_names_say_the_method():
         'fcos_cond_iou_cs_is_fpn_coco', 'fcos_cond_centerness_coco',
         'fcos_iou_all_coco'
     }
+
+
+RECIPES = [
+    recipe for name in ('joint', 'finetune', 'frozen')
+    for recipe in (name, f'{name}_fb')
+] + [
+    'joint_unknown', 'finetune_unknown', 'joint_unknown_area',
+    'joint_unknown_area_nms'
+]
+SETS = {
+    'coco': ('owp_cls', 'fcos_iou_cs_is_coco', 'iter_90000.pth'),
+    'mobilenetv2_coco-mini':
+    ('coco_mini', 'fcos_iou_cs_is_mobilenetv2_coco-mini', 'epoch_3.pth'),
+    'shapes': ('shapes', 'fcos_iou_cs_is_shapes', 'epoch_3.pth'),
+}
+
+
+@pytest.mark.parametrize('data', SETS)
+@pytest.mark.parametrize('recipe', RECIPES)
+def test_recipe(recipe, data):
+    """The table of READINGS, Sec. 4, in the optimiser's groups."""
+    folder, proposer, checkpoint = SETS[data]
+    config = Config.fromfile(
+        REPO / f'configs/{folder}/fcos_iou_cs_is_{recipe}_{data}.py')
+    name, *options = recipe.split('_')
+    config.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(config.model)
+        optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+    rate = config.optim_wrapper.optimizer.lr
+    rates = {
+        id(parameter): group['lr'] / rate
+        for group in optimizer.param_groups for parameter in group['params']
+        if parameter.requires_grad
+    }
+    # As stock detectors freeze them.
+    plain = dict(config.model, type='FCOS')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        usual = {
+            key
+            for key, p in MODELS.build(plain).named_parameters()
+            if not p.requires_grad
+        }
+    regression = {'joint': 1, 'finetune': 0.1, 'frozen': None}[name]
+    for key, parameter in model.named_parameters():
+        expected = 1.
+        if not key.startswith('bbox_head'):
+            expected = None if 'fb' in options or key in usual else 1.
+        elif 'cls' not in key:
+            expected = regression
+        assert rates.get(id(parameter)) == pytest.approx(expected), key
+
+    start = None if name == 'joint' else f'work_dirs/{proposer}/{checkpoint}'
+    assert config.load_from == start
+    assert ('custom_hooks' in config) == (name != 'joint')
+    # Where load_from points is where that config's training ends.
+    parent = Config.fromfile(
+        next((REPO / 'configs').glob(f'*/{proposer}.py')))
+    last = parent.train_cfg.get('max_iters', parent.train_cfg.get(
+        'max_epochs'))
+    assert checkpoint.split('_')[1] == f'{last}.pth'
+
+    loss = config.model.bbox_head.loss_cls
+    assert (loss.type == 'UnknownMaskFocalLoss') == ('unknown' in options)
+    if 'unknown' in options:
+        threshold, start = {
+            'joint': (0.95, 5000),
+            'finetune': (0.925, 30000)
+        }[name]
+        if data != 'coco':
+            start = pytest.approx(start / 90000)
+        assert (loss.threshold, loss.start_iter) == (threshold, start)
+        assert loss.get('mode') == ('area' if 'area' in options else None)
+        assert (loss.get('nms') is not None) == ('nms' in options)
+        logged = {c.data_src for c in config.log_processor.custom_cfg}
+        assert logged == {'masked_background', 'background_objectness_max'}
