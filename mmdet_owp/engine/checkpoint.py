@@ -219,5 +219,5 @@ class CheckpointMatchHook(Hook):
         if wrong:
             raise ValueError(
                 f'{runner._load_from}: made by another config than '
-                f'{runner.cfg.filename}: {len(wrong)} weights {fault}, such '
+                f'{runner.cfg.filename}: {len(wrong)} weight(s) {fault}, such '
                 f'as {wrong[0]}; {remedy}')

@@ -269,7 +269,57 @@ def test_wrong_checkpoint_stops(trained, tmp_path):
                  dict(weights, unused=torch.ones(1))):
         with pytest.raises(InterruptedError):
             load(good)
-    with pytest.raises(ValueError, match='epoch_1.pth: made by .* 2 weights'):
+    with pytest.raises(ValueError, match=r'epoch_1.pth: made by .* 2 weight'):
         load(right, width=4)
-    with pytest.raises(ValueError, match=' 1 weights .* linear.bias'):
+    with pytest.raises(ValueError, match=r' 1 weight\(s\) .* linear.bias'):
         load({'linear.weight': weights['linear.weight']})
+
+
+def test_new_weights_may_be_missing(trained, tmp_path, capfd):
+    path = trained / 'epoch_1.pth'
+    right = load_checkpoint(path)
+    weights = right['state_dict']
+    runners = []
+
+    def load(new, width=3, resume=False, **changed):
+        state = {k: v for k, v in {**weights, **changed}.items() if len(v)}
+        torch.save(dict(right, state_dict=state), path)
+        runners.append(
+            make_runner(
+                tmp_path / 'finetuned',
+                width,
+                load_from=str(path),
+                resume=resume,
+                custom_hooks=[
+                    CheckpointMatchHook(new_weights=[new]),
+                    Stop()
+                ]))
+        runners[-1].train()
+
+    gone, unused = torch.empty(0), torch.ones(1)
+    for resume in (False, True):
+        with pytest.raises(InterruptedError):
+            load('linear.bias', resume=resume)
+    with pytest.raises(InterruptedError):
+        load('linear.bias', **{'linear.bias': gone})
+    # Only what is missing keeps its first values, and mmengine is content.
+    assert torch.equal(runners[-1].model.linear.weight,
+                       weights['linear.weight'])
+    assert not torch.equal(runners[-1].model.linear.bias,
+                           weights['linear.bias'])
+    assert 'missing keys' not in capfd.readouterr().out
+
+    refused = [
+        (dict(new='linear.weight', **{'linear.bias': gone}), 'linear.bias'),
+        (dict(new='linear.bias', width=4), 'linear.weight'),
+        # Another shape is not missing.
+        (dict(new='linear.bias', **{'linear.bias': unused}), 'linear.bias'),
+        (dict(new='linear.bias', unused=unused), 'unused'),
+        (dict(new='linear.bias', resume=True, **{'linear.bias': gone}),
+         'linear.bias'),
+        (dict(new='linear.bias', resume=True, unused=unused), 'unused'),
+    ]
+    for arguments, name in refused:
+        with pytest.raises(ValueError, match=f'such as {name};') as error:
+            load(**arguments)
+        assert '\n' not in str(error.value)

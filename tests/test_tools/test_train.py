@@ -152,6 +152,21 @@ def test_missing_checkpoint(tool, config, name, arguments):
                     tool(name, config, *arguments))
 
 
+@pytest.mark.parametrize('folder, command', [
+    ('work_dirs/fcos_iou_cs_is_shapes', ''),
+    ('mine/fcos_iou_cs_is_shapes', ' --work-dir mine/fcos_iou_cs_is_shapes'),
+])
+def test_missing_start(tool, repo, monkeypatch, tmp_path, folder, command):
+    """The message holds the command that trains what is missing."""
+    monkeypatch.chdir(tmp_path)
+    shapes = repo / 'configs/shapes'
+    message = tool('train', shapes / 'fcos_iou_cs_is_finetune_shapes.py',
+                   '--cfg-options', f'load_from={folder}/epoch_3.pth')
+    assert message == (
+        f'error: {folder}/epoch_3.pth: no such checkpoint file; make it with '
+        f'`python tools/train.py {shapes}/fcos_iou_cs_is_shapes.py{command}`')
+
+
 def test_missing_data(tool, config, monkeypatch, tmp_path):
     monkeypatch.setenv('SHAPES', str(tmp_path / 'none'))
     message = r'error: .*none/annotations/instances_train.json: .*'
