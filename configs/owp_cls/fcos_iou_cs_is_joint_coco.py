@@ -3,7 +3,5 @@ _base_ = ['../owp/fcos_iou_cs_is_coco.py', '../_base_/owp_cls.py']
 
 model = dict(bbox_head=dict(loss_cls=_base_.focal_loss))
 
-val_evaluator = _base_.val_evaluator + [
-    dict(**_base_.class_wise, ann_file=_base_.val_evaluator[0].ann_file)
-]
+val_evaluator = _base_.val_evaluator + [_base_.class_wise]
 test_evaluator = val_evaluator

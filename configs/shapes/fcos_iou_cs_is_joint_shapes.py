@@ -7,7 +7,5 @@ model = dict(
         init_cfg=dict(override=_base_.model.bbox_head.init_cfg.override +
                       [_base_.conv_cls_init])))
 
-val_evaluator = _base_.val_evaluator + [
-    dict(**_base_.class_wise, ann_file=_base_.val_evaluator[0].ann_file)
-]
+val_evaluator = _base_.val_evaluator + [_base_.class_wise]
 test_evaluator = val_evaluator

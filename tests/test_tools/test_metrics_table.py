@@ -39,6 +39,24 @@ def test_percent_mean_and_deviation(table, tmp_path):
     assert set(one[1:]) == {'-', '30.0'}
 
 
+def test_columns_of_the_recipes(table, tmp_path):
+    write(
+        tmp_path, '20260101_000000', **{
+            'base_class-wise/AP': .46,
+            'base_class-wise/AR@10': .58,
+            'base_class-wise/AR@100': .63,
+            'novel_drop-base/AP': .014,
+            'novel_drop-base/AR@10': .11,
+            'novel_drop-base/AR@100': .27
+        })
+    heading, _, row = table('--columns', 'recipes', f'joint={tmp_path}')
+    assert heading == [
+        '', 'base AP', 'base AR@10', 'base AR@100', 'novel AP', 'novel AR@10',
+        'novel AR@100'
+    ]
+    assert row == ['joint', '46.0', '58.0', '63.0', '1.4', '11.0', '27.0']
+
+
 def test_run_without_metrics(table, tmp_path):
     with pytest.raises(SystemExit, match='none: no metrics here; run tools'):
         table(f'row={tmp_path}/none')

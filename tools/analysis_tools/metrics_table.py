@@ -5,7 +5,8 @@
 
 Each row is LABEL=FOLDER, the work folder of a tools/test.py run (the newest
 one in it counts). Of several folders, such as training seeds, the mean and
-the standard deviation are given.
+the standard deviation are given. ``--columns recipes`` prints those of the
+paper's Table 3.
 """
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-COLUMNS = {
+from mmdet_owp.engine.logs import markdown_table
+
+PROPOSALS = {
     'base AP (class-wise)': 'base_class-wise/bbox_mAP',
     'base AR@100': 'base_drop-base/AR@100',
     'novel AR@10 (drop-base)': 'novel_drop-base/AR@10',
@@ -24,6 +27,16 @@ COLUMNS = {
     'novel AR@10 (exclude-base)': 'novel_exclude-base/AR@10',
     'novel AR@100 (exclude-base)': 'novel_exclude-base/AR@100',
 }
+# Base: class-wise, of models that classify. Novel: of the proposals.
+RECIPES = {
+    'base AP': 'base_class-wise/AP',
+    'base AR@10': 'base_class-wise/AR@10',
+    'base AR@100': 'base_class-wise/AR@100',
+    'novel AP': 'novel_drop-base/AP',
+    'novel AR@10': 'novel_drop-base/AR@10',
+    'novel AR@100': 'novel_drop-base/AR@100',
+}
+COLUMNS = dict(proposals=PROPOSALS, recipes=RECIPES)
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,6 +45,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('rows', nargs='+', metavar='LABEL=FOLDER[,FOLDER...]')
+    parser.add_argument('--columns', choices=COLUMNS, default='proposals')
     args = parser.parse_args()
     for row in args.rows:
         if '=' not in row:
@@ -69,7 +83,8 @@ def cell(values: list[float]) -> str:
 def main() -> None:
     """Print the table."""
     args = parse_args()
-    lines = [['', *COLUMNS]]
+    columns = COLUMNS[args.columns]
+    lines = []
     for row in args.rows:
         label, folders = row.rsplit('=', 1)
         try:
@@ -79,13 +94,9 @@ def main() -> None:
         lines.append([
             label,
             *(cell([run[key] for run in runs if key in run])
-              for key in COLUMNS.values())
+              for key in columns.values())
         ])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    lines.insert(1, ['-' * width for width in widths])
-    for line in lines:
-        cells = (text.ljust(width) for text, width in zip(line, widths))
-        print(f'| {" | ".join(cells)} |')
+    print(markdown_table(['', *columns], lines))
 
 
 if __name__ == '__main__':

@@ -22,3 +22,9 @@ val_evaluator = [
         proposal_nums=(10, 100))
 ]
 test_evaluator = val_evaluator
+# For detectors that classify, beside the other.
+class_wise = dict(
+    type='CocoMetric',
+    ann_file=data_root + '/annotations/instances_val2017.json',
+    metric='bbox',
+    prefix='base_class-wise')

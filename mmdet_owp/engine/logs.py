@@ -1,0 +1,50 @@
+"""Reading what runs have logged: no torch, no mmdet."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def read_scalars(folder: str | Path) -> list[dict]:
+    """Read the scalars that the training runs in a work folder logged.
+
+    Args:
+        folder (str | Path): the work folder of tools/train.py, with one
+            folder a run: the first, and one each time it was resumed.
+
+    Returns:
+        list[dict]: in the order they were logged, one each logging interval
+        and one each validation. What was logged between a checkpoint and a
+        kill comes again from the resumed run, with the same ``step``.
+
+    Raises:
+        FileNotFoundError: in one line, if there is no such log.
+    """
+    # Folders are named by the time of their run.
+    files = sorted(Path(folder).glob('[0-9]*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(
+            f'{folder}: no training log here (*/vis_data/scalars.json); give '
+            'the work folder of a tools/train.py run')
+    scalars = []
+    for file in files:
+        for line in file.read_text().splitlines():
+            try:
+                scalars.append(json.loads(line))
+            except ValueError:  # cut off by a kill
+                continue
+    return scalars
+
+
+def markdown_table(heading: list[str], rows: list[list[str]]) -> str:
+    """Lay out a table in Markdown.
+
+    Args:
+        heading (list[str]): one text a column.
+        rows (list[list[str]]): likewise.
+    """
+    widths = [max(map(len, column)) for column in zip(heading, *rows)]
+    lines = [heading, ['-' * width for width in widths], *rows]
+    return '\n'.join('| ' + ' | '.join(
+        text.ljust(width) for text, width in zip(line, widths)) + ' |'
+                     for line in lines)

@@ -1,0 +1,149 @@
+"""The table of masked background and the sweep of Fig. 6."""
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+from pathlib import Path
+
+import cv2
+import pytest
+from matplotlib import pyplot as plt
+
+TOOLS = Path(__file__).parents[2] / 'tools/analysis_tools'
+AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """Call a tool; returns what it exits with and the cells of its table."""
+    monkeypatch.setenv('MPLBACKEND', 'Agg')
+
+    def call(name, *words):
+        monkeypatch.setattr('sys.argv', [name, *map(str, words)])
+        status = None
+        try:
+            runpy.run_path(str(TOOLS / name), run_name='__main__')
+        except SystemExit as exit_:
+            status = exit_.code
+        table = [[cell.strip() for cell in line.split('|')[1:-1]]
+                 for line in capsys.readouterr().out.splitlines()
+                 if line.startswith('|')]
+        return status, table
+
+    return call
+
+
+def write_log(folder, time, *lines, end=''):
+    path = folder / time / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('\n'.join(map(json.dumps, lines)) + '\n' + end)
+
+
+def step(step, masked, seen):
+    return dict(
+        loss=1., step=step, masked_background=masked,
+        background_objectness_max=seen)
+
+
+def test_masked_share(tool, tmp_path):
+    some, none = tmp_path / 'some', tmp_path / 'none'
+    validation = {AR: .2, 'step': 2}
+    # Killed while it wrote, and resumed from the validated step.
+    write_log(
+        some,
+        '20260101_000000',
+        step(50, 0., .8),
+        step(100, .02, .97),
+        validation,
+        step(150, .9, .9),
+        end='{"loss": 1')
+    write_log(some, '20260101_010000', step(150, .04, .96))
+    write_log(none, '20260101_000000', step(50, 0., .91), step(100, 0., .9))
+    status, (_, _, first, second) = tool('masking_table.py', f'a={some}',
+                                         f'b={none}')
+    assert status is None
+    assert first == ['a', '2', '0.9700']
+    assert second == ['b', 'not tested: nothing was masked', '0.9100']
+
+
+def test_masked_share_without_a_log(tool, tmp_path):
+    status, _ = tool('masking_table.py', f'a={tmp_path}/none')
+    assert status.startswith(f'error: {tmp_path}/none: no training log')
+    write_log(tmp_path, '20260101_000000', dict(loss=1., step=50))
+    status, _ = tool('masking_table.py', f'a={tmp_path}')
+    assert 'the config must use UnknownMaskFocalLoss' in status
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Stand-ins for trainings; returns the commands that were run."""
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        options = dict(word.split('=') for word in command if '=' in word)
+        folder = Path(command[command.index('--work-dir') + 1])
+        start = float(options['model.bbox_head.loss_cls.start_iter'])
+        if 'fail' in options and start > 0.5:
+            return subprocess.CompletedProcess(command, 1)
+        write_log(folder, '20260101_000000', {AP: .9, AR: .9, 'step': 1},
+                  step(50, 0., .8), {AP: start / 10, AR: start, 'step': 3})
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr('subprocess.run', run)
+    return commands
+
+
+def test_sweep(tool, trainings, tmp_path):
+    configs = ['configs/x_joint_unknown.py', 'configs/x_finetune_unknown.py']
+    arguments = (*configs, '--work-dir', tmp_path, '--seed', 3)
+    status, table = tool('sweep_unknown.py', *arguments, '--cfg-options',
+                         'fail=1')
+    # The failing ones cost no other run.
+    assert len(trainings) == 16
+    assert status == 'error: 4 of 16 runs failed; call again to resume them'
+    assert len(table) == 2 + 12
+
+    del trainings[:]
+    status, table = tool('sweep_unknown.py', *arguments)
+    assert status is None
+    assert len(trainings) == 4
+    for command in trainings:
+        assert Path(command[1]).samefile(TOOLS.parent / 'train.py')
+        assert '--resume' in command and 'randomness.seed=3' in command
+        options = dict(word.split('=') for word in command if '=' in word)
+        start = float(options['model.bbox_head.loss_cls.start_iter'])
+        assert round(start * 90000) == 60000
+    settings = {tuple(row[:3]) for row in table[2:]}
+    assert settings == {(name, threshold, f'{start}/90')
+                        for name in ('x_joint_unknown', 'x_finetune_unknown')
+                        for threshold in ('0.925', '0.95')
+                        for start in (5, 10, 30, 60)}
+    for row in table[2:]:
+        part = 100 * int(row[2].split('/')[0]) / 90
+        assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}']
+    assert cv2.imread(str(tmp_path / 'fig6.png')).std() > 10
+    panels = plt.gcf().axes
+    assert [panel.get_title() for panel in panels] == [
+        f'{name}, threshold {threshold}' for threshold in (0.925, 0.95)
+        for name in ('AP of base classes', 'AR@100 of novel classes')
+    ]
+    for panel, factor in zip(panels, (10, 1, 10, 1)):
+        for line in panel.lines:
+            x, y = line.get_data()
+            assert list(x) == [5, 10, 30, 60]
+            assert y == pytest.approx(x / .9 / factor)
+        assert len(panel.lines) == 2
+
+    del trainings[:]
+    assert tool('sweep_unknown.py', *arguments)[0] is None
+    assert not trainings
+
+
+def test_run_without_validation_is_not_finished(tool, trainings, tmp_path,
+                                                monkeypatch):
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr('subprocess.run', lambda *_, **__: done)
+    status, table = tool('sweep_unknown.py', 'c.py', '--work-dir', tmp_path)
+    assert status.startswith('error: 8 of 8 runs failed') and not table

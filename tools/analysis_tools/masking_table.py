@@ -1,0 +1,75 @@
+"""Print how much of the background training runs have masked.
+
+    python tools/analysis_tools/masking_table.py \
+        'joint + unknown=work_dirs/fcos_iou_cs_is_joint_unknown_shapes'
+
+Each row is LABEL=FOLDER, the work folder of a tools/train.py run of a config
+with UnknownMaskFocalLoss. The share is that of all background locations of
+the training; nothing masked means that the run says nothing about masking,
+and the highest objectness seen on background tells how far it was from it.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mmdet_owp.engine.logs import markdown_table, read_scalars
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('rows', nargs='+', metavar='LABEL=FOLDER')
+    args = parser.parse_args()
+    for row in args.rows:
+        if '=' not in row:
+            parser.error(f'{row}: a row is LABEL=FOLDER')
+    return args
+
+
+def read_masking(folder: str) -> tuple[float, float]:
+    """Read the share of the background masked and its highest objectness.
+
+    Args:
+        folder (str): work folder of a training.
+
+    Raises:
+        FileNotFoundError: in one line, if there is no log of masking.
+    """
+    # Of steps logged again after a resume the last counts.
+    logged = {
+        line['step']: line
+        for line in read_scalars(folder) if 'masked_background' in line
+    }
+    if not logged:
+        raise FileNotFoundError(f'{folder}: no masked_background in its log; '
+                                'the config must use UnknownMaskFocalLoss')
+    shares = [line['masked_background'] for line in logged.values()]
+    seen = max(line['background_objectness_max'] for line in logged.values())
+    return sum(shares) / len(shares), seen
+
+
+def main() -> None:
+    """Print the table."""
+    args = parse_args()
+    rows = []
+    for row in args.rows:
+        label, folder = row.rsplit('=', 1)
+        try:
+            share, seen = read_masking(folder)
+        except OSError as error:
+            sys.exit(f'error: {error}')
+        rows.append([
+            label, f'{100 * share:.3g}'
+            if share else 'not tested: nothing was masked', f'{seen:.4f}'
+        ])
+    print(
+        markdown_table([
+            '', 'background masked (%)', 'highest objectness on background'
+        ], rows))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,160 @@
+"""Train the grid of Fig. 6 (unknown object masking) and draw its panels.
+
+    python tools/analysis_tools/sweep_unknown.py \
+        configs/shapes/fcos_iou_cs_is_joint_unknown_shapes.py \
+        configs/shapes/fcos_iou_cs_is_finetune_unknown_shapes.py \
+        --work-dir work_dirs/sweep_unknown
+
+Each config is trained with two thresholds, masking from four points of the
+training on, one run after the other. Called again, it skips what is finished
+and resumes what isn't. Base AP and novel AR@100 are those of the last
+validation of each run; the picture is WORK_DIR/fig6.png.
+"""
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from matplotlib import pyplot as plt
+
+from mmdet_owp.engine.logs import markdown_table, read_scalars
+
+TRAIN = Path(__file__).parents[1] / 'train.py'
+LOSS = 'model.bbox_head.loss_cls'
+THRESHOLDS = (0.925, 0.95)
+# In thousands of the paper's 90,000 iterations; the same part of any other
+# schedule.
+STARTS = (5, 10, 30, 60)
+METRICS = {
+    'AP of base classes': 'base_class-wise/AP',
+    'AR@100 of novel classes': 'novel_drop-base/AR@100',
+}
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'configs', nargs='+', help='configs with UnknownMaskFocalLoss')
+    parser.add_argument(
+        '--work-dir', required=True, help='folder for all runs')
+    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='further settings of every run, as tools/train.py takes them')
+    return parser.parse_args()
+
+
+def train(config: str, folder: Path, options: list[str]) -> bool:
+    """Train one setting unless it is finished; tell whether it is then.
+
+    Args:
+        config (str): path.
+        folder (Path): for checkpoints and logs.
+        options (list[str]): KEY=VALUE.
+    """
+    done = folder / 'done'
+    if done.exists():
+        print(f'{folder}: finished')
+        return True
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / 'output.log'
+    print(f'{folder}: training, output in {output}', flush=True)
+    command = [
+        sys.executable, TRAIN, config, '--work-dir', folder, '--resume',
+        '--cfg-options', *options
+    ]
+    with output.open('a') as stream:
+        status = subprocess.run([str(word) for word in command],
+                                stdout=stream,
+                                stderr=subprocess.STDOUT).returncode
+    if status == 0 and last_metrics(folder) is not None:
+        done.touch()
+        return True
+    print(f'{folder}: failed, see {output}', file=sys.stderr)
+    return False
+
+
+def last_metrics(folder: Path) -> list[float] | None:
+    """Read the metrics of a run's last validation, in percent.
+
+    Args:
+        folder (Path): of the run. None is returned where it has none.
+    """
+    try:
+        scalars = read_scalars(folder)
+    except FileNotFoundError:
+        return None
+    keys = METRICS.values()
+    found = [line for line in scalars if all(key in line for key in keys)]
+    return [100 * found[-1][key] for key in keys] if found else None
+
+
+def draw(results: dict[tuple[str, float, int], list[float]],
+         path: Path) -> None:
+    """Draw the four panels: a row a threshold, a column a metric.
+
+    Args:
+        results (dict): metrics by config, threshold and start.
+        path (Path): of the picture.
+    """
+    figure, axes = plt.subplots(
+        len(THRESHOLDS), len(METRICS), figsize=(10, 7), sharex=True)
+    configs = sorted({config for config, _, _ in results})
+    for row, threshold in zip(axes, THRESHOLDS):
+        for column, (axis, name) in enumerate(zip(row, METRICS)):
+            for config in configs:
+                points = [(start, values[column])
+                          for (c, t, start), values in sorted(results.items())
+                          if (c, t) == (config, threshold)]
+                axis.plot(*zip(*points), marker='o', label=config)
+            axis.set_title(f'{name}, threshold {threshold}', size=10)
+            axis.set_xticks(STARTS)
+            axis.grid(alpha=.3)
+    for axis in axes[-1]:
+        axis.set_xlabel('masking starts after (of 90 parts of the training)')
+    axes[0, 0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Train and draw."""
+    args = parse_args()
+    work_dir = Path(args.work_dir)
+    results, rows, failed = {}, [], []
+    for config in args.configs:
+        name = Path(config).stem
+        for threshold in THRESHOLDS:
+            for start in STARTS:
+                folder = work_dir / f'{name}_{threshold}_{start}k'
+                if not train(config, folder, [
+                        f'{LOSS}.threshold={threshold}',
+                        f'{LOSS}.start_iter={start / 90}',
+                        f'randomness.seed={args.seed}', *args.cfg_options
+                ]):
+                    failed.append(folder)
+                    continue
+                values = last_metrics(folder)
+                results[name, threshold, start] = values
+                rows.append(
+                    [name, str(threshold), f'{start}/90'] +
+                    [f'{value:.1f}' for value in values])
+    if results:
+        print(markdown_table(['', 'threshold', 'start', *METRICS], rows))
+        draw(results, work_dir / 'fig6.png')
+        print(f'wrote {work_dir / "fig6.png"}')
+    if failed:
+        sys.exit(f'error: {len(failed)} of {len(failed) + len(results)} runs '
+                 'failed; call again to resume them')
+
+
+if __name__ == '__main__':
+    main()
