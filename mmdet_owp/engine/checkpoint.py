@@ -22,6 +22,7 @@ import torch
 from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader
 from torch.hub import download_url_to_file, get_dir
@@ -156,16 +157,15 @@ CheckpointLoader.register_scheme(('http://', 'https://'),
 class CheckpointMatchHook(Hook):
     """Stops a run whose checkpoint leaves weights of the model random.
 
-    mmengine only logs them. Without ``new_weights`` it is meant for tests:
-    every weight of the model must be in the checkpoint, and weights that the
-    model has no use for, such as the classifier of a baseline tested as a
-    proposer, are no error.
+    mmengine only logs them. Weights that the model has no use for, such as
+    the classifier of a baseline tested as a proposer, are no error.
 
     Args:
         new_weights (Sequence[str]): beginnings of the names of weights that
-            a training adds to those it starts from (``load_from``). They may
-            be missing, but not after a resume; any other difference, weights
-            without use included, is an error.
+            a training adds to those it starts from (``load_from``). There
+            they may be missing, not in a resumed run nor in a test; and in
+            training any other difference, weights without use included, is
+            an error.
     """
 
     def __init__(self, new_weights: Sequence[str] = ()) -> None:
@@ -199,23 +199,25 @@ class CheckpointMatchHook(Hook):
         ]
         fault = 'are missing or have another shape'
         remedy = 'give the config the checkpoint was trained with'
-        if self.new_weights:
+        # The runner builds its optimizer to train, before it loads.
+        training = isinstance(runner.optim_wrapper, OptimWrapper)
+        if self.new_weights and training:
             wrong += [name for name in given if name not in wanted]
             fault = 'are missing, have another shape or are of no use'
-        if self.new_weights and not runner._resume:
+        if self.new_weights and training and not runner._resume:
+            names = ', '.join(self.new_weights)
+            remedy = ('load_from must name a checkpoint of the same model '
+                      f'without {names}')
             new = [
                 name for name in wrong
                 if name not in given and name.startswith(self.new_weights)
             ]
             wrong = [name for name in wrong if name not in new]
-            remedy = ('load_from must name a checkpoint of the model without '
-                      f'{", ".join(self.new_weights)}')
             if new and not wrong:
                 state.update((name, wanted[name]) for name in new)
                 runner.logger.info(
-                    f'{runner._load_from}: without the {len(new)} weights '
-                    f'of {", ".join(self.new_weights)}, which are new and '
-                    'start as initialised')
+                    f'{runner._load_from}: without the {len(new)} weights of '
+                    f'{names}, which are new and start as initialised')
         if wrong:
             raise ValueError(
                 f'{runner._load_from}: made by another config than '
