@@ -110,6 +110,14 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
             frozen = head.get('freeze_regression') and 'cls' not in name
             moved = not torch.equal(parameter, before[f'bbox_head.{name}'])
             assert moved != bool(frozen), name
+        # What gets no gradient at all stops several processes, unless told.
+        unused = [
+            name for name, parameter in model.named_parameters()
+            if parameter.requires_grad and parameter.dim() > 1
+            and torch.equal(parameter, before[name])
+        ]
+        fb = config.model.type == 'FrozenFeaturesFCOS'
+        assert bool(unused) == ('find_unused_parameters' in config and not fb)
 
         loader = Runner.build_dataloader(config.test_dataloader)
         metric = METRICS.build(config.test_evaluator[0])

@@ -17,3 +17,5 @@ model = dict(
             checkpoint='{{$MOBILENET_V2:open-mmlab://mmdet/mobilenet_v2}}')),
     neck=dict(in_channels=[32, 96, 320], out_channels=64, start_level=0),
     bbox_head=dict(in_channels=64, feat_channels=64))
+# Its last convolution is behind the three maps taken and learns nothing.
+find_unused_parameters = True
