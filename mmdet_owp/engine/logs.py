@@ -36,6 +36,32 @@ def read_scalars(folder: str | Path) -> list[dict]:
     return scalars
 
 
+def read_masking(folder: str | Path) -> tuple[float, float]:
+    """Read what ``UnknownMaskFocalLoss`` logged in a training.
+
+    Args:
+        folder (str | Path): the work folder.
+
+    Returns:
+        tuple[float, float]: share of the background locations of the whole
+        training that was masked, and the highest objectness on background.
+
+    Raises:
+        FileNotFoundError: in one line, if there is no log of masking.
+    """
+    # Of steps logged again after a resume the last counts.
+    logged = {
+        line['step']: line
+        for line in read_scalars(folder) if 'masked_background' in line
+    }
+    if not logged:
+        raise FileNotFoundError(f'{folder}: no masked_background in its log; '
+                                'the config must use UnknownMaskFocalLoss')
+    shares = [line['masked_background'] for line in logged.values()]
+    seen = max(line['background_objectness_max'] for line in logged.values())
+    return sum(shares) / len(shares), seen
+
+
 def markdown_table(heading: list[str], rows: list[list[str]]) -> str:
     """Lay out a table in Markdown.
 

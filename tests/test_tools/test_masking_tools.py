@@ -88,7 +88,7 @@ def trainings(monkeypatch):
         if 'fail' in options and start > 0.5:
             return subprocess.CompletedProcess(command, 1)
         write_log(folder, '20260101_000000', {AP: .9, AR: .9, 'step': 1},
-                  step(50, 0., .8), {AP: start / 10, AR: start, 'step': 3})
+                  step(50, .015, .98), {AP: start / 10, AR: start, 'step': 3})
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr('subprocess.run', run)
@@ -122,7 +122,7 @@ def test_sweep(tool, trainings, tmp_path):
                         for start in (5, 10, 30, 60)}
     for row in table[2:]:
         part = 100 * int(row[2].split('/')[0]) / 90
-        assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}']
+        assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}', '1.5']
     assert cv2.imread(str(tmp_path / 'fig6.png')).std() > 10
     panels = plt.gcf().axes
     assert [panel.get_title() for panel in panels] == [

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mmdet_owp.engine.logs import markdown_table, read_scalars
+from mmdet_owp.engine.logs import markdown_table, read_masking
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,28 +27,6 @@ def parse_args() -> argparse.Namespace:
         if '=' not in row:
             parser.error(f'{row}: a row is LABEL=FOLDER')
     return args
-
-
-def read_masking(folder: str) -> tuple[float, float]:
-    """Read the share of the background masked and its highest objectness.
-
-    Args:
-        folder (str): work folder of a training.
-
-    Raises:
-        FileNotFoundError: in one line, if there is no log of masking.
-    """
-    # Of steps logged again after a resume the last counts.
-    logged = {
-        line['step']: line
-        for line in read_scalars(folder) if 'masked_background' in line
-    }
-    if not logged:
-        raise FileNotFoundError(f'{folder}: no masked_background in its log; '
-                                'the config must use UnknownMaskFocalLoss')
-    shares = [line['masked_background'] for line in logged.values()]
-    seen = max(line['background_objectness_max'] for line in logged.values())
-    return sum(shares) / len(shares), seen
 
 
 def main() -> None:

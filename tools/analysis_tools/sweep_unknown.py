@@ -8,7 +8,8 @@
 Each config is trained with two thresholds, masking from four points of the
 training on, one run after the other. Called again, it skips what is finished
 and resumes what isn't. Base AP and novel AR@100 are those of the last
-validation of each run; the picture is WORK_DIR/fig6.png.
+validation of each run; the picture is WORK_DIR/fig6.png. Where no background
+is masked, settings cannot differ.
 """
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from mmdet_owp.engine.logs import markdown_table, read_scalars
+from mmdet_owp.engine.logs import markdown_table, read_masking, read_scalars
 
 TRAIN = Path(__file__).parents[1] / 'train.py'
 LOSS = 'model.bbox_head.loss_cls'
@@ -144,11 +145,17 @@ def main() -> None:
                     continue
                 values = last_metrics(folder)
                 results[name, threshold, start] = values
-                rows.append(
-                    [name, str(threshold), f'{start}/90'] +
-                    [f'{value:.1f}' for value in values])
+                rows.append([
+                    name,
+                    str(threshold), f'{start}/90',
+                    *(f'{value:.1f}' for value in values),
+                    f'{100 * read_masking(folder)[0]:.3g}'
+                ])
     if results:
-        print(markdown_table(['', 'threshold', 'start', *METRICS], rows))
+        print(
+            markdown_table([
+                '', 'threshold', 'start', *METRICS, 'background masked (%)'
+            ], rows))
         draw(results, work_dir / 'fig6.png')
         print(f'wrote {work_dir / "fig6.png"}')
     if failed:
