@@ -147,7 +147,7 @@ class Proposals(NamedTuple):
                 that are none, naming image and row.
         """
         image_ids = np.asarray(image_ids)
-        image = _positions(known_ids, image_ids)
+        image = image_positions(known_ids, image_ids)
         num_images = np.count_nonzero(
             np.bincount(image, minlength=len(known_ids)))
         return cls._in_order(known_ids, image, boxes, scores, num_images)
@@ -176,7 +176,7 @@ class Proposals(NamedTuple):
             if count != len(score):
                 raise ValueError(f'image {image_id}: {count} boxes, but '
                                  f'{len(score)} scores')
-        image = _positions(known_ids, np.asarray(image_ids))
+        image = image_positions(known_ids, np.asarray(image_ids))
         times = np.bincount(image, minlength=len(known_ids))
         if len(times) and times.max() > 1:
             raise ValueError(f'image {known_ids[times.argmax()]} has more '
@@ -709,8 +709,20 @@ def _is_box(boxes: np.ndarray) -> np.ndarray:
     return np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 0).all(axis=1)
 
 
-def _positions(known_ids: np.ndarray, image_ids: np.ndarray) -> np.ndarray:
-    """Find image ids among the known ones, which are ascending."""
+def image_positions(known_ids: np.ndarray,
+                    image_ids: np.ndarray) -> np.ndarray:
+    """Find images among the known ones.
+
+    Args:
+        known_ids (np.ndarray): ids, ascending, (num_images, ).
+        image_ids (np.ndarray): (n, ).
+
+    Returns:
+        np.ndarray: positions in ``known_ids``, (n, ).
+
+    Raises:
+        ValueError: in one line, if one is not among them.
+    """
     if not len(image_ids):
         return np.empty(0, int)
     position = np.searchsorted(known_ids, image_ids)

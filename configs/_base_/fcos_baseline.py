@@ -1,6 +1,6 @@
 # What makes FCOS of the proposer's network: a classifier and centerness, with
-# proposals ranked by both. For `model.bbox_head` and the evaluators; a file of
-# its own can't set them, as two bases can't share a key.
+# proposals ranked by both. For `model.bbox_head`, which a file of its own
+# can't set, as two bases can't share a key.
 fcos_head = dict(
     objectness=('centerness', ),
     proposal_score='cls',
@@ -13,5 +13,3 @@ fcos_head = dict(
         gamma=2.0,
         alpha=0.25,
         loss_weight=1.0))
-class_wise = dict(
-    type='CocoMetric', metric='bbox', prefix='base_class-wise')

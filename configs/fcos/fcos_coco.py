@@ -8,7 +8,5 @@ _base_ = [
 
 model = dict(bbox_head=_base_.fcos_head)
 
-val_evaluator = _base_.val_evaluator + [
-    dict(**_base_.class_wise, ann_file=_base_.val_evaluator[0].ann_file)
-]
+val_evaluator = _base_.val_evaluator + [_base_.class_wise]
 test_evaluator = val_evaluator

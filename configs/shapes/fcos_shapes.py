@@ -13,7 +13,5 @@ model = dict(
             dict(type='Normal', name='conv_cls', std=0.01, bias_prob=0.01)
         ])))
 
-val_evaluator = _base_.val_evaluator + [
-    dict(**_base_.class_wise, ann_file=_base_.val_evaluator[0].ann_file)
-]
+val_evaluator = _base_.val_evaluator + [_base_.class_wise]
 test_evaluator = val_evaluator

@@ -22,3 +22,8 @@ val_evaluator = [
         proposal_nums=(10, 100))
 ]
 test_evaluator = val_evaluator
+# For detectors that classify, beside the other.
+class_wise = dict(
+    type='ClassWiseMetric',
+    ann_file=data_root + '/annotations/instances_val2017.json',
+    partition='voc')
