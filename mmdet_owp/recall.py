@@ -317,6 +317,26 @@ class Evaluation(NamedTuple):
             for i, value, n in zip(ids.tolist(), recall.tolist(), number) if n
         }
 
+    def details(self, names: Mapping[int, str]) -> dict[str, float]:
+        """Recall by class and by IoU threshold, with the largest k, by name.
+
+        Args:
+            names (dict[int, str]): names of the target categories.
+
+        Returns:
+            dict[str, float]: ``AR@100/giraffe``, … of each class that has
+            objects; ``recall@100/0.50``, ….
+        """
+        k = max(self.proposal_nums)
+        by_class = self.average_recall_by_class(k)
+        return {
+            **{f'AR@{k}/{names[i]}': value for i, value in by_class.items()},
+            **{
+                f'recall@{k}/{thr:.2f}': float(value)
+                for thr, value in zip(self.iou_thrs, self.recall(k))
+            }
+        }
+
     def counts_by_image(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """What AR@k is the ratio of, image by image.
 
@@ -333,19 +353,27 @@ class Evaluation(NamedTuple):
         return (found / len(self.iou_thrs),
                 np.bincount(image[self.wanted['all']], minlength=num))
 
-    def cut_short(self) -> int:
-        """Count images whose list ends before the largest k is reached.
+    def cut_short(self) -> str:
+        """Warn, in one line, if lists end before the largest k is reached.
 
-        Those from which proposals were taken out, which leaves fewer than
-        the largest k, though no image has a longer list: most likely they
-        were cut (``max_per_img``) and recall is understated.
+        That is where proposals were taken out of images, which leaves fewer
+        than the largest k, though no list is longer, and more than one as
+        long: most likely lists were cut (``max_per_img``), and recall is
+        understated. Without such images the line is empty.
         """
         num = len(self.ground_truth.image_ids)
         length = np.bincount(self.proposals.image, minlength=num)
         left = np.bincount(self.proposals.image[self.kept], minlength=num)
-        longest = length == length.max(initial=0)
-        return np.count_nonzero(longest & (left < length)
-                                & (left < max(self.proposal_nums)))
+        longest, k = length.max(initial=0), max(self.proposal_nums)
+        cut = length == longest
+        images = np.count_nonzero(cut & (left < length) & (left < k))
+        if not images or np.count_nonzero(cut) < min(2, num):
+            return ''
+        return (f'{images} images have {longest} proposals, no image has '
+                f'more, and without those taken out fewer than k={k} are '
+                'left: if lists were cut at that length, recall is '
+                'understated; raise max_per_img of test_cfg.proposals (1500 '
+                'in the configs of mmdet_owp)')
 
     def metrics(self) -> dict[str, float]:
         """All numbers by name.
@@ -697,6 +725,45 @@ def _match_some(pairs: _Pairs, iou_thrs: np.ndarray, ignored: np.ndarray,
         asking = asking[asked[asking] < end[asking]]
     met = met[met >= 0]
     return _Hits(level[met], proposals[met], objects[met])
+
+
+def bootstrap_difference(first: Evaluation,
+                         second: Evaluation,
+                         k: int,
+                         resamples: int = 1000,
+                         seed: int = 0) -> tuple[float, float, float]:
+    """Compare AR@k of two lists of proposals for the same images.
+
+    Paired bootstrap: images that have objects are drawn with replacement,
+    each with what either list finds of its objects.
+
+    Args:
+        first (Evaluation): of one list.
+        second (Evaluation): of the other, on the same ground truth.
+        k (int): proposals an image.
+        resamples (int): draws of as many images as there are.
+        seed (int): of the draws.
+
+    Returns:
+        tuple: AR@k of the second less that of the first, and the ends of the
+        interval from 2.5 to 97.5 percent of the draws.
+    """
+    found_first, number = first.counts_by_image(k)
+    found_second, _ = second.counts_by_image(k)
+    there = number > 0
+    columns = np.stack([found_first, found_second, number])[:, there]
+    num = columns.shape[1]
+    if not num:
+        return (float('nan'), ) * 3
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([
+        columns @ np.bincount(rng.integers(num, size=num), minlength=num)
+        for _ in range(resamples)
+    ])
+    difference = (drawn[:, 1] - drawn[:, 0]) / drawn[:, 2]
+    low, high = np.quantile(difference, (.025, .975))
+    return (second.average_recall(k) - first.average_recall(k), float(low),
+            float(high))
 
 
 def _are_boxes(boxes: np.ndarray) -> bool:

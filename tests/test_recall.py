@@ -437,19 +437,23 @@ def test_a_base_object_takes_out_one_proposal_a_crowd_any_number():
 
 def test_lists_cut_too_short():
     """Two proposals, one taken out: k=2 can't be reached, k=1 can."""
-    for protocol, k, short in (('exclude-base', 2, 1), ('exclude-base', 1, 0),
-                               ('drop-base', 2, 0), ('drop-base', 3, 0)):
-        assert evaluate(
-            *toy(), protocol=protocol, nums=(k, )).cut_short() == short
+    for protocol, k, short in (('exclude-base', 2, True),
+                               ('exclude-base', 1, False),
+                               ('drop-base', 2, False),
+                               ('drop-base', 3, False)):
+        line = evaluate(*toy(), protocol=protocol, nums=(k, )).cut_short()
+        assert line.startswith('1 images have 2 proposals,') == short
+        assert bool(line) == short
     # An image with more proposals was not cut at two.
     annotations, ids, boxes, scores = toy()
     annotations['images'].append(dict(id=2))
-    found = evaluate(
-        annotations, [1, 2], [boxes[0], boxes[0][[0, 0, 0]]],
-        [scores[0], scores[0][[0, 0, 0]]],
-        protocol='exclude-base',
-        nums=(2, ))
-    assert found.cut_short() == 0
+    for second in ([0, 0, 0], [0]):
+        found = evaluate(
+            annotations, [1, 2], [boxes[0], boxes[0][second]],
+            [scores[0], scores[0][second]],
+            protocol='exclude-base',
+            nums=(2, ))
+        assert found.cut_short() == ''
 
 
 def test_nothing_to_find_is_not_a_number():
@@ -517,3 +521,37 @@ def test_bad_objects_are_named():
     del annotations['annotations'][0]['bbox']
     with pytest.raises(ValueError, match='annotation 8 of image 1 has no '):
         GroundTruth.from_coco(annotations)
+
+
+def test_bootstrap_of_a_difference():
+    """Against the spread of AR over draws of images, and of no difference."""
+    scene = jittered(7, images=60, objects=300)
+    annotations, ids, boxes, scores = scene
+    rng = np.random.default_rng(1)
+    worse = [b * rng.uniform(.9, 1.1, b.shape) for b in boxes]
+    first = evaluate(annotations, ids, worse, scores)
+    second = evaluate(*scene)
+    difference, low, high = recall.bootstrap_difference(first, second, 10)
+    assert difference == (
+        second.average_recall(10) - first.average_recall(10)) > 0
+    assert low < difference < high
+    drawn = []
+    for seed in range(200):
+        picked = np.random.default_rng(seed).choice(60, 60)
+        parts = []
+        for n, i in enumerate(picked):
+            parts += [
+                dict(a, image_id=n) for a in annotations['annotations']
+                if a['image_id'] == ids[i]
+            ]
+        part = dict(images=[dict(id=n) for n in range(60)], annotations=parts)
+        values = [
+            evaluate(part, list(range(60)), [some[i] for i in picked],
+                     [scores[i] for i in picked]).average_recall(10)
+            for some in (worse, boxes)
+        ]
+        drawn.append(values[1] - values[0])
+    expected = np.quantile(drawn, (.025, .975))
+    assert (low, high) == pytest.approx(expected, abs=.2 * (high - low))
+    same_list = recall.bootstrap_difference(second, second, 10)
+    assert same_list == (0, 0, 0)

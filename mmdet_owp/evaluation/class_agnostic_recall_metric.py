@@ -10,19 +10,16 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.evaluation.text_table import text_table, transpose
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 from mmdet_owp.recall import (
     AREA_RANGES,
     IOU_THRS,
     PROTOCOLS,
-    Evaluation,
     GroundTruth,
     Proposals,
     RecallEvaluator,
 )
-
-# Numbers by the names of their row and column.
-_Rows = dict[str, dict[str, float]]
 
 
 @METRICS.register_module()
@@ -157,39 +154,29 @@ class ClassAgnosticRecallMetric(BaseMetric):
                 f'{untested} images of {self.ann_file} were not tested: '
                 'their objects count as missed.',
                 logger='current')
-        table, classes, thresholds = {}, {}, {}
+        table, details = {}, {}
         for split in self.splits:
             names = self.partition.categories(split)
+            of_split = {}
             for protocol in self.protocols:
                 name = f'{split}_{protocol}'
                 found = evaluator.evaluate(names, protocol, self.proposal_nums)
-                self._warn_if_cut_short(name, found)
                 table[name] = found.metrics()
                 if self.details:
-                    k = max(self.proposal_nums)
-                    classes[name] = {
-                        f'AR@{k}/{names[i]}': value
-                        for i, value in found.average_recall_by_class(
-                            k).items()
-                    }
-                    thresholds[name] = {
-                        f'recall@{k}/{thr:.2f}': float(value)
-                        for thr, value in zip(self.iou_thrs, found.recall(k))
-                    }
-        print_log('\n' + _table(table), logger='current')
-        for split in self.splits if self.details else ():
-            # One line a class, as there are many.
-            rows = _transpose({
-                name: values
-                for name, values in classes.items()
-                if name.startswith(f'{split}_')
-            })
-            print_log('\n' + _table(rows), logger='current')
-        if self.details:
-            print_log('\n' + _table(_transpose(thresholds)), logger='current')
+                    of_split[name] = found.details(names)
+                if found.cut_short():
+                    print_log(
+                        f'{name}: {found.cut_short()}',
+                        logger='current',
+                        level=logging.WARNING)
+            if self.details:
+                print_log(
+                    '\n' + text_table(transpose(of_split)), logger='current')
+            details.update(of_split)
+        print_log('\n' + text_table(table), logger='current')
         return {
             f'{name}/{key}': value
-            for rows in (table, classes, thresholds)
+            for rows in (table, details)
             for name, values in rows.items() for key, value in values.items()
         }
 
@@ -204,39 +191,6 @@ class ClassAgnosticRecallMetric(BaseMetric):
                                      [r['img_id'] for r in results],
                                      np.split(boxes, ends[:-1]),
                                      [r['scores'] for r in results])
-
-    def _warn_if_cut_short(self, name: str, found: Evaluation) -> None:
-        images = found.cut_short()
-        if images:
-            length = int(np.bincount(found.proposals.image).max())
-            print_log(
-                f'{name}: {images} images have {length} proposals, no image '
-                'has more, and without those taken out fewer than k='
-                f'{max(self.proposal_nums)} are left: raise max_per_img of '
-                'test_cfg.proposals (1500 in the configs of mmdet_owp), or '
-                'recall is understated.',
-                logger='current',
-                level=logging.WARNING)
-
-
-def _table(rows: _Rows) -> str:
-    """Lay numbers out as text, one line a row."""
-    columns = list(next(iter(rows.values()), {}))
-    wide = max(map(len, rows), default=0)
-    widths = [max(len(c), 8) + 2 for c in columns]
-    lines = [' ' * wide + ''.join(map(str.rjust, columns, widths))]
-    lines += [
-        f'{row:{wide}}' +
-        ''.join(f'{values[c]:{w}.4f}' for c, w in zip(columns, widths))
-        for row, values in rows.items()
-    ]
-    return '\n'.join(lines)
-
-
-def _transpose(rows: _Rows) -> _Rows:
-    """Make rows of columns."""
-    columns = list(next(iter(rows.values()), {}))
-    return {c: {name: rows[name][c] for name in rows} for c in columns}
 
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
