@@ -14,6 +14,9 @@ import numpy as np
 
 # What arrays and samples of mmdet are made of, by module and name.
 _HARMLESS = {
+    ('__builtin__', 'set'),
+    ('_codecs', 'encode'),
+    ('builtins', 'set'),
     ('collections', 'OrderedDict'),
     ('numpy', 'dtype'),
     ('numpy', 'ndarray'),
@@ -82,13 +85,13 @@ def read_proposals(path: str,
         content = _unpickle(path, trust)
         try:
             return _from_pickle(path, content, images, detections)
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
+        except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(
                 f'{path}: not as tools/test.py --out of mmdet 2 or 3 writes '
                 'it: a list of samples, or of arrays x1, y1, x2, y2, score') \
                 from error
     raise ValueError(f'{path}: proposals are .json (COCO results), .pkl '
-                     '(mmdet) or .npz, not {suffix!r}')
+                     f'(mmdet) or .npz, not {suffix!r}')
 
 
 def _read_json(path: str) -> ProposalRows:
@@ -202,7 +205,7 @@ def _from_pickle(path: str, content: Any, images: Sequence[Mapping],
         if not detections:
             order = order[::-1]
         found = [
-            _instances(next(s[key] for key in order if key in s))
+            _instances(s[order[0]] if order[0] in s else s[order[1]])
             for s in content
         ]
     else:
@@ -237,8 +240,9 @@ def _arrays(one: Any) -> tuple[np.ndarray, ...]:
     """Likewise of an array, or of a list of one a class, of mmdet 2."""
     if isinstance(one, tuple):  # with masks
         one = one[0]
-    by_class = [np.asarray(a) for a in
-                (one if isinstance(one, list) else [one])]
-    rows = np.concatenate([a.reshape(-1, 5) for a in by_class])
+    by_class = one if isinstance(one, list) else [one]
+    if not all(np.ndim(a) == 2 and np.shape(a)[1] == 5 for a in by_class):
+        raise TypeError
+    rows = np.concatenate(by_class)
     labels = np.arange(len(by_class)).repeat([len(a) for a in by_class])
     return rows[:, :4], rows[:, 4], labels
