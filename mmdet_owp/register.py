@@ -4,14 +4,17 @@ It imports mmdet, which takes seconds; :mod:`mmdet_owp` itself does not.
 """
 from mmdet_owp.datasets import coco_split
 from mmdet_owp.engine import checkpoint
-from mmdet_owp.evaluation import class_agnostic_recall_metric
+from mmdet_owp.evaluation import (
+    class_agnostic_recall_metric,
+    class_wise_metric,
+)
 from mmdet_owp.models.dense_heads import owp_fcos_head
 from mmdet_owp.models.detectors import frozen_features_fcos
 from mmdet_owp.models.losses import unknown_mask_focal_loss
 from mmdet_owp.models.task_modules import iou_sampler
 
 __all__ = [
-    'checkpoint', 'class_agnostic_recall_metric', 'coco_split',
-    'frozen_features_fcos', 'iou_sampler', 'owp_fcos_head',
+    'checkpoint', 'class_agnostic_recall_metric', 'class_wise_metric',
+    'coco_split', 'frozen_features_fcos', 'iou_sampler', 'owp_fcos_head',
     'unknown_mask_focal_loss'
 ]

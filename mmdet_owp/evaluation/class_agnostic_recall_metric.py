@@ -1,6 +1,7 @@
 """Recall of proposals on base and novel objects, as an mmengine metric."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,13 +10,15 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.evaluation.text_table import text_table, transpose
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 from mmdet_owp.recall import (
     AREA_RANGES,
     IOU_THRS,
     PROTOCOLS,
     GroundTruth,
-    evaluate,
+    Proposals,
+    RecallEvaluator,
 )
 
 
@@ -25,9 +28,11 @@ class ClassAgnosticRecallMetric(BaseMetric):
 
     Judges ``sample.proposals`` (boxes x1, y1, x2, y2 in pixels of the image
     file, scores); of a head that makes none, ``pred_instances`` by score.
-    :func:`mmdet_owp.recall.evaluate` tells how. Results are named by split
-    and protocol, from 0 to 1: ``novel_drop-base/AR@100``,
-    ``novel_drop-base/AR_s@100``, ``novel_drop-base/AP``, ….
+    :meth:`mmdet_owp.recall.RecallEvaluator.evaluate` tells how. Results are
+    named by split and protocol, from 0 to 1: ``novel_drop-base/AR@100``,
+    ``novel_drop-base/AR_s@100``, ``…/AUC``, ``…/AP``; ``…/proposals`` is the
+    mean number of proposals an image. With ``details`` also, for the largest
+    k, ``…/AR@100/giraffe`` by class and ``…/recall@100/0.50`` by IoU.
 
     ``split='base'`` asks for the recall of base objects; ``exclude-base``
     then takes out the proposals on novel objects, so that each side is seen
@@ -46,7 +51,9 @@ class ClassAgnosticRecallMetric(BaseMetric):
         proposal_nums (Sequence[int]): the k of AR@k.
         iou_thrs (Sequence[float]): IoU from which an object is found.
         area_ranges (dict[str, tuple[float, float]]): smallest and largest
-            area in pixels, by the name that stands in ``AR_name@k``.
+            area in pixels, by the name that stands in ``AR_name@k``;
+            ``'all'`` must be there.
+        details (bool): whether to give recall by class and by IoU too.
         collect_device (str): ``'cpu'`` or ``'gpu'``, over which processes
             gather results.
 
@@ -67,6 +74,7 @@ class ClassAgnosticRecallMetric(BaseMetric):
                  proposal_nums: Sequence[int] = (10, 100),
                  iou_thrs: Sequence[float] = IOU_THRS,
                  area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
+                 details: bool = False,
                  collect_device: str = 'cpu') -> None:
         super().__init__(collect_device=collect_device)
         self.protocols = _as_tuple(protocol)
@@ -78,19 +86,18 @@ class ClassAgnosticRecallMetric(BaseMetric):
         self.proposal_nums = tuple(proposal_nums)
         self.iou_thrs = tuple(iou_thrs)
         self.area_ranges = dict(area_ranges)
+        self.details = details
         annotations = read_coco(ann_file)
-        classes = resolve_partition(partition, annotations['categories'],
-                                    ann_file)
-        everything = classes.categories('all')
-        self.ground_truths = {}
-        for name in _as_tuple(split):
-            targets = classes.categories(name)
-            others = set(everything) - set(targets)
-            try:
-                self.ground_truths[name] = GroundTruth.from_coco(
-                    annotations, targets, others)
-            except ValueError as error:
-                raise ValueError(f'{ann_file}: {error}') from error
+        self.partition = resolve_partition(
+            partition, annotations['categories'], ann_file)
+        self.splits = _as_tuple(split)
+        for name in self.splits:
+            self.partition.categories(name)  # is there such a split?
+        try:
+            self.ground_truth = GroundTruth.from_coco(
+                annotations, self.partition.categories('all'))
+        except ValueError as error:
+            raise ValueError(f'{ann_file}: {error}') from error
         self._said_no_proposals = False
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -133,59 +140,57 @@ class ClassAgnosticRecallMetric(BaseMetric):
             ValueError: if an image isn't in the annotation file, or boxes or
                 scores aren't numbers.
         """
-        image_ids = [r['img_id'] for r in results]
-        # In double precision before the difference, as mmdet's CocoMetric.
-        corners = [r['bboxes'].astype(float) for r in results]
-        boxes = [
-            np.concatenate([b[:, :2], b[:, 2:] - b[:, :2]], axis=1)
-            for b in corners
-        ]
-        scores = [r['scores'] for r in results]
-        metrics = {}
-        for split, ground_truth in self.ground_truths.items():
-            for protocol in self.protocols:
-                try:
-                    values = evaluate(
-                        ground_truth,
-                        image_ids,
-                        boxes,
-                        scores,
-                        proposal_nums=self.proposal_nums,
-                        protocol=protocol,
-                        iou_thrs=self.iou_thrs,
-                        area_ranges=self.area_ranges)
-                except ValueError as error:
-                    raise ValueError(f'{self.ann_file}: {error}') from error
-                for key, value in values.items():
-                    metrics[f'{split}_{protocol}/{key}'] = value
-        untested = len(ground_truth.image_ids) - len(image_ids)
+        try:
+            evaluator = RecallEvaluator(
+                self.ground_truth,
+                self._proposals(results),
+                iou_thrs=self.iou_thrs,
+                area_ranges=self.area_ranges)
+        except ValueError as error:
+            raise ValueError(f'{self.ann_file}: {error}') from error
+        untested = len(self.ground_truth.image_ids) - len(results)
         if untested > 0:
             print_log(
                 f'{untested} images of {self.ann_file} were not tested: '
                 'their objects count as missed.',
                 logger='current')
-        print_log('\n' + self.table(metrics), logger='current')
-        return metrics
+        table, details = {}, {}
+        for split in self.splits:
+            names = self.partition.categories(split)
+            of_split = {}
+            for protocol in self.protocols:
+                name = f'{split}_{protocol}'
+                found = evaluator.evaluate(names, protocol, self.proposal_nums)
+                table[name] = found.metrics()
+                if self.details:
+                    of_split[name] = found.details(names)
+                if found.cut_short():
+                    print_log(
+                        f'{name}: {found.cut_short()}',
+                        logger='current',
+                        level=logging.WARNING)
+            if self.details:
+                print_log(
+                    '\n' + text_table(transpose(of_split)), logger='current')
+            details.update(of_split)
+        print_log('\n' + text_table(table), logger='current')
+        return {
+            f'{name}/{key}': value
+            for rows in (table, details)
+            for name, values in rows.items() for key, value in values.items()
+        }
 
-    def table(self, metrics: dict[str, float]) -> str:
-        """Lay the metrics out as text, one line a split and protocol.
-
-        Args:
-            metrics (dict[str, float]): as :meth:`compute_metrics` returns
-                them.
-        """
-        rows: dict[str, dict[str, float]] = {}
-        for name, value in metrics.items():
-            row, column = name.split('/')
-            rows.setdefault(row, {})[column] = value
-        columns = list(next(iter(rows.values())))
-        wide = max(len(row) for row in rows)
-        lines = [' ' * wide + ''.join(f'{c:>10}' for c in columns)]
-        lines += [
-            f'{row:{wide}}' + ''.join(f'{v:10.4f}' for v in values.values())
-            for row, values in rows.items()
-        ]
-        return '\n'.join(lines)
+    def _proposals(self, results: list[dict]) -> Proposals:
+        """Put the proposals of all images in order."""
+        # In double precision before the difference, as mmdet's CocoMetric.
+        boxes = np.concatenate(
+            [np.empty((0, 4)), *(r['bboxes'] for r in results)], dtype=float)
+        boxes[:, 2:] -= boxes[:, :2]
+        ends = np.cumsum([len(r['bboxes']) for r in results], dtype=int)
+        return Proposals.from_images(self.ground_truth.image_ids,
+                                     [r['img_id'] for r in results],
+                                     np.split(boxes, ends[:-1]),
+                                     [r['scores'] for r in results])
 
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from mmdet_owp.evaluation import class_agnostic_recall_metric
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
     ClassAgnosticRecallMetric,
 )
-from mmdet_owp.recall import GroundTruth, evaluate
+from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 META = dict(classes=('base', ))
 
@@ -74,7 +74,7 @@ def said(monkeypatch):
     """What the metric logs."""
     texts = []
     monkeypatch.setattr(class_agnostic_recall_metric, 'print_log',
-                        lambda text, logger: texts.append(text))
+                        lambda text, **_: texts.append(text))
     return texts
 
 
@@ -99,24 +99,71 @@ def test_names_and_numbers(annotations, ann_file, samples):
     boxes = [s.proposals.bboxes.double().numpy() for s in samples]
     boxes = [np.column_stack([b[:, :2], b[:, 2:] - b[:, :2]]) for b in boxes]
     scores = [s.proposals.scores.numpy() for s in samples]
+    truth = GroundTruth.from_coco(annotations)
+    judge_all = RecallEvaluator(
+        truth,
+        Proposals.from_images(truth.image_ids, image_ids, boxes, scores))
     expected = {}
-    for split, targets, others in (('novel', [2], [1]), ('base', [1], [2]),
-                                   ('all', [1, 2], [])):
-        truth = GroundTruth.from_coco(annotations, targets, others)
+    for split, targets in (('novel', [2]), ('base', [1]), ('all', [1, 2])):
         for protocol in ('drop-base', 'exclude-base'):
-            values = evaluate(
-                truth,
-                image_ids,
-                boxes,
-                scores,
-                protocol=protocol,
-                proposal_nums=(1, 4))
-            for key, value in values.items():
+            found = judge_all.evaluate(targets, protocol, (1, 4))
+            for key, value in found.metrics().items():
                 expected[f'{split}_{protocol}/{key}'] = value
     np.testing.assert_equal(metrics, expected)
     assert (0 < metrics['novel_drop-base/AR@4'] <
             metrics['novel_exclude-base/AR@4'])
     assert not [name for name in metrics if name.startswith('AR')]
+
+
+def test_details(ann_file, samples, said):
+    metrics = judge(
+        samples,
+        ann_file=ann_file,
+        split=('all', 'novel'),
+        proposal_nums=(1, 4),
+        details=True)
+    plain = judge(
+        samples,
+        ann_file=ann_file,
+        split=('all', 'novel'),
+        proposal_nums=(1, 4))
+    details = {k: v for k, v in metrics.items() if k not in plain}
+    np.testing.assert_equal(
+        {k: v for k, v in metrics.items() if k in plain}, plain)
+    thresholds = [f'{t:.2f}' for t in np.arange(.5, 1, .05)]
+    for split, classes in (('novel', ['novel']), ('all', ['base', 'novel'])):
+        of_split = {
+            k.split('/', 1)[1]: v
+            for k, v in details.items() if k.startswith(f'{split}_')
+        }
+        assert list(of_split) == [
+            *(f'AR@4/{c}' for c in classes),
+            *(f'recall@4/{t}' for t in thresholds)
+        ]
+        recalls = [of_split[f'recall@4/{t}'] for t in thresholds]
+        assert recalls == sorted(recalls, reverse=True)
+        assert np.mean(recalls) == plain[f'{split}_drop-base/AR@4']
+    # Crowd regions do not count: 9 and 8 objects.
+    assert plain['all_drop-base/AR@4'] == pytest.approx(
+        (details['all_drop-base/AR@4/base'] * 9 +
+         details['all_drop-base/AR@4/novel'] * 8) / 17)
+    assert any('AR@4/base' in text for text in said)
+
+
+def test_warns_where_proposals_were_cut_too_short(ann_file, samples, said):
+    """Six an image; k=6 can't be reached where a base object takes one."""
+    for protocol, k, expected in (('drop-base', 6, []),
+                                  ('exclude-base', 2, []),
+                                  ('exclude-base', 6, ['3 images have 6'])):
+        said.clear()
+        judge(
+            samples,
+            ann_file=ann_file,
+            protocol=protocol,
+            proposal_nums=(1, k))
+        warnings = [text for text in said if 'raise max_per_img' in text]
+        assert [re.search('[0-9]+ images have [0-9]+', text)[0]
+                for text in warnings] == expected
 
 
 def test_foreign_heads_are_judged_by_detections(ann_file, samples, said):
@@ -141,13 +188,12 @@ def test_untested_images_count_as_missed(ann_file, samples, said):
     assert part['novel_drop-base/AR@10'] < whole['novel_drop-base/AR@10']
 
 
-def test_table_has_a_line_for_each_protocol(ann_file, samples):
-    metric = ClassAgnosticRecallMetric(
-        ann_file, ['base'], protocol=('drop-base', 'exclude-base'))
-    metric.process(None, [s.to_dict() for s in samples])
-    metrics = metric.evaluate(len(samples))
-    lines = metric.table(metrics).splitlines()
-    assert re.fullmatch(r' +AR@10 +AR@100 +AP .*AR_l@100', lines[0])
+def test_table_has_a_line_for_each_protocol(ann_file, samples, said):
+    metrics = judge(
+        samples, ann_file=ann_file, protocol=('drop-base', 'exclude-base'))
+    lines = said[-1].strip('\n').splitlines()
+    assert re.fullmatch(r' +AR@10 +AR@100 +AR_s@10 .*AUC +AP +proposals',
+                        lines[0])
     assert [line.split()[0] for line in lines[1:]] == [
         'novel_drop-base', 'novel_exclude-base'
     ]

@@ -20,7 +20,7 @@ import numpy as np
 from mmdet_owp.engine.logs import markdown_table
 
 PROPOSALS = {
-    'base AP (class-wise)': 'base_class-wise/bbox_mAP',
+    'base AP (class-wise)': 'base_class-wise/AP',
     'base AR@100': 'base_drop-base/AR@100',
     'novel AR@10 (drop-base)': 'novel_drop-base/AR@10',
     'novel AR@100 (drop-base)': 'novel_drop-base/AR@100',

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.partitions import resolve_partition
-from mmdet_owp.recall import GroundTruth, evaluate
+from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 # Regions: smoothing (pixels) and number of colours of each segmentation.
 SIGMAS = (0.8, 1.6, 3.2)
@@ -178,17 +178,13 @@ def main() -> None:
         all_scores.append(scores)
 
     image_ids = [i['id'] for i in val['images']]
-    ground_truth = GroundTruth.from_coco(
-        val, target_ids=list(partition.novel), other_ids=list(partition.base))
-    recall = evaluate(
-        ground_truth,
-        image_ids,
-        all_boxes,
-        all_scores,
-        proposal_nums=(10, 100),
-        protocol='drop-base')
-    for key in ('AR@10', 'AR@100'):
-        print(f'{args.method} novel_drop-base/{key} {recall[key]:.4f}')
+    truth = GroundTruth.from_coco(val, partition.categories('all'))
+    proposals = Proposals.from_images(truth.image_ids, image_ids, all_boxes,
+                                      all_scores)
+    found = RecallEvaluator(truth, proposals).evaluate(partition.novel)
+    for k in (10, 100):
+        print(f'{args.method} novel_drop-base/AR@{k} '
+              f'{found.average_recall(k):.4f}')
     if args.out:
         results = [
             dict(

@@ -51,7 +51,6 @@ val_evaluator = [
 test_evaluator = val_evaluator
 # For detectors that classify, beside the other.
 class_wise = dict(
-    type='CocoMetric',
+    type='ClassWiseMetric',
     ann_file=data_root + '/annotations/instances_val.json',
-    metric='bbox',
-    prefix='base_class-wise')
+    partition='voc')

@@ -1,0 +1,242 @@
+"""Judge files of proposals by class-agnostic recall, without a model.
+
+    python tools/analysis_tools/eval_proposals.py ANN.json PROPOSALS.json \
+        --partition voc --split novel --protocol both --k 1 10 100 300 1000
+
+Proposals are COCO results (.json) of any detector, pickles of mmdet 2 or 3
+and OLN, or .npz (see mmdet_owp/evaluation/proposal_files.py). Two files are
+compared: the difference of each AR@k with a 95% interval by paired bootstrap
+over the images. Values are from 0 to 1; docs/protocols.md says what they mean.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.evaluation.class_wise import STYLES, evaluate_class_wise
+from mmdet_owp.evaluation.proposal_files import ProposalRows, read_proposals
+from mmdet_owp.evaluation.text_table import Rows, text_table, transpose
+from mmdet_owp.partitions import SPLITS, Partition, resolve_partition
+from mmdet_owp.recall import (
+    PROTOCOLS,
+    Evaluation,
+    GroundTruth,
+    Proposals,
+    RecallEvaluator,
+    bootstrap_difference,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('annotations', help='COCO annotation file, with the '
+                        'objects of base and novel classes')
+    parser.add_argument(
+        'proposals', nargs='+', help='file of proposals; of two, the second '
+        'is compared with the first')
+    parser.add_argument(
+        '--partition',
+        help='which classes are base: a name such as voc, or the base '
+        'classes (names or ids) with commas between; without one every '
+        'class is asked for')
+    parser.add_argument(
+        '--split',
+        nargs='+',
+        choices=SPLITS,
+        help='whose recall is asked for (default: novel, or all without a '
+        'partition)')
+    parser.add_argument(
+        '--protocol', choices=[*PROTOCOLS, 'both'], default='both')
+    parser.add_argument(
+        '--k', nargs='+', type=int, default=[10, 100], help='proposals an '
+        'image (default: 10 100)')
+    parser.add_argument(
+        '--details',
+        action='store_true',
+        help='print recall by class and IoU, too (it is always written)')
+    parser.add_argument(
+        '--class-wise',
+        action='store_true',
+        help="class-agnostic off: the classes of the split's detections "
+        'count, and AP and AR are means over them')
+    parser.add_argument(
+        '--style',
+        choices=STYLES,
+        default='coco',
+        help='of --class-wise; lvis is federated')
+    parser.add_argument(
+        '--out',
+        metavar='FOLDER',
+        default='work_dirs/eval_proposals',
+        help='where recall.json and recall.csv are written (default: '
+        'work_dirs/eval_proposals)')
+    parser.add_argument(
+        '--resamples', type=int, default=1000, help='of the bootstrap')
+    parser.add_argument('--seed', type=int, default=0, help='likewise')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='let a pickle execute what it likes: only of authors you trust')
+    args = parser.parse_args()
+    if len(args.proposals) > 2:
+        parser.error('give one file of proposals, or two to compare')
+    if min(args.k) < 1:
+        parser.error('--k must be positive')
+    args.split = args.split or ['novel' if args.partition else 'all']
+    if not args.partition and args.split != ['all']:
+        parser.error('--split novel or base needs a --partition')
+    return args
+
+
+def find_partition(name: str | None, annotations: Mapping,
+                   source: str) -> Partition:
+    """Find the partition that the command line names.
+
+    Args:
+        name (str, optional): as ``--partition``; None makes every class base.
+        annotations (dict): content of the annotation file.
+        source (str): its path.
+
+    Raises:
+        ValueError: in one line, if there is no such partition or class.
+    """
+    categories = annotations['categories']
+    if name is None:
+        classes = [c['id'] for c in categories]
+    else:
+        ids = {str(c['id']): c['id'] for c in categories}
+        names = {c['name'] for c in categories}
+        parts = name.split(',')
+        if len(parts) == 1 and name not in names and name not in ids:
+            return resolve_partition(name, categories, source)
+        classes = [p if p in names else ids.get(p, p) for p in parts]
+    return resolve_partition(classes, categories, source)
+
+
+def judge(args: argparse.Namespace, partition: Partition, truth: GroundTruth,
+          rows: ProposalRows) -> dict[str, Evaluation]:
+    """Evaluate one file, by split and protocol."""
+    proposals = Proposals.from_rows(truth.image_ids, rows.image_ids,
+                                    rows.boxes, rows.scores)
+    untested = len(truth.image_ids) - proposals.num_images
+    if untested:
+        print(f'{untested} images have no proposals: their objects count as '
+              'missed.')
+    evaluator = RecallEvaluator(truth, proposals)
+    protocols = PROTOCOLS if args.protocol == 'both' else [args.protocol]
+    found = {
+        f'{split}_{protocol}':
+        evaluator.evaluate(partition.categories(split), protocol, args.k)
+        for split in args.split for protocol in protocols
+    }
+    for name, evaluation in found.items():
+        if evaluation.cut_short():
+            print(f'warning: {name}: {evaluation.cut_short()}')
+    return found
+
+
+def judge_classes(args: argparse.Namespace, partition: Partition,
+                  annotations: Mapping, rows: ProposalRows) -> Rows:
+    """Evaluate one file class by class."""
+    metrics = {}
+    for split in args.split:
+        categories = partition.categories(split)
+        labels = rows.labels
+        if rows.label_is_position:
+            ids = list(categories)
+            if len(labels) and labels.max() >= len(ids):
+                raise ValueError(
+                    f'labels up to {labels.max()}, but --split {split} has '
+                    f'{len(ids)} classes: choose that of the detector')
+            labels = np.array(ids)[labels]
+        metrics[f'{split}_class-wise'] = evaluate_class_wise(
+            annotations, categories, rows.image_ids, rows.boxes, rows.scores,
+            labels, args.style)
+    return metrics
+
+
+def write(folder: Path, metrics: Mapping[str, Rows]) -> None:
+    """Write the numbers of all files as JSON and CSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'recall.json').write_text(json.dumps(metrics, indent=1) + '\n')
+    with open(folder / 'recall.csv', 'w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['proposals', 'split_protocol', 'metric', 'value'])
+        writer.writerows([path, name, key, value]
+                         for path, rows in metrics.items()
+                         for name, values in rows.items()
+                         for key, value in values.items())
+    print(f'written: {folder}/recall.json, {folder}/recall.csv')
+
+
+def main() -> None:
+    """Judge the files and print, write and compare their numbers."""
+    args = parse_args()
+    source, metrics, evaluations = args.annotations, {}, []
+    try:
+        annotations = read_coco(source)
+        partition = find_partition(args.partition, annotations, source)
+        truth = GroundTruth.from_coco(annotations, partition.categories('all'))
+        for source in args.proposals:
+            rows = read_proposals(
+                source,
+                annotations['images'],
+                detections=args.class_wise,
+                trust=args.trust)
+            print(f'{source}: {len(rows.scores)} proposals')
+            if args.class_wise:
+                metrics[source] = judge_classes(args, partition, annotations,
+                                                rows)
+                print(text_table(transpose(metrics[source])))
+                continue
+            found = judge(args, partition, truth, rows)
+            evaluations.append(found)
+            table = {name: one.metrics() for name, one in found.items()}
+            details = {
+                name: one.details(partition.categories(name.split('_')[0]))
+                for name, one in found.items()
+            }
+            print(text_table(transpose(table)))
+            for split in args.split if args.details else ():
+                print(text_table(transpose({
+                    name: values for name, values in details.items()
+                    if name.startswith(f'{split}_')
+                })))
+            metrics[source] = {
+                name: {**table[name], **details[name]} for name in table
+            }
+    except (OSError, ValueError) as error:
+        text = str(error)
+        sys.exit(f'error: {text if source in text else f"{source}: {text}"}')
+    if len(evaluations) == 2:
+        compared = {}
+        for name, first in evaluations[0].items():
+            second = evaluations[1][name]
+            for k in args.k:
+                difference, low, high = bootstrap_difference(
+                    first, second, k, args.resamples, args.seed)
+                compared[f'{name}/AR@{k}'] = dict(
+                    first=first.average_recall(k),
+                    second=second.average_recall(k),
+                    difference=difference,
+                    low=low,
+                    high=high)
+        print('difference and 95% interval (paired bootstrap over images, '
+              f'{args.resamples} resamples, seed {args.seed})')
+        print(text_table(compared))
+        metrics['difference'] = compared
+    write(Path(args.out), metrics)
+
+
+if __name__ == '__main__':
+    main()
