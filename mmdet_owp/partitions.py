@@ -158,6 +158,30 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
         dict(sorted(novel.items())))
 
 
+def parse_partition(text: str | None, categories: Sequence[Mapping],
+                    source: str) -> Partition:
+    """Find the partition that a command line names.
+
+    Args:
+        text (str, optional): a known name, or the base classes, by name or
+            category id, with commas between. None makes every class base.
+        categories (list[dict]): as in :func:`resolve_partition`.
+        source (str): likewise.
+
+    Raises:
+        ValueError: likewise.
+    """
+    ids = {str(c['id']): c['id'] for c in categories}
+    names = {c['name'] for c in categories}
+    if text is None:
+        return resolve_partition(list(ids.values()), categories, source)
+    classes = text.split(',')
+    if len(classes) == 1 and text not in names and text not in ids:
+        return resolve_partition(text, categories, source)
+    classes = [c if c in names else ids.get(c, c) for c in classes]
+    return resolve_partition(classes, categories, source)
+
+
 def _look_up(classes: Sequence, in_file: Mapping[int, str],
              source: str) -> dict[int, str]:
     """Map class names or category ids to ``{id: name}`` of the file."""

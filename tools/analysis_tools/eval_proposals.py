@@ -23,7 +23,7 @@ from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.evaluation.class_wise import STYLES, evaluate_class_wise
 from mmdet_owp.evaluation.proposal_files import ProposalRows, read_proposals
 from mmdet_owp.evaluation.text_table import Rows, text_table, transpose
-from mmdet_owp.partitions import SPLITS, Partition, resolve_partition
+from mmdet_owp.partitions import SPLITS, Partition, parse_partition
 from mmdet_owp.recall import (
     PROTOCOLS,
     Evaluation,
@@ -98,31 +98,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def find_partition(name: str | None, annotations: Mapping,
-                   source: str) -> Partition:
-    """Find the partition that the command line names.
-
-    Args:
-        name (str, optional): as ``--partition``; None makes every class base.
-        annotations (dict): content of the annotation file.
-        source (str): its path.
-
-    Raises:
-        ValueError: in one line, if there is no such partition or class.
-    """
-    categories = annotations['categories']
-    if name is None:
-        classes = [c['id'] for c in categories]
-    else:
-        ids = {str(c['id']): c['id'] for c in categories}
-        names = {c['name'] for c in categories}
-        parts = name.split(',')
-        if len(parts) == 1 and name not in names and name not in ids:
-            return resolve_partition(name, categories, source)
-        classes = [p if p in names else ids.get(p, p) for p in parts]
-    return resolve_partition(classes, categories, source)
-
-
 def judge(args: argparse.Namespace, partition: Partition, truth: GroundTruth,
           rows: ProposalRows) -> dict[str, Evaluation]:
     """Evaluate one file, by split and protocol."""
@@ -185,7 +160,8 @@ def main() -> None:
     source, metrics, evaluations = args.annotations, {}, []
     try:
         annotations = read_coco(source)
-        partition = find_partition(args.partition, annotations, source)
+        partition = parse_partition(args.partition, annotations['categories'],
+                                    source)
         truth = GroundTruth.from_coco(annotations, partition.categories('all'))
         for source in args.proposals:
             rows = read_proposals(

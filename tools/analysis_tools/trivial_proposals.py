@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.partitions import resolve_partition
+from mmdet_owp.partitions import parse_partition
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 # Regions: smoothing (pixels) and number of colours of each segmentation.
@@ -147,8 +147,8 @@ def main() -> None:
     args = parse_args()
     try:
         train, val = read_coco(args.ann_train), read_coco(args.ann_val)
-        partition = resolve_partition(args.partition, val['categories'],
-                                      args.ann_val)
+        partition = parse_partition(args.partition, val['categories'],
+                                    args.ann_val)
     except (OSError, ValueError) as error:
         sys.exit(f'trivial_proposals: {error}')
     extent = {i['id']: [i['width'], i['height']] * 2 for i in train['images']}
