@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Union
 
+from mmdet_owp import lvis_v1
+
 SPLITS = ('base', 'novel', 'all')
 
 # The 20 PASCAL VOC classes under COCO's ids and names (paper, section 5).
@@ -52,10 +54,32 @@ SHAPES_NOVEL = {
     19: 'fish', 20: 'hourglass', 21: 'spiral', 22: 'pinwheel'
 }  # yapf: disable
 
+# LVIS v1: id -> (name, frequency).
+LVIS = {
+    i: (name, frequency)
+    for frequency, classes in (('r', lvis_v1.RARE), ('c', lvis_v1.COMMON),
+                               ('f', lvis_v1.FREQUENT))
+    for i, name in classes.items()
+}
+
+
+def _lvis_without(novel: Sequence[int]) -> tuple[dict, dict]:
+    names = {i: name for i, (name, _) in sorted(LVIS.items())}
+    return ({i: name
+             for i, name in names.items() if i not in novel},
+            {i: names[i]
+             for i in novel})
+
+
+# Base and novel classes. Of LVIS the novel ones are the last 100 frequent
+# ones: by ascending id or by falling number of images.
 _NAMED = {
     'voc': (COCO_VOC, COCO_NON_VOC),
     'shapes': (SHAPES_BASE, SHAPES_NOVEL),
+    'lvis-id': _lvis_without(lvis_v1.NOVEL_BY_ID),
+    'lvis-count': _lvis_without(lvis_v1.NOVEL_BY_COUNT),
 }
+LVIS_PARTITIONS = ('lvis-id', 'lvis-count')
 
 PartitionLike = Union[str, Sequence, Mapping]
 
@@ -97,16 +121,27 @@ class Partition(NamedTuple):
         """Class names of a split, in label order."""
         return tuple(self.categories(split).values())
 
+    def prefix(self, split: str) -> str:
+        """What the names of a split's metrics start with.
+
+        The split, after the partition where its data set has several, whose
+        numbers nobody should mix: ``'novel'``, but ``'lvis-id_novel'``.
+        """
+        if self.name in LVIS_PARTITIONS:
+            return f'{self.name}_{split}'
+        return split
+
 
 def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
                       source: str) -> Partition:
     """Check a partition against the categories of an annotation file.
 
     Args:
-        partition (str | list | dict): a known name (``'voc'``, ``'shapes'``);
-            a list of base classes, by name or category id, all other classes
-            of the file being novel; or ``dict(base=[...], novel=[...],
-            name='mine')``, where ``novel`` and ``name`` may be left out.
+        partition (str | list | dict): a known name (``'voc'``, ``'shapes'``,
+            ``'lvis-id'``, ``'lvis-count'``); a list of base classes, by name
+            or category id, all other classes of the file being novel; or
+            ``dict(base=[...], novel=[...], name='mine')``, where ``novel``
+            and ``name`` may be left out.
         categories (list[dict]): the ``categories`` of a COCO-format file.
         source (str): path of that file, for the error message.
 
@@ -124,6 +159,9 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
                 f'unknown partition {partition!r}: use one of '
                 f'{sorted(_NAMED)}, or a list of your base classes')
         base, novel = _NAMED[partition]
+        if partition in LVIS_PARTITIONS:
+            _check_lvis(partition, categories, source)
+            return Partition(partition, dict(base), dict(novel))
         expected = {**base, **novel}
         wrong = [
             f'{name} (id {i})' for i, name in sorted(expected.items())
@@ -180,6 +218,33 @@ def parse_partition(text: str | None, categories: Sequence[Mapping],
         return resolve_partition(text, categories, source)
     classes = [c if c in names else ids.get(c, c) for c in classes]
     return resolve_partition(classes, categories, source)
+
+
+def _check_lvis(partition: str, categories: Sequence[Mapping],
+                source: str) -> None:
+    """Check that ids, names and frequencies are those of LVIS v1."""
+    found = {c['id']: (c['name'], c.get('frequency')) for c in categories}
+    if found == LVIS:
+        return
+    names = {name for name, _ in found.values()}
+    other = [i for i, what in sorted(found.items()) if LVIS.get(i) != what]
+    if not other:
+        what = (f'is LVIS v1 cut short ({len(found)} of {len(LVIS)} '
+                'categories)')
+    elif names <= {*COCO_VOC.values(), *COCO_NON_VOC.values()}:
+        what = f'has COCO classes ({len(found)} categories)'
+    elif len(found) == 1230 and found.get(1, (None, ))[0] == 'acorn':
+        what = 'is LVIS v0.5 (1230 categories)'
+    elif all(frequency is None for _, frequency in found.values()):
+        what = f"has no frequency in its {len(found)} categories"
+    else:
+        what = (f'has {len(found)} categories, {len(other)} of another id, '
+                f'name or frequency than in LVIS v1 (id {other[0]}: '
+                f'{" ".join(map(str, found[other[0]]))})')
+    raise ValueError(
+        f'{source} {what}: partition {partition!r} needs an annotation file '
+        f'of LVIS v1, such as lvis_v1_val.json, with all {len(LVIS)} '
+        'categories')
 
 
 def _look_up(classes: Sequence, in_file: Mapping[int, str],

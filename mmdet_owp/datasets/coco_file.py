@@ -27,7 +27,10 @@ def read_coco(path: str) -> dict:
             content = json.load(file)
             content['images'], content['annotations'], content['categories']
         except (ValueError, KeyError, TypeError) as error:
+            # A download that was cut is no JSON, and says where it ends.
+            why = f' ({error})' if isinstance(error, ValueError) else ''
             raise ValueError(
-                f'{path} is not a COCO annotation file: it needs "images", '
-                '"annotations" and "categories"') from error
+                f'{path} is not a COCO annotation file{why}: it needs '
+                '"images", "annotations" and "categories", and to be whole'
+            ) from error
     return content

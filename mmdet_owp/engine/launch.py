@@ -24,7 +24,11 @@ from mmengine.runner import Runner
 
 import mmdet_owp
 from mmdet_owp.engine import checkpoint  # loads safely from here
+from mmdet_owp.partitions import LVIS_PARTITIONS
 
+_LVIS = ('put annotations/lvis_v1_{{train,val}}.json of LVIS v1 there, and '
+         'train2017/ and val2017/ of COCO, or name their folder in the '
+         'environment variable LVIS_ROOT')
 # How to come by the data of a partition, for the message that it is missing.
 _MAKE_DATA = {
     'shapes': 'make it with `python tools/dataset_tools/make_shapes.py --out '
@@ -32,6 +36,7 @@ _MAKE_DATA = {
     'voc': 'put COCO 2017 there, or name its folder in the environment '
     'variable COCO_ROOT (COCO_MINI for the subset that '
     'tools/dataset_tools/make_coco_mini.py cuts)',
+    **dict.fromkeys(LVIS_PARTITIONS, _LVIS),
 }
 
 

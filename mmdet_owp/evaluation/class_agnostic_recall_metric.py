@@ -31,8 +31,10 @@ class ClassAgnosticRecallMetric(BaseMetric):
     :meth:`mmdet_owp.recall.RecallEvaluator.evaluate` tells how. Results are
     named by split and protocol, from 0 to 1: ``novel_drop-base/AR@100``,
     ``novel_drop-base/AR_s@100``, ``…/AUC``, ``…/AP``; ``…/proposals`` is the
-    mean number of proposals an image. With ``details`` also, for the largest
-    k, ``…/AR@100/giraffe`` by class and ``…/recall@100/0.50`` by IoU.
+    mean number of proposals an image. On LVIS, which has two partitions, the
+    name starts with theirs: ``lvis-id_novel_drop-base/AR@300``. With
+    ``details`` also, for the largest k, ``…/AR@100/giraffe`` by class and
+    ``…/recall@100/0.50`` by IoU.
 
     ``split='base'`` asks for the recall of base objects; ``exclude-base``
     then takes out the proposals on novel objects, so that each side is seen
@@ -159,7 +161,7 @@ class ClassAgnosticRecallMetric(BaseMetric):
             names = self.partition.categories(split)
             of_split = {}
             for protocol in self.protocols:
-                name = f'{split}_{protocol}'
+                name = f'{self.partition.prefix(split)}_{protocol}'
                 found = evaluator.evaluate(names, protocol, self.proposal_nums)
                 table[name] = found.metrics()
                 if self.details:

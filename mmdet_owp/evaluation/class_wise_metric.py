@@ -20,8 +20,8 @@ class ClassWiseMetric(BaseMetric):
     Judges ``sample.pred_instances`` on the classes the detector was trained
     for; :func:`mmdet_owp.evaluation.class_wise.evaluate_class_wise` tells
     how. Results are named ``base_class-wise/AP``, ``…/AP50``, ``…/AR@100``,
-    …, from 0 to 1: another measure than the class-agnostic recall of
-    ``base_drop-base/AR@100``.
+    … (on LVIS ``lvis-id_base_class-wise/AP``, …), from 0 to 1: another
+    measure than the class-agnostic recall of ``base_drop-base/AR@100``.
 
     Args:
         ann_file (str): COCO (or LVIS) annotation file of the images tested.
@@ -55,9 +55,9 @@ class ClassWiseMetric(BaseMetric):
         self.split = split
         self.style = style
         self.annotations = read_coco(ann_file)
-        self.categories = resolve_partition(
-            partition, self.annotations['categories'],
-            ann_file).categories(split)
+        self.partition = resolve_partition(
+            partition, self.annotations['categories'], ann_file)
+        self.categories = self.partition.categories(split)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Take the detections of a batch.
@@ -112,7 +112,7 @@ class ClassWiseMetric(BaseMetric):
         except ValueError as error:
             raise ValueError(f'{self.ann_file}: {error}') from error
         metrics = {
-            f'{self.split}_class-wise/{key}': value
+            f'{self.partition.prefix(self.split)}_class-wise/{key}': value
             for key, value in metrics.items()
         }
         print_log(

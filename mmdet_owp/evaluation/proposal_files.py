@@ -192,7 +192,10 @@ def _from_pickle(path: str, content: Any, images: Sequence[Mapping],
                  detections: bool) -> ProposalRows:
     """Make rows of what mmdet 2 or 3 pickles."""
     if isinstance(content, dict):  # DumpProposals: by name of the image file
-        ids = {osp.basename(i['file_name']): i['id'] for i in images}
+        ids = {  # LVIS has a URL only
+            osp.basename(i.get('file_name') or i['coco_url']): i['id']
+            for i in images
+        }
         unknown = [n for n in content if osp.basename(n) not in ids]
         if unknown:
             raise ValueError(f'{path}: {unknown[0]} is not an image of the '

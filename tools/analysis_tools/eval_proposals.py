@@ -110,7 +110,7 @@ def judge(args: argparse.Namespace, partition: Partition, truth: GroundTruth,
     evaluator = RecallEvaluator(truth, proposals)
     protocols = PROTOCOLS if args.protocol == 'both' else [args.protocol]
     found = {
-        f'{split}_{protocol}':
+        f'{partition.prefix(split)}_{protocol}':
         evaluator.evaluate(partition.categories(split), protocol, args.k)
         for split in args.split for protocol in protocols
     }
@@ -134,7 +134,7 @@ def judge_classes(args: argparse.Namespace, partition: Partition,
                     f'labels up to {labels.max()}, but --split {split} has '
                     f'{len(ids)} classes: choose that of the detector')
             labels = np.array(ids)[labels]
-        metrics[f'{split}_class-wise'] = evaluate_class_wise(
+        metrics[f'{partition.prefix(split)}_class-wise'] = evaluate_class_wise(
             annotations, categories, rows.image_ids, rows.boxes, rows.scores,
             labels, args.style)
     return metrics
@@ -179,14 +179,15 @@ def main() -> None:
             evaluations.append(found)
             table = {name: one.metrics() for name, one in found.items()}
             details = {
-                name: one.details(partition.categories(name.split('_')[0]))
-                for name, one in found.items()
+                name: one.details(partition.categories(split))
+                for split in args.split for name, one in found.items()
+                if name.startswith(f'{partition.prefix(split)}_')
             }
             print(text_table(transpose(table)))
             for split in args.split if args.details else ():
                 print(text_table(transpose({
                     name: values for name, values in details.items()
-                    if name.startswith(f'{split}_')
+                    if name.startswith(f'{partition.prefix(split)}_')
                 })))
             metrics[source] = {
                 name: {**table[name], **details[name]} for name in table
