@@ -28,8 +28,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mmdet_owp.datasets.lvis_shapes import to_lvis
 from mmdet_owp.partitions import SHAPES_BASE, SHAPES_NOVEL
 
+STYLES = ('coco', 'lvis')
 # Data of another version are another draw: raise it when pixels change.
 VERSION = 2
 DESCRIPTION = 'mmdet_owp shapes'
@@ -616,12 +618,16 @@ def make_shapes(out: str | os.PathLike,
                 num_train: int = 3500,
                 num_val: int = 300,
                 size: int = 128,
+                style: str = 'coco',
                 overwrite: bool = False,
                 progress: Callable | None = None) -> bool:
     """Write a set in COCO format, unless it is already there.
 
     ``out/{train,val}/000000.png`` and
-    ``out/annotations/instances_{train,val}.json``. An image depends on seed,
+    ``out/annotations/instances_{train,val}.json``; in the format of LVIS v1
+    ``out/{train,val}2017/000000.png`` and
+    ``out/annotations/lvis_v1_{train,val}.json``, see
+    :func:`mmdet_owp.datasets.lvis_shapes.to_lvis`. An image depends on seed,
     split, its number and ``size`` only, not on how many there are. The
     annotation files come last and appear at once, so that an interrupted call
     is recognised, and redone by the next.
@@ -632,6 +638,7 @@ def make_shapes(out: str | os.PathLike,
         num_train (int): number of training images. Default 3500.
         num_val (int): number of validation images. Default 300.
         size (int): side of the images, in pixels, 48 or more. Default 128.
+        style (str): ``'coco'`` or ``'lvis'``. The pixels are the same.
         overwrite (bool): replace a set made with other arguments.
         progress (Callable | None): wraps the iterable of image numbers, e.g.
             ``tqdm``; called once a split.
@@ -648,6 +655,8 @@ def make_shapes(out: str | os.PathLike,
             'seed must be at least 0, the numbers of images at least 1 and '
             f'size at least {MIN_SIZE}, not seed={seed}, train={num_train}, '
             f'val={num_val}, size={size}')
+    if style not in STYLES:
+        raise ValueError(f'style must be one of {STYLES}, not {style!r}')
     out = Path(out)
     arguments = dict(
         version=VERSION,
@@ -656,19 +665,24 @@ def make_shapes(out: str | os.PathLike,
         num_val=num_val,
         size=size)
     numbers = dict(train=num_train, val=num_val)
+    ann_name, folder_name = 'instances_{}.json', '{}'
+    if style == 'lvis':
+        ann_name, folder_name = 'lvis_v1_{}.json', '{}2017'
+        arguments['style'] = style
     ann_files = {
-        split: out / 'annotations' / f'instances_{split}.json'
+        out / folder_name.format(split):
+        out / 'annotations' / ann_name.format(split)
         for split in numbers
     }
-    if _is_complete(out, ann_files, arguments, overwrite):
+    if _is_complete(ann_files, arguments, overwrite):
         return False
 
     # From here on the set is unfinished, and has to look it.
     for path in ann_files.values():
         path.unlink(missing_ok=True)
     waiting = {}
-    for split_index, (split, number) in enumerate(numbers.items()):
-        folder = out / split
+    for split_index, (folder, number) in enumerate(
+            zip(ann_files, numbers.values())):
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob('[0-9]*.png'):
             if path.stem.isdigit() and int(path.stem) >= number:
@@ -677,23 +691,30 @@ def make_shapes(out: str | os.PathLike,
         drawn = (
             _write_image(folder, [seed, split_index, index], size)
             for index in (progress(indices) if progress else indices))
-        content = dict(
-            info=dict(description=DESCRIPTION, arguments=arguments),
-            **_to_coco(drawn, size))
-        path = ann_files[split].with_suffix('.json.tmp')
+        content = _to_coco(drawn, size)
+        if style == 'lvis':
+            content = to_lvis(content, folder.name)
+        content['info'] = dict(description=DESCRIPTION, arguments=arguments)
+        path = ann_files[folder].with_suffix('.json.tmp')
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content))
-        waiting[path] = ann_files[split]
+        waiting[path] = ann_files[folder]
     for temporary, final in waiting.items():
         os.replace(temporary, final)
     return True
 
 
-def _is_complete(out: Path, ann_files: dict[str, Path], arguments: dict,
+def _is_complete(ann_files: dict[Path, Path], arguments: dict,
                  overwrite: bool) -> bool:
-    """Whether ``out`` holds this very set; raise where it holds another."""
+    """Whether this very set is there; raise where another one is.
+
+    Args:
+        ann_files (dict[Path, Path]): annotation file of each image folder.
+        arguments (dict): what the set is made with.
+        overwrite (bool): whether another set may be there.
+    """
     complete = True
-    for split, path in ann_files.items():
+    for folder, path in ann_files.items():
         if not path.exists():
             complete = False
             continue
@@ -715,8 +736,10 @@ def _is_complete(out: Path, ann_files: dict[str, Path], arguments: dict,
                     '--overwrite')
             complete = False
             continue
-        present = {p.name for p in (out / split).glob('*.png')}
-        complete &= all(i['file_name'] in present for i in content['images'])
+        present = {p.name for p in folder.glob('*.png')}
+        complete &= all(
+            Path(i.get('file_name') or i['coco_url']).name in present
+            for i in content['images'])
     return complete
 
 

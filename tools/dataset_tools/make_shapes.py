@@ -2,13 +2,17 @@
 
 Example:
     python tools/dataset_tools/make_shapes.py --out data/shapes
+
+In the format of LVIS v1, to try its configs:
+    python tools/dataset_tools/make_shapes.py --style lvis \
+        --out data/lvis_shapes --train 200 --val 40
 """
 import argparse
 import sys
 
 from tqdm import tqdm
 
-from mmdet_owp.datasets.shapes import make_shapes
+from mmdet_owp.datasets.shapes import STYLES, make_shapes
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +33,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--size', type=int, default=128, help='side of the images in pixels')
     parser.add_argument(
+        '--style',
+        choices=STYLES,
+        default='coco',
+        help='format of the files; lvis: that of LVIS v1, with its classes')
+    parser.add_argument(
         '--overwrite',
         action='store_true',
         help='replace a set that was made with other arguments')
@@ -45,6 +54,7 @@ def main() -> None:
             num_train=args.train,
             num_val=args.val,
             size=args.size,
+            style=args.style,
             overwrite=args.overwrite,
             progress=lambda numbers: tqdm(numbers, unit='image'))
     except (ValueError, OSError) as error:
