@@ -147,3 +147,34 @@ def test_run_without_validation_is_not_finished(tool, trainings, tmp_path,
     monkeypatch.setattr('subprocess.run', lambda *_, **__: done)
     status, table = tool('sweep_unknown.py', 'c.py', '--work-dir', tmp_path)
     assert status.startswith('error: 8 of 8 runs failed') and not table
+
+
+def test_sweep_of_table_4(tool, monkeypatch, tmp_path):
+    """Other starts and metrics, from the beginning of the training on."""
+    names = [
+        'lvis-id_base_class-wise/AP', 'lvis-id_base_class-wise/AR@300',
+        'lvis-id_novel_drop-base/AP', 'lvis-id_novel_drop-base/AR@300'
+    ]
+
+    def run(command, **_):
+        options = dict(word.split('=') for word in command if '=' in word)
+        assert options['model.bbox_head.loss_cls.threshold'] == '0.95'
+        start = float(options['model.bbox_head.loss_cls.start_iter'])
+        folder = Path(command[command.index('--work-dir') + 1])
+        write_log(folder, '20260101_000000', step(50, .01, .98),
+                  {name: n + start / 100 for n, name in enumerate(names)})
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr('subprocess.run', run)
+    status, table = tool('sweep_unknown.py', 'x_area_lvis.py', '--work-dir',
+                         tmp_path, '--thresholds', .95, '--starts', 0, 5, 10,
+                         60, '--metrics', *names)
+    assert status is None
+    assert table[0][3:-1] == names
+    assert [row[2:-1] for row in table[2:]] == [
+        [f'{start}/90', *(f'{100 * n + start / 90:.1f}' for n in range(4))]
+        for start in (0, 5, 10, 60)
+    ]
+    panels = plt.gcf().axes
+    assert len(panels) == 4
+    assert list(panels[3].lines[0].get_xdata()) == [0, 5, 10, 60]

@@ -57,6 +57,24 @@ def test_columns_of_the_recipes(table, tmp_path):
     assert row == ['joint', '46.0', '58.0', '63.0', '1.4', '11.0', '27.0']
 
 
+@pytest.mark.parametrize('partition', ['lvis-id', 'lvis-count'])
+def test_columns_of_lvis(table, tmp_path, partition):
+    write(
+        tmp_path, '20260101_000000', **{
+            f'{partition}_base_class-wise/AP': .18,
+            f'{partition}_base_class-wise/AR@300': .27,
+            f'{partition}_novel_drop-base/AP': .02,
+            f'{partition}_novel_drop-base/AR@300': .39,
+            f'{partition}_novel_exclude-base/AR@300': .4
+        })
+    rows = [f'joint={tmp_path}']
+    assert table('--columns', partition, *rows)[2] == [
+        'joint', '18.0', '27.0', '2.0', '39.0', '40.0'
+    ]
+    other, = {'lvis-id', 'lvis-count'} - {partition}
+    assert set(table('--columns', other, *rows)[2][1:]) == {'-'}
+
+
 def test_run_without_metrics(table, tmp_path):
     with pytest.raises(SystemExit, match='none: no metrics here; run tools'):
         table(f'row={tmp_path}/none')

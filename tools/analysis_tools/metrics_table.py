@@ -6,7 +6,8 @@
 Each row is LABEL=FOLDER, the work folder of a tools/test.py run (the newest
 one in it counts). Of several folders, such as training seeds, the mean and
 the standard deviation are given. ``--columns recipes`` prints those of the
-paper's Table 3.
+paper's Table 3, ``--columns lvis-id`` (or ``lvis-count``) those of its Tables
+2 and 4, of that partition.
 """
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdet_owp.engine.logs import markdown_table
+from mmdet_owp.partitions import LVIS_PARTITIONS
 
 PROPOSALS = {
     'base AP (class-wise)': 'base_class-wise/AP',
@@ -36,7 +38,24 @@ RECIPES = {
     'novel AR@10': 'novel_drop-base/AR@10',
     'novel AR@100': 'novel_drop-base/AR@100',
 }
-COLUMNS = dict(proposals=PROPOSALS, recipes=RECIPES)
+
+def lvis(partition: str) -> dict[str, str]:
+    """Columns of Tables 2 and 4; of base, class-wise is federated."""
+    novel = f'{partition}_novel'
+    return {
+        'base AP': f'{partition}_base_class-wise/AP',
+        'base AR@300': f'{partition}_base_class-wise/AR@300',
+        'novel AP': f'{novel}_drop-base/AP',
+        'novel AR@300 (drop-base)': f'{novel}_drop-base/AR@300',
+        'novel AR@300 (exclude-base)': f'{novel}_exclude-base/AR@300',
+    }
+
+
+COLUMNS = dict(
+    proposals=PROPOSALS,
+    recipes=RECIPES,
+    **{name: lvis(name)
+       for name in LVIS_PARTITIONS})
 
 
 def parse_args() -> argparse.Namespace:

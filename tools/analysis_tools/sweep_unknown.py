@@ -10,6 +10,14 @@ training on, one run after the other. Called again, it skips what is finished
 and resumes what isn't. Base AP and novel AR@100 are those of the last
 validation of each run; the picture is WORK_DIR/fig6.png. Where no background
 is masked, settings cannot differ.
+
+Table 4 of the paper, areas masked on LVIS:
+
+    python tools/analysis_tools/sweep_unknown.py \
+        configs/owp_cls/fcos_iou_cs_is_joint_unknown_area_lvis.py \
+        --work-dir work_dirs/sweep_lvis --thresholds 0.95 --starts 0 5 10 60 \
+        --metrics lvis-id_base_class-wise/AP lvis-id_base_class-wise/AR@300 \
+        lvis-id_novel_drop-base/AP lvis-id_novel_drop-base/AR@300
 """
 from __future__ import annotations
 
@@ -28,9 +36,10 @@ THRESHOLDS = (0.925, 0.95)
 # In thousands of the paper's 90,000 iterations; the same part of any other
 # schedule.
 STARTS = (5, 10, 30, 60)
+# Those of Fig. 6, with their titles.
 METRICS = {
-    'AP of base classes': 'base_class-wise/AP',
-    'AR@100 of novel classes': 'novel_drop-base/AR@100',
+    'base_class-wise/AP': 'AP of base classes',
+    'novel_drop-base/AR@100': 'AR@100 of novel classes',
 }
 
 
@@ -43,6 +52,20 @@ def parse_args() -> argparse.Namespace:
         'configs', nargs='+', help='configs with UnknownMaskFocalLoss')
     parser.add_argument(
         '--work-dir', required=True, help='folder for all runs')
+    parser.add_argument(
+        '--thresholds', nargs='+', type=float, default=THRESHOLDS)
+    parser.add_argument(
+        '--starts',
+        nargs='+',
+        type=int,
+        default=STARTS,
+        help='in ninetieths of the training')
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        default=list(METRICS),
+        help="names in the log; default: base AP and novel AR@100 of COCO's "
+        'partition')
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
     parser.add_argument(
         '--cfg-options',
@@ -53,13 +76,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train(config: str, folder: Path, options: list[str]) -> bool:
+def train(config: str, folder: Path, options: list[str],
+          metrics: list[str]) -> bool:
     """Train one setting unless it is finished; tell whether it is then.
 
     Args:
         config (str): path.
         folder (Path): for checkpoints and logs.
         options (list[str]): KEY=VALUE.
+        metrics (list[str]): what a finished run has logged.
     """
     done = folder / 'done'
     if done.exists():
@@ -76,48 +101,53 @@ def train(config: str, folder: Path, options: list[str]) -> bool:
         status = subprocess.run([str(word) for word in command],
                                 stdout=stream,
                                 stderr=subprocess.STDOUT).returncode
-    if status == 0 and last_metrics(folder) is not None:
+    if status == 0 and last_metrics(folder, metrics) is not None:
         done.touch()
         return True
     print(f'{folder}: failed, see {output}', file=sys.stderr)
     return False
 
 
-def last_metrics(folder: Path) -> list[float] | None:
+def last_metrics(folder: Path, metrics: list[str]) -> list[float] | None:
     """Read the metrics of a run's last validation, in percent.
 
     Args:
         folder (Path): of the run. None is returned where it has none.
+        metrics (list[str]): their names.
     """
     try:
         scalars = read_scalars(folder)
     except FileNotFoundError:
         return None
-    keys = METRICS.values()
-    found = [line for line in scalars if all(key in line for key in keys)]
-    return [100 * found[-1][key] for key in keys] if found else None
+    found = [line for line in scalars if all(key in line for key in metrics)]
+    return [100 * found[-1][key] for key in metrics] if found else None
 
 
 def draw(results: dict[tuple[str, float, int], list[float]],
-         path: Path) -> None:
-    """Draw the four panels: a row a threshold, a column a metric.
+         titles: list[str], path: Path) -> None:
+    """Draw the panels: a row a threshold, a column a metric.
 
     Args:
         results (dict): metrics by config, threshold and start.
+        titles (list[str]): of the metrics.
         path (Path): of the picture.
     """
+    configs, thresholds, starts = map(sorted, map(set, zip(*results)))
     figure, axes = plt.subplots(
-        len(THRESHOLDS), len(METRICS), figsize=(10, 7), sharex=True)
-    configs = sorted({config for config, _, _ in results})
-    for row, threshold in zip(axes, THRESHOLDS):
-        for column, (axis, name) in enumerate(zip(row, METRICS)):
+        len(thresholds),
+        len(titles),
+        figsize=(5 * len(titles), 3.5 * len(thresholds)),
+        sharex=True,
+        squeeze=False)
+    for row, threshold in zip(axes, thresholds):
+        for column, (axis, title) in enumerate(zip(row, titles)):
             for config in configs:
                 points = [(start, values[column])
                           for (c, t, start), values in sorted(results.items())
                           if (c, t) == (config, threshold)]
                 axis.plot(*zip(*points), marker='o', label=config)
-            axis.set_title(f'{name}, threshold {threshold}', size=10)
-            axis.set_xticks(STARTS)
+            axis.set_title(f'{title}, threshold {threshold}', size=10)
+            axis.set_xticks(starts)
             axis.grid(alpha=.3)
     for axis in axes[-1]:
         axis.set_xlabel('masking starts after (of 90 parts of the training)')
@@ -130,20 +160,21 @@ def main() -> None:
     """Train and draw."""
     args = parse_args()
     work_dir = Path(args.work_dir)
+    titles = [METRICS.get(name, name) for name in args.metrics]
     results, rows, failed = {}, [], []
     for config in args.configs:
         name = Path(config).stem
-        for threshold in THRESHOLDS:
-            for start in STARTS:
+        for threshold in args.thresholds:
+            for start in args.starts:
                 folder = work_dir / f'{name}_{threshold}_{start}k'
                 if not train(config, folder, [
                         f'{LOSS}.threshold={threshold}',
                         f'{LOSS}.start_iter={start / 90}',
                         f'randomness.seed={args.seed}', *args.cfg_options
-                ]):
+                ], args.metrics):
                     failed.append(folder)
                     continue
-                values = last_metrics(folder)
+                values = last_metrics(folder, args.metrics)
                 results[name, threshold, start] = values
                 rows.append([
                     name,
@@ -154,9 +185,9 @@ def main() -> None:
     if results:
         print(
             markdown_table([
-                '', 'threshold', 'start', *METRICS, 'background masked (%)'
+                '', 'threshold', 'start', *titles, 'background masked (%)'
             ], rows))
-        draw(results, work_dir / 'fig6.png')
+        draw(results, titles, work_dir / 'fig6.png')
         print(f'wrote {work_dir / "fig6.png"}')
     if failed:
         sys.exit(f'error: {len(failed)} of {len(failed) + len(results)} runs '
