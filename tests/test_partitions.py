@@ -83,3 +83,100 @@ def test_import_is_light():
             'heavy = {"torch", "mmdet", "mmengine"} & set(sys.modules); '
             'sys.exit(bool(heavy))')
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+def lvis_categories():
+    return [
+        dict(id=i, name=name, frequency=frequency)
+        for i, (name, frequency) in sorted(partitions.LVIS.items())
+    ]
+
+
+LVIS_NAMES = ('lvis-id', 'lvis-count')
+
+
+@pytest.mark.parametrize('name', LVIS_NAMES)
+def test_lvis_counts_and_coverage(name):
+    from mmdet.datasets import LVISV1Dataset
+    partition = resolve_partition(name, lvis_categories(), 'lvis.json')
+    frequency = {c['id']: c['frequency'] for c in lvis_categories()}
+    base = [frequency[i] for i in partition.base]
+    assert [base.count(f) for f in 'rcf'] == [337, 461, 305]
+    assert [frequency[i] for i in partition.novel] == ['f'] * 100
+    assert not set(partition.base) & set(partition.novel)
+    assert list(partition.categories('all')) == list(range(1, 1204))
+    # One that LVIS misspells and mmdet does not.
+    names = LVISV1Dataset.METAINFO['classes']
+    assert {
+        pair
+        for pair in zip(partition.names('all'), names) if len(set(pair)) > 1
+    } == {('speaker_(stero_equipment)', 'speaker_(stereo_equipment)')}
+
+
+def test_lvis_is_the_published_list(shared_dir):
+    """Both orders, worked out class by class."""
+    import json
+    file = shared_dir / 'data/lvis_v1_categories.json'
+    published = {c['id']: c for c in json.loads(file.read_text())}
+    assert partitions.LVIS == {
+        i: (c['name'], c['frequency'])
+        for i, c in published.items()
+    }
+    frequent = {i for i, c in published.items() if c['frequency'] == 'f'}
+
+    def comes_before(first, second):
+        return (published[first]['image_count'], -first) > (
+            published[second]['image_count'], -second)
+
+    novel = {
+        name: set(resolve_partition(name, lvis_categories(), 'x').novel)
+        for name in LVIS_NAMES
+    }
+    for i in frequent:
+        ids = sum(j < i for j in frequent)
+        images = sum(comes_before(j, i) for j in frequent)
+        assert (i in novel['lvis-id']) == (ids >= 305)
+        assert (i in novel['lvis-count']) == (images >= 305)
+
+
+def test_the_two_of_lvis_share_22_novel_classes():
+    by_id, by_count = (
+        resolve_partition(name, lvis_categories(), 'lvis.json')
+        for name in LVIS_NAMES)
+    assert len(set(by_id.novel) & set(by_count.novel)) == 22
+    # Their names keep their numbers apart; COCO's are as they were.
+    assert by_id.prefix('novel') == 'lvis-id_novel'
+    assert by_count.prefix('base') == 'lvis-count_base'
+    voc = resolve_partition('voc', coco_categories(), 'coco.json')
+    assert voc.prefix('novel') == 'novel'
+
+
+@pytest.mark.parametrize('change, what', [
+    (lambda c: coco_categories(), r'has COCO classes \(80 categories\)'),
+    (lambda c: c[:1000], r'is LVIS v1 cut short \(1000 of 1203 categories\)'),
+    (lambda c: [], r'is LVIS v1 cut short \(0 of 1203'),
+    (lambda c: [{**x, 'frequency': None} for x in c],
+     'has no frequency in its 1203 categories'),
+    (lambda c: [{**x, 'frequency': 'f'} for x in c],
+     r'798 of another id, name or frequency than in LVIS v1 \(id 1: aerosol'),
+    (lambda c: [{**x, 'id': x['id'] - 1} for x in c],
+     r'1203 of another id, .* \(id 0: aerosol_can c\)'),
+    (lambda c: [*c, dict(id=1204, name='unicorn', frequency='r')],
+     r'1 of another id, .* \(id 1204: unicorn r\)'),
+])
+@pytest.mark.parametrize('name', LVIS_NAMES)
+def test_file_that_is_not_lvis_v1(name, change, what):
+    with pytest.raises(ValueError, match=what) as error:
+        resolve_partition(name, change(lvis_categories()), 'x.json')
+    message = str(error.value)
+    assert message.startswith('x.json ') and '\n' not in message
+    assert f'{name!r} needs an annotation file of LVIS v1' in message
+
+
+def test_file_of_lvis_v05(shared_dir):
+    import json
+    file = shared_dir / 'data/evaluator/lvis_val_100.json'
+    categories = json.loads(file.read_text())['categories']
+    with pytest.raises(
+            ValueError, match=r'100.json is LVIS v0.5 \(1230 categories\)'):
+        resolve_partition('lvis-id', categories, str(file))

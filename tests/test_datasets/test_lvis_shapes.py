@@ -1,0 +1,95 @@
+"""The built-in data in the format of LVIS v1."""
+import json
+
+import pytest
+
+from mmdet_owp.datasets.lvis_shapes import LVIS_IDS
+from mmdet_owp.datasets.shapes import FAMILIES, make_shapes
+from mmdet_owp.partitions import SHAPES_BASE, resolve_partition
+
+FILES = [f'annotations/lvis_v1_{part}.json' for part in ('train', 'val')]
+
+
+@pytest.fixture(scope='module')
+def both(tmp_path_factory):
+    """The same draw in both formats."""
+    out = tmp_path_factory.mktemp('both')
+    for style in ('coco', 'lvis'):
+        assert make_shapes(
+            out / style, num_train=6, num_val=20, size=64, style=style)
+    return out
+
+
+@pytest.fixture(scope='module')
+def contents(both):
+    return [json.loads((both / 'lvis' / f).read_text()) for f in FILES]
+
+
+@pytest.mark.parametrize('name', ['lvis-id', 'lvis-count'])
+def test_families_are_on_their_side_of_both_partitions(contents, name):
+    partition = resolve_partition(name, contents[0]['categories'], 'x.json')
+    assert sorted(LVIS_IDS) == sorted(FAMILIES.values())
+    assert len(set(LVIS_IDS.values())) == len(LVIS_IDS)
+    for family, category in LVIS_IDS.items():
+        base = family in SHAPES_BASE.values()
+        assert (category in partition.base) == base
+        assert (category in partition.novel) == (not base)
+    frequencies = {c['id']: c['frequency'] for c in contents[0]['categories']}
+    assert {frequencies[i] for i in LVIS_IDS.values()} == set('rcf')
+
+
+def test_images_are_those_of_the_coco_format(both, contents):
+    for part, content in zip(('train', 'val'), contents):
+        names = [i['coco_url'].split('/')[-2:] for i in content['images']]
+        assert {folder for folder, _ in names} == {f'{part}2017'}
+        for folder, name in names:
+            assert (both / 'lvis' / folder / name).read_bytes() == (
+                both / 'coco' / part / name).read_bytes()
+
+
+def test_objects_and_what_is_said_of_images(both, contents):
+    """Nothing but objects of classes said to be annotated partly is lost."""
+    dropped, negatives = 0, 0
+    for part, content in zip(('train', 'val'), contents):
+        path = both / 'coco' / 'annotations' / f'instances_{part}.json'
+        coco = json.loads(path.read_text())
+        there = [
+            (a['image_id'], LVIS_IDS[FAMILIES[a['category_id']]],
+             *a['bbox'], a['area']) for a in coco['annotations']
+        ]
+        kept = {(a['image_id'], a['category_id'], *a['bbox'], a['area'])
+                for a in content['annotations']}
+        partly = {(i['id'], c) for i in content['images']
+                  for c in i['not_exhaustive_category_ids']}
+        assert kept <= set(there)
+        lost = [a for a in there if a not in kept]
+        assert {a[:2] for a in lost} <= partly
+        dropped += len(lost)
+        present = {a[:2] for a in there}
+        assert partly <= {a[:2] for a in kept} <= present
+        absent = {(i['id'], c) for i in content['images']
+                  for c in i['neg_category_ids']}
+        assert not absent & present
+        assert {c for _, c in absent} <= set(LVIS_IDS.values())
+        negatives += len(absent)
+        ids = [a['id'] for a in content['annotations']]
+        assert ids == list(range(1, len(ids) + 1))
+    assert dropped and negatives > 50
+
+
+def test_lvis_reads_it(both, contents):
+    lvis = pytest.importorskip('lvis')
+    read = lvis.LVIS(str(both / 'lvis' / FILES[1]))
+    assert len(read.get_cat_ids()) == 1203
+    assert len(read.get_ann_ids()) == len(contents[1]['annotations'])
+
+
+def test_made_once_and_not_over_the_other_format(both):
+    arguments = dict(num_train=6, num_val=20, size=64)
+    assert not make_shapes(both / 'lvis', style='lvis', **arguments)
+    (both / 'lvis/val2017/000003.png').unlink()
+    assert make_shapes(both / 'lvis', style='lvis', **arguments)
+    with pytest.raises(FileExistsError, match='choose another output folder'):
+        make_shapes(both / 'lvis', style='lvis', **dict(arguments, seed=1))
+    with pytest.raises(ValueError, match='style must be one of'):
+        make_shapes(both / 'other', style='voc')
