@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp import partitions
+from mmdet_owp.datasets.lvis_shapes import to_lvis
 
 REPO = Path(__file__).parents[2]
 CONFIGS = sorted(
@@ -22,7 +23,7 @@ CONFIGS = sorted(
 
 @pytest.fixture(scope='module')
 def data_roots(tmp_path_factory):
-    """A COCO-format set of four images under every name configs use."""
+    """A set of four images in every format and under every name of configs."""
     root = tmp_path_factory.mktemp('coco')
     rng = np.random.default_rng(0)
     for folder in ('train2017', 'val2017', 'train', 'val'):
@@ -64,7 +65,16 @@ def data_roots(tmp_path_factory):
                         categories=categories)))
         for folder in ('train2017', 'val2017', 'train', 'val'):
             (root / name / folder).symlink_to(root / folder)
+    # The last one, under classes of LVIS.
+    content = dict(
+        images=images, annotations=annotations, categories=categories)
+    (root / 'lvis' / 'annotations').mkdir(parents=True)
+    for part in ('train', 'val'):
+        path = root / 'lvis' / 'annotations' / f'lvis_v1_{part}.json'
+        path.write_text(json.dumps(to_lvis(content, f'{part}2017')))
+        (root / 'lvis' / f'{part}2017').symlink_to(root / f'{part}2017')
     return dict(
+        LVIS_ROOT=str(root / 'lvis'),
         COCO_ROOT=str(root / 'coco'),
         COCO_MINI=str(root / 'coco'),
         SHAPES=str(root / 'shapes'))
@@ -128,10 +138,16 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
             assert all(len(s.proposals) > 0 for s in samples)
             metric.process(batch, [s.to_dict() for s in samples])
         results = metric.evaluate(len(loader.dataset))
+    if '_lvis' in path:
+        count = 'lvis-count' in path
+        prefix, nums = 'lvis-count_' if count else 'lvis-id_', (300, )
+    else:
+        prefix, nums = '', (10, 100)
     for split in ('novel', 'base'):
         for protocol in ('drop-base', 'exclude-base'):
-            for k in (10, 100):
-                assert 0 <= results[f'{split}_{protocol}/AR@{k}'] <= 1
+            for k in nums:
+                name = f'{prefix}{split}_{protocol}/AR@{k}'
+                assert 0 <= results[name] <= 1
 
 
 def test_paper_recipe(data_roots, monkeypatch):
@@ -147,6 +163,46 @@ def test_paper_recipe(data_roots, monkeypatch):
             optimizer.weight_decay) == (0.01, 0.9, 0.0001)
     assert 'paramwise_cfg' not in config.optim_wrapper
     assert config.train_dataloader.sampler.type == 'InfiniteSampler'
+
+
+LVIS = ('fcos/fcos', 'owp/fcos_iou_cs_is', 'owp_cls/fcos_iou_cs_is_joint',
+        'owp_cls/fcos_iou_cs_is_joint_unknown',
+        'owp_cls/fcos_iou_cs_is_joint_unknown_area')
+
+
+@pytest.mark.parametrize('data', ['lvis', 'lvis-count'])
+@pytest.mark.parametrize('name', LVIS)
+def test_lvis_is_the_coco_recipe(name, data):
+    """All settings as on COCO, but classes, thresholds and numbers kept."""
+    coco = Config.fromfile(REPO / f'configs/{name}_coco.py')
+    lvis = Config.fromfile(REPO / f'configs/{name}_{data}.py')
+    partition = 'lvis-count' if data == 'lvis-count' else 'lvis-id'
+    for key in ('train_cfg', 'optim_wrapper', 'param_scheduler',
+                'auto_scale_lr', 'log_processor', 'load_from'):
+        assert lvis[key] == coco[key], key
+    expected = coco.model
+    expected.bbox_head.num_classes = 1103
+    expected.test_cfg.update(score_thr=0.0001, max_per_img=300)
+    assert lvis.model == expected
+    assert lvis.model.test_cfg.proposals.max_per_img == 1500
+    loaders = ('train', 'val', 'test')
+    for loader in (lvis[f'{name}_dataloader'] for name in loaders):
+        assert loader.dataset.type == 'LVISSplitDataset'
+        assert loader.dataset.partition == partition
+        assert loader.dataset.split == 'base'
+    for kind in ('train', 'val'):
+        ours, theirs = (c[f'{kind}_dataloader'] for c in (lvis, coco))
+        assert ours.dataset.pipeline == theirs.dataset.pipeline
+        assert ours.batch_size == theirs.batch_size
+    recall, *class_wise = lvis.test_evaluator
+    assert lvis.val_evaluator == lvis.test_evaluator
+    assert recall.proposal_nums[-1] == 300
+    assert recall.protocol == ('drop-base', 'exclude-base')
+    assert bool(class_wise) == (lvis.model.bbox_head.loss_cls is not None)
+    for metric in lvis.test_evaluator:
+        assert metric.partition == partition
+    for metric in class_wise:
+        assert (metric.type, metric.style) == ('ClassWiseMetric', 'lvis')
 
 
 def test_names_say_the_method():

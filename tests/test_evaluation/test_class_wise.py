@@ -14,9 +14,15 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import mmdet_owp.register  # noqa: F401
+from mmdet_owp.datasets.lvis_shapes import LVIS_IDS
+from mmdet_owp.datasets.shapes import make_shapes
 from mmdet_owp.evaluation.class_wise import evaluate_class_wise
 from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
-from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
+from mmdet_owp.partitions import (
+    COCO_NON_VOC,
+    COCO_VOC,
+    resolve_partition,
+)
 
 # Of the COCO API's example, with its 100 images.
 PUBLISHED = dict(AP=.505, AP50=.697, AP75=.573, AP_s=.586, AP_m=.519,
@@ -171,6 +177,86 @@ def test_federated_numbers_are_those_of_lvis(library, shared_dir, tmp_path,
     for name, value in ours.items():
         assert value == pytest.approx(
             theirs[names.get(name, name)], abs=1e-14), name
+
+
+def test_class_without_objects_counts_as_nothing(library, shared_dir):
+    """Neither as 0 nor as NaN, whatever is detected of it."""
+    annotations, rows = lvis_scene(shared_dir)
+    rows = rows[::2]
+    present = {a['category_id'] for a in annotations['annotations']}
+    absent = [
+        c['id'] for c in annotations['categories'] if c['id'] not in present
+    ]
+    assert {r['category_id'] for r in rows} & set(absent)
+    alone = evaluate_class_wise(
+        annotations, present, *columns(rows), style='lvis')
+    beside = evaluate_class_wise(
+        annotations, [*present, *absent], *columns(rows), style='lvis')
+    # The best 300 of an image are the best of all its classes.
+    assert max(
+        sum(r['image_id'] == i['id'] for r in rows)
+        for i in annotations['images']) <= 300
+    assert beside == alone
+    assert all(0 < value < 1 for value in alone.values())
+    # Not one class with objects: nothing to say.
+    none = evaluate_class_wise(
+        annotations, absent[:5], *columns(rows), style='lvis')
+    assert all(np.isnan(value) for value in none.values())
+
+
+@pytest.mark.parametrize('partition', ['lvis-id', 'lvis-count'])
+def test_metric_on_lvis_is_lvis_on_base_classes(library, tmp_path, partition,
+                                                monkeypatch):
+    """The built-in data, with detections of base classes as labels."""
+    lvis = pytest.importorskip('lvis')
+    make_shapes(tmp_path, num_train=1, num_val=20, size=64, style='lvis')
+    path = tmp_path / 'annotations/lvis_v1_val.json'
+    content = json.loads(path.read_text())
+    metric = ClassWiseMetric(str(path), partition, style='lvis')
+    base = list(resolve_partition(partition, content['categories'], '').base)
+    metric.dataset_meta = dict(classes=tuple(metric.categories.values()))
+    rng = np.random.default_rng(0)
+    shown = [i for i in LVIS_IDS.values() if i in base]
+    rows = []
+    for image in content['images']:
+        objects = [
+            a for a in content['annotations'] if a['image_id'] == image['id']
+        ]
+        found = [
+            dict(
+                image_id=image['id'],
+                bbox=(np.array(a['bbox']) * rng.uniform(.9, 1.1, 4)).tolist(),
+                score=float(rng.random()),
+                category_id=a['category_id'] if a['category_id'] in base
+                and rng.random() < .7 else int(rng.choice(shown)))
+            for a in objects for _ in range(3)
+        ]
+        rows += found
+        boxes = np.array([r['bbox'] for r in found]).reshape(-1, 4)
+        sample = DetDataSample(
+            metainfo=dict(img_id=image['id']),
+            pred_instances=InstanceData(
+                bboxes=torch.from_numpy(
+                    np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])),
+                scores=torch.tensor([r['score'] for r in found],
+                                    dtype=torch.double),
+                labels=torch.tensor(
+                    [base.index(r['category_id']) for r in found],
+                    dtype=torch.long)))
+        metric.process({}, [sample.to_dict()])
+    ours = metric.evaluate(20)
+    monkeypatch.setattr(np, 'float', float, raising=False)
+    truth = lvis.LVIS(str(path))
+    judge = lvis.LVISEval(truth, lvis.LVISResults(truth, rows), 'bbox')
+    judge.params.cat_ids = base
+    judge.run()
+    theirs = judge.get_results()
+    assert .05 < theirs['AP'] < .9
+    for name, other in (('AP', 'AP'), ('AP50', 'AP50'), ('AP75', 'AP75'),
+                        ('AP_r', 'APr'), ('AP_c', 'APc'), ('AP_f', 'APf'),
+                        ('AR@300', 'AR@300')):
+        assert ours[f'{partition}_base_class-wise/{name}'] == pytest.approx(
+            theirs[other], abs=1e-9), name
 
 
 @pytest.mark.parametrize('style', ['coco', 'lvis'])

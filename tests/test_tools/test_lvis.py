@@ -1,0 +1,120 @@
+"""The LVIS configs from end to end, on the built-in data in its format."""
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+
+import pytest
+
+from mmdet_owp.datasets.shapes import make_shapes
+from mmdet_owp.engine import launch
+
+# Of images of 96 px; weights that cannot be downloaded are left out.
+SMALL = {
+    'train_dataloader.dataset.pipeline.2.scale': (96, 96),
+    'val_dataloader.dataset.pipeline.1.scale': (96, 96),
+    'test_dataloader.dataset.pipeline.1.scale': (96, 96),
+    'model.backbone.init_cfg': None,
+}
+SHORT = {'train_cfg.max_iters': 3, 'train_cfg.val_interval': 3}
+RECALL = [
+    f'lvis-id_novel_{protocol}/AR@300'
+    for protocol in ('drop-base', 'exclude-base')
+]
+
+
+@pytest.fixture(scope='module')
+def lvis_root(tmp_path_factory):
+    out = tmp_path_factory.mktemp('lvis')
+    make_shapes(out, num_train=6, num_val=4, size=64, style='lvis')
+    return out
+
+
+def as_words(options):
+    return [
+        f'{key}={value}'.replace(' ', '') for key, value in options.items()
+    ]
+
+
+def newest_metrics(folder):
+    path = max(folder.glob('[0-9]*/[0-9]*.json'))
+    return json.loads(path.read_text())
+
+
+def test_train_and_test_the_proposer(run, lvis_root, tmp_path):
+    """The data named by options to train, by the environment to test."""
+    config = 'configs/owp/fcos_iou_cs_is_lvis.py'
+    where = {
+        'train_dataloader.dataset.data_root': lvis_root,
+        'val_dataloader.dataset.data_root': lvis_root,
+        'val_evaluator.0.ann_file':
+        lvis_root / 'annotations/lvis_v1_val.json'
+    }
+    status, output = run('python', 'tools/train.py', config, '--work-dir',
+                         tmp_path, '--cfg-options',
+                         *as_words({**SMALL, **SHORT, **where}))
+    assert status == 0, output
+    for name in RECALL:
+        assert name in output
+    status, output = run(
+        'python', 'tools/test.py', config, tmp_path / 'iter_3.pth',
+        '--work-dir', tmp_path / 'test', '--cfg-options', *as_words(SMALL),
+        LVIS_ROOT=str(lvis_root))
+    assert status == 0, output
+    metrics = newest_metrics(tmp_path / 'test')
+    for name in RECALL:
+        assert 0 <= metrics[name] <= 1
+    assert not any('class-wise' in name for name in metrics)
+
+
+def load(config, work_dir, options):
+    return launch.load_config(
+        Namespace(
+            config=f'configs/{config}.py',
+            work_dir=str(work_dir),
+            cfg_options=options,
+            launcher='none',
+            local_rank=0))
+
+
+def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
+    """With areas masked; class-wise numbers of 1103 classes, federated."""
+    monkeypatch.setenv('LVIS_ROOT', str(lvis_root))
+    monkeypatch.chdir(repo)
+    loss = 'model.bbox_head.loss_cls'
+    cfg = load(
+        'owp_cls/fcos_iou_cs_is_joint_unknown_area_lvis-count', tmp_path, {
+            **SMALL,
+            **SHORT,
+            f'{loss}.threshold': 0.3,
+            f'{loss}.start_iter': 0,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'test_dataloader.num_workers': 0,
+            'test_dataloader.persistent_workers': False,
+            'val_cfg': None,
+            'val_dataloader': None,
+            'val_evaluator': None,
+        })
+    cfg.experiment_name = 'test_lvis'
+    runner = launch.build_runner(cfg)
+    runner.train()
+    log = runner.message_hub.get_scalar('train/masked_background').data[0]
+    assert len(log) == 3 and (log > 0).all()
+    metrics = runner.test()
+    for name in ('AP', 'AP_r', 'AP_c', 'AP_f', 'AR@300'):
+        assert 0 <= metrics[f'lvis-count_base_class-wise/{name}'] <= 1, name
+    for name in RECALL:
+        assert name not in metrics
+        assert 0 <= metrics[name.replace('lvis-id', 'lvis-count')] <= 1
+
+
+def test_missing_data_say_what_is_needed(tmp_path, monkeypatch, repo):
+    monkeypatch.setenv('LVIS_ROOT', str(tmp_path))
+    monkeypatch.chdir(repo)
+    cfg = load('owp/fcos_iou_cs_is_lvis', tmp_path, {})
+    with pytest.raises(
+            FileNotFoundError, match='lvis_v1_train.json: no such data; put '
+            r'annotations/lvis_v1_\{train,val\}.json .* LVIS_ROOT') as error:
+        launch.check_data(cfg, 'train')
+    assert '\n' not in str(error.value)
