@@ -97,6 +97,11 @@ def test_dump_of_proposals(found, tmp_path):
     np.testing.assert_array_equal(rows.boxes[:, :2], corners[:, :2])
     given = np.concatenate([s[o] for s, o in zip(found[1], order)])
     np.testing.assert_array_equal(rows.scores, given)
+    # LVIS has a URL instead.
+    urls = [dict(id=i['id'], coco_url=f'http://x.org/{i["file_name"]}')
+            for i in IMAGES]
+    again = read_proposals(str(tmp_path / 'out.pkl'), urls)
+    np.testing.assert_array_equal(again.image_ids, rows.image_ids)
     with pytest.raises(ValueError, match='b.jpg is not an image of the'):
         read_proposals(str(tmp_path / 'out.pkl'), IMAGES[1:])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
+from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, LVIS
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 REPO = Path(__file__).parents[2]
@@ -99,6 +99,32 @@ def test_numbers_are_those_of_the_engine(files, tool):
     assert all(
         np.isnan(float(line['value'])) or numbers[line['split_protocol']][
             line['metric']] == float(line['value']) for line in lines)
+
+
+def test_partition_of_lvis_stands_in_the_names(files, tool):
+    annotations, folder = files
+    ids = [1, 885, 818, 1083, 1100]  # the last two are novel
+    annotations['categories'] = [
+        dict(id=i, name=name, frequency=frequency)
+        for i, (name, frequency) in LVIS.items()
+    ]
+    for image in annotations['images']:
+        image.update(neg_category_ids=[1], not_exhaustive_category_ids=[])
+    for a in annotations['annotations']:
+        a['category_id'] = ids[a['id'] % 5]
+    (folder / 'ann.json').write_text(json.dumps(annotations))
+    numbers, = tool('ann.json', 'good.json', '--partition', 'lvis-count',
+                    '--split', 'novel', 'base', '--details')[1].values()
+    for protocol in ('drop-base', 'exclude-base'):
+        novel = numbers[f'lvis-count_novel_{protocol}']
+        base = numbers[f'lvis-count_base_{protocol}']
+        # Recall by class is of the classes of its side.
+        assert 'AR@100/tongs' in novel and 'AR@100/tongs' not in base
+        assert 'AR@100/ring' in base and 'AR@100/ring' not in novel
+        assert novel['AR@10'] > .5
+    numbers, = tool('ann.json', 'good.json', '--partition', 'lvis-id',
+                    '--class-wise', '--style', 'lvis')[1].values()
+    assert set(numbers) == {'lvis-id_novel_class-wise'}
 
 
 def test_two_files_are_compared(files, tool):
