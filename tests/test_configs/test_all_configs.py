@@ -1,12 +1,13 @@
 """Every config builds, trains one step and tests one, at a tiny size."""
 import json
+import re
 from pathlib import Path
 
 import mmcv
 import numpy as np
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import METRICS, DefaultScope
@@ -15,6 +16,7 @@ from mmengine.runner import Runner
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp import partitions
 from mmdet_owp.datasets.lvis_shapes import to_lvis
+from mmdet_owp.datasets.lvis_split import LVISSplitDataset
 
 REPO = Path(__file__).parents[2]
 CONFIGS = sorted(
@@ -203,6 +205,22 @@ def test_lvis_is_the_coco_recipe(name, data):
         assert metric.partition == partition
     for metric in class_wise:
         assert (metric.type, metric.style) == ('ClassWiseMetric', 'lvis')
+
+
+def test_docs_repeat_rare_classes(data_roots, tmp_path, monkeypatch):
+    """The config of docs/lvis.md: repeat-factor sampling."""
+    monkeypatch.setenv('LVIS_ROOT', data_roots['LVIS_ROOT'])
+    code, = re.findall(r'```python\n(.*?)```',
+                       (REPO / 'docs/lvis.md').read_text(), re.S)
+    path = tmp_path / 'repeat.py'
+    path.write_text(code.replace("'./", f"'{REPO}/configs/owp_cls/"))
+    config = Config.fromfile(path)
+    config.train_dataloader.dataset.oversample_thr = 100.
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(config.train_dataloader.dataset)
+    assert isinstance(dataset.dataset, LVISSplitDataset)
+    assert len(dataset) >= 10 * len(dataset.dataset) > 0
+    assert dataset[0]['data_samples'].gt_instances.labels.max() < 1103
 
 
 def test_names_say_the_method():
