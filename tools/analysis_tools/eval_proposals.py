@@ -164,12 +164,13 @@ def main() -> None:
                                     source)
         truth = GroundTruth.from_coco(annotations, partition.categories('all'))
         for source in args.proposals:
+            print(f'{source}: ', end='', flush=True)  # reading takes its time
             rows = read_proposals(
                 source,
                 annotations['images'],
                 detections=args.class_wise,
                 trust=args.trust)
-            print(f'{source}: {len(rows.scores)} proposals')
+            print(f'{len(rows.scores)} proposals')
             if args.class_wise:
                 metrics[source] = judge_classes(args, partition, annotations,
                                                 rows)
