@@ -49,11 +49,11 @@ class LVISSplitDataset(CocoSplitDataset, LVISV1Dataset):
             ValueError: in one line, if there is no URL.
         """
         image = raw_data_info['raw_img_info']
-        if 'coco_url' not in image:
+        path = image.get('coco_url', '').split('/')[-2:]
+        if len(path) < 2:
             raise ValueError(
                 f'{self.ann_file}: image {image["id"]} has no coco_url, '
                 'which tells the folder of an LVIS v1 image; for files with '
                 'file_name use CocoSplitDataset')
-        folder, name = image['coco_url'].split('/')[-2:]
-        image['file_name'] = f'{folder}/{name}'
+        image['file_name'] = '/'.join(path)
         return super().parse_data_info(raw_data_info)

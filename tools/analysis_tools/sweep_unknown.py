@@ -53,13 +53,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir', required=True, help='folder for all runs')
     parser.add_argument(
-        '--thresholds', nargs='+', type=float, default=THRESHOLDS)
+        '--thresholds',
+        nargs='+',
+        type=float,
+        default=THRESHOLDS,
+        help='default: 0.925 0.95')
     parser.add_argument(
         '--starts',
         nargs='+',
         type=int,
         default=STARTS,
-        help='in ninetieths of the training')
+        help='in ninetieths of the training; default: 5 10 30 60')
     parser.add_argument(
         '--metrics',
         nargs='+',
