@@ -10,17 +10,18 @@ image. *Assignment* goes from the boxes to each location's label and distances;
 score is above the threshold, which is the worst case.
 
 The two heads take turns, up to a minute beyond the first; given are medians.
-Peak memory is what is allocated at once beyond what was there before, measured
-apart: on CUDA by torch, on Linux as growth of resident memory.
+Peak memory is what torch allocates at once beyond what was there before,
+measured apart.
 """
 from __future__ import annotations
 
 import argparse
-import ctypes
+import json
 import statistics
-import sys
+import tempfile
 import time
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.engine.logs import markdown_table
@@ -179,28 +181,23 @@ def peak(function: Callable, device: str) -> float:
         function()
         torch.cuda.synchronize()
         return (torch.cuda.max_memory_allocated() - before) / MIB
-    if not sys.platform.startswith('linux'):
-        return float('nan')
-    libc = ctypes.CDLL(None)
-    libc.mallopt(-3, 2**16)  # M_MMAP_THRESHOLD: what is freed is given back
-    libc.malloc_trim(0)
-    Path('/proc/self/clear_refs').write_text('5')  # resets the peak
-    before = resident('VmRSS')
-    function()
-    grown = resident('VmHWM') - before
-    libc.mallopt(-3, 2**25)  # where it would have got to by itself
-    return grown / 1024
+    with profile(
+            activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        function()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'trace.json'
+        trace.export_chrome_trace(str(path))
+        events = json.loads(path.read_text())['traceEvents']
+    changes = [(e['ts'], e['args']['Bytes']) for e in events
+               if e.get('name') == '[memory]']
+    # Sorting is stable: what has one time stays in order.
+    changes.sort(key=lambda change: change[0])
+    return max(accumulate(size for _, size in changes), default=0) / MIB
 
 
 def ratio(stock: float, ours: float) -> str:
     """Write ours in units of the stock one; of nothing it is a dash."""
     return f'{ours / stock:.3f}' if stock > 0 else '-'
-
-
-def resident(key: str) -> int:
-    """Read memory of this process, in KiB."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if key in line)
 
 
 def main() -> None:
@@ -230,7 +227,6 @@ def main() -> None:
         name: predicts(head, features, samples[0])
         for name, head in heads.items()
     }
-    # Memory last: measuring it changes how memory is given out.
     times = {key: seconds(f, args) for key, f in measured.items()}
     rows = []
     for (what, num), functions in measured.items():
