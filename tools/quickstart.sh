@@ -12,13 +12,14 @@ mkdir -p "$out"
 
 say() { echo "== $* ($SECONDS s)"; }
 
-# watch NAME COMMAND...: its output goes to a log, its progress to the screen.
+# watch NAME COMMAND...: its output goes to a log, its progress to the screen
+# (in lines cut to some width: a test has dozens of numbers).
 watch() {
   local name=$1 line
   shift
   "$@" 2>&1 | tee "$out/$name.log" |
     { grep --line-buffered -oE 'Epoch\(.*|^error: .*' || true; } |
-    while read -r line; do echo "   $name: $line"; done || {
+    while read -r line; do echo "   $name: ${line:0:150}"; done || {
     tail -n 20 "$out/$name.log" >&2
     echo "quickstart.sh: failed: $* (all of its output: $out/$name.log)" >&2
     exit 1
