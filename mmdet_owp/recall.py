@@ -534,7 +534,8 @@ class RecallEvaluator:
         local = np.arange(len(images)).repeat(counts)
         rows = np.arange(len(local)) + (start - counts.cumsum() +
                                         counts)[local]
-        num_objects = np.diff(self._objects_from)[images]
+        num_objects = self._objects_from[images + 1] - self._objects_from[
+            images]
         slots = np.arange(num_objects.max(initial=0))[::-1]
         there = slots < num_objects[:, None]
         objects = np.where(there, self._objects_from[images, None] + slots, 0)

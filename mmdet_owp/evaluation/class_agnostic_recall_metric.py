@@ -166,9 +166,10 @@ class ClassAgnosticRecallMetric(BaseMetric):
                 table[name] = found.metrics()
                 if self.details:
                     of_split[name] = found.details(names)
-                if found.cut_short():
+                warning = found.cut_short()
+                if warning:
                     print_log(
-                        f'{name}: {found.cut_short()}',
+                        f'{name}: {warning}',
                         logger='current',
                         level=logging.WARNING)
             if self.details:

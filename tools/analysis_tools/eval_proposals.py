@@ -115,8 +115,9 @@ def judge(args: argparse.Namespace, partition: Partition, truth: GroundTruth,
         for split in args.split for protocol in protocols
     }
     for name, evaluation in found.items():
-        if evaluation.cut_short():
-            print(f'warning: {name}: {evaluation.cut_short()}')
+        warning = evaluation.cut_short()
+        if warning:
+            print(f'warning: {name}: {warning}')
     return found
 
 

@@ -39,6 +39,7 @@ RECIPES = {
     'novel AR@100': 'novel_drop-base/AR@100',
 }
 
+
 def lvis(partition: str) -> dict[str, str]:
     """Columns of Tables 2 and 4; of base, class-wise is federated."""
     novel = f'{partition}_novel'
