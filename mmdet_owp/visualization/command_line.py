@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import nn
 
 from mmdet_owp.engine.checkpoint import check_exists
 from mmdet_owp.engine.launch import read_config
+from mmdet_owp.labels import labelled
 from mmdet_owp.visualization import style
 from mmdet_owp.visualization.head_outputs import HeadOutputs
 
@@ -30,12 +30,11 @@ class ModelFiles(NamedTuple):
 
 
 def _model_files(text: str) -> ModelFiles:
-    label, equals, files = text.rpartition('=')
-    config, comma, checkpoint = files.partition(',')
-    if not (equals and comma):
+    label, files = labelled(text)
+    if len(files) != 2:
         raise argparse.ArgumentTypeError(
             f'{text}: a model is LABEL=CONFIG,CHECKPOINT')
-    return ModelFiles(label, config, checkpoint)
+    return ModelFiles(label, *files)
 
 
 def parser(description: str,
@@ -114,33 +113,13 @@ def _dataset(config: Config, train: bool) -> ConfigDict:
     return dataset
 
 
-def boxes_by_image(annotations: list[dict],
-                   classes: Collection[int],
-                   crowd: bool = False) -> dict[int, np.ndarray]:
-    """Boxes (x1, y1, x2, y2) of the objects of some classes, by image id.
-
-    Args:
-        annotations (list[dict]): of a COCO file.
-        classes (Collection[int]): category ids.
-        crowd (bool): the crowd regions instead of the others.
-    """
-    boxes = defaultdict(list)
-    for a in annotations:
-        if a['category_id'] in classes and bool(a.get('iscrowd')) == crowd:
-            x, y, width, height = a['bbox']
-            boxes[a['image_id']].append((x, y, x + width, y + height))
-    return defaultdict(
-        lambda: np.empty((0, 4)),
-        {image_id: np.array(rows) for image_id, rows in boxes.items()})
-
-
-def richest(dataset: BaseDataset, boxes: dict[int, np.ndarray],
+def richest(dataset: BaseDataset, boxes: Mapping[int, np.ndarray],
             pool: np.ndarray, num: int) -> np.ndarray:
     """Choose the images with the most boxes.
 
     Args:
         dataset (BaseDataset): their data set.
-        boxes (dict[int, ndarray]): of :func:`boxes_by_image`.
+        boxes (dict[int, ndarray]): by image id.
         pool (ndarray): positions to choose from.
         num (int): how many.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import pytest
-from matplotlib import pyplot as plt
 
 TOOLS = Path(__file__).parents[2] / 'tools/analysis_tools'
 AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
@@ -17,7 +16,6 @@ AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
 @pytest.fixture
 def tool(monkeypatch, capsys):
     """Call a tool; returns what it exits with and the cells of its table."""
-    monkeypatch.setenv('MPLBACKEND', 'Agg')
 
     def call(name, *words):
         monkeypatch.setattr('sys.argv', [name, *map(str, words)])
@@ -95,7 +93,7 @@ def trainings(monkeypatch):
     return commands
 
 
-def test_sweep(tool, trainings, tmp_path):
+def test_sweep(tool, trainings, tmp_path, pictures):
     configs = ['configs/x_joint_unknown.py', 'configs/x_finetune_unknown.py']
     arguments = (*configs, '--work-dir', tmp_path, '--seed', 3)
     status, table = tool('sweep_unknown.py', *arguments, '--cfg-options',
@@ -124,7 +122,7 @@ def test_sweep(tool, trainings, tmp_path):
         part = 100 * int(row[2].split('/')[0]) / 90
         assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}', '1.5']
     assert cv2.imread(str(tmp_path / 'fig6.png')).std() > 10
-    panels = plt.gcf().axes
+    panels = pictures[-1].axes
     assert [panel.get_title() for panel in panels] == [
         f'{name}, threshold {threshold}' for threshold in (0.925, 0.95)
         for name in ('AP of base classes', 'AR@100 of novel classes')
@@ -149,7 +147,7 @@ def test_run_without_validation_is_not_finished(tool, trainings, tmp_path,
     assert status.startswith('error: 8 of 8 runs failed') and not table
 
 
-def test_sweep_of_table_4(tool, monkeypatch, tmp_path):
+def test_sweep_of_table_4(tool, monkeypatch, tmp_path, pictures):
     """Other starts and metrics, from the beginning of the training on."""
     names = [
         'lvis-id_base_class-wise/AP', 'lvis-id_base_class-wise/AR@300',
@@ -175,6 +173,6 @@ def test_sweep_of_table_4(tool, monkeypatch, tmp_path):
         [f'{start}/90', *(f'{100 * n + start / 90:.1f}' for n in range(4))]
         for start in (0, 5, 10, 60)
     ]
-    panels = plt.gcf().axes
+    panels = pictures[-1].axes
     assert len(panels) == 4
     assert list(panels[3].lines[0].get_xdata()) == [0, 5, 10, 60]

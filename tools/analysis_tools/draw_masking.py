@@ -20,7 +20,7 @@ import torch
 from mmdet.structures import DetDataSample
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.datasets.coco_file import SideBoxes, read_boxes
 from mmdet_owp.engine.launch import one_line_errors
 from mmdet_owp.models.losses.unknown_mask_focal_loss import (
     Locations,
@@ -54,18 +54,16 @@ def parse_args() -> argparse.Namespace:
 
 def masked_background(
         loss: UnknownMaskFocalLoss, outputs: HeadOutputs,
-        sample: DetDataSample, labelled: np.ndarray, unlabelled: np.ndarray,
-        crowd: np.ndarray) -> tuple[np.ndarray, float, float]:
+        sample: DetDataSample,
+        boxes: SideBoxes) -> tuple[np.ndarray, float, float]:
     """Mask the background of one image.
 
     Args:
         loss (UnknownMaskFocalLoss): says what is masked.
         outputs (HeadOutputs): of the image.
         sample (DetDataSample): likewise.
-        labelled (ndarray): (n, 4) ground truth (x1, y1, x2, y2) in pixels of
-            the image file.
-        unlabelled (ndarray): (m, 4) objects that the training doesn't know.
-        crowd (ndarray): (p, 4) crowd regions, which are no background.
+        boxes (SideBoxes): of the image alone. Base objects are the ground
+            truth, crowds of them no background, novel objects unlabelled.
 
     Returns:
         tuple[ndarray, float, float]: what is masked, (H, W) bool; the share
@@ -80,10 +78,10 @@ def masked_background(
         boxes = torch.as_tensor(boxes * scale, device=objectness.device)
         return head.sampler.covered(sizes, head.strides, [boxes.float()])
 
-    in_object = covered(labelled)
+    in_object = covered(boxes.base)
     outside = ~in_object
     if head.sampler.ignore_crowd:
-        outside &= ~covered(crowd)
+        outside &= ~covered(boxes.base_crowd)
     masked = loss.mask(
         objectness, outside,
         Locations(objectness, in_object, outputs.boxes(), sizes,
@@ -91,7 +89,7 @@ def masked_background(
     levels = masked.split([h * w for h, w in sizes])
     levels = [level.view(1, *size) for level, size in zip(levels, sizes)]
     drawn = score_map(levels, head.strides, sample, mode='nearest') > 0
-    on_object = (masked & covered(unlabelled)).sum() / masked.sum()
+    on_object = (masked & covered(boxes.novel)).sum() / masked.sum()
     return drawn, float(masked.sum() / outside.sum()), float(on_object)
 
 
@@ -107,15 +105,9 @@ def draw(args: argparse.Namespace) -> None:
             mode='area',
             nms=dict(type='nms', iou_threshold=args.nms))
     model, dataset = command_line.load(args, train=True)
-    annotations = read_coco(dataset.ann_file)['annotations']
-    base, novel = (
-        dataset.partition_classes.categories(split)
-        for split in ('base', 'novel'))
-    labelled = command_line.boxes_by_image(annotations, base)
-    crowd = command_line.boxes_by_image(annotations, base, crowd=True)
-    unlabelled = command_line.boxes_by_image(annotations, novel)
+    objects = read_boxes(dataset)
     pool = command_line.shuffled(dataset, args.seed)[:args.pool]
-    chosen = command_line.richest(dataset, unlabelled, pool, args.num)
+    chosen = command_line.richest(dataset, objects.novel, pool, args.num)
 
     title = (f'Blue: background masked above an objectness of '
              f'{args.threshold:g}. Yellow: labelled, dotted: unlabelled '
@@ -126,11 +118,11 @@ def draw(args: argparse.Namespace) -> None:
         found = command_line.run(model, dataset, chosen)
         for column, (sample, outputs) in enumerate(found):
             image = mmcv.imread(sample.img_path, channel_order='rgb')
-            boxes = [b[sample.img_id] for b in (labelled, unlabelled, crowd)]
+            boxes = SideBoxes(*(b[sample.img_id] for b in objects))
             for axis, (name, loss) in zip(axes[:, column], losses.items()):
                 masked, share, on_object = masked_background(
-                    loss, outputs, sample, *boxes)
-                draw_masked(axis, image, masked, *boxes[:2])
+                    loss, outputs, sample, boxes)
+                draw_masked(axis, image, masked, boxes.base, boxes.novel)
                 text = f'{share:.1%} of background\n{on_object:.0%} of it in '
                 axis.set_title(f'{name}: ' + (
                     f'{text}unlabelled objects' if share else 'nothing'))

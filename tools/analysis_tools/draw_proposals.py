@@ -11,7 +11,7 @@ import argparse
 import mmcv
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.datasets.coco_file import read_boxes
 from mmdet_owp.engine.launch import one_line_errors
 from mmdet_owp.visualization import command_line, style
 from mmdet_owp.visualization.head_outputs import score_map
@@ -38,11 +38,7 @@ def parse_args() -> argparse.Namespace:
 def draw(args: argparse.Namespace) -> None:
     """Draw the picture."""
     model, dataset = command_line.load(args)
-    annotations = read_coco(dataset.ann_file)['annotations']
-    novel, base = (
-        command_line.boxes_by_image(
-            annotations, dataset.partition_classes.categories(split))
-        for split in ('novel', 'base'))
+    novel, base, _ = read_boxes(dataset)
     pool = command_line.shuffled(dataset, args.seed)[:args.pool]
     chosen = command_line.richest(dataset, novel, pool, args.num)
 

@@ -16,7 +16,7 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.datasets.coco_file import read_boxes
 from mmdet_owp.engine.launch import one_line_errors
 from mmdet_owp.visualization import command_line, style
 from mmdet_owp.visualization.overlays import is_found
@@ -47,11 +47,7 @@ def scores_of_model(
         ``GROUPS``. A proposal on objects of both sides is on the base one.
     """
     model, dataset = command_line.load(args, files)
-    annotations = read_coco(dataset.ann_file)['annotations']
-    base, novel = (
-        command_line.boxes_by_image(
-            annotations, dataset.partition_classes.categories(split))
-        for split in ('base', 'novel'))
+    novel, base, _ = read_boxes(dataset)
     chosen = command_line.shuffled(dataset, args.seed)[:args.num]
     found: dict[str, list[list]] = {}
     samples = command_line.run(model, dataset, chosen)
