@@ -12,6 +12,8 @@ from mmdet_owp.visualization import style
 # Values by place on the axis, of one run or of several that differ in seed.
 Curve = Mapping[float, float]
 Lines = Mapping[str, Sequence[Curve]]
+# Places of a curve that are shown as points, too.
+FEW = 20
 
 
 def draw_panels(path: Path,
@@ -39,16 +41,15 @@ def draw_panels(path: Path,
     with style.new_figure(rows, columns, 3.2) as (figure, axes):
         for axis in axes.flat[len(panels):]:
             axis.set_axis_off()
-        handles = {}
+        handles: dict = {}
         for axis, (title, lines) in zip(axes.flat, panels.items()):
             axis.set_title(title)
             for label, curves in lines.items():
                 handles[label] = draw_curves(axis, curves, looks[label])
             for label, curves in floors.get(title, {}).items():
-                draw_curves(axis, curves, {
-                    **looks[label], 'linestyle': ':',
-                    'marker': ''
-                })
+                look = dict(looks[label], linestyle=':', marker='')
+                floor = draw_curves(axis, curves, look)
+                handles.setdefault('the least it can be', floor)
             if xticks is not None:
                 axis.set_xticks(xticks)
         for axis in axes.flat[len(panels) - columns:len(panels)]:
@@ -74,6 +75,8 @@ def draw_curves(ax: Axes, curves: Sequence[Curve], look: Mapping):
     """
     x = sorted(set().union(*curves))
     values = [[curve[i] for curve in curves if i in curve] for i in x]
+    if len(x) <= FEW:
+        look = {'marker': 'o', 'markersize': 4, **look}
     line, = ax.plot(x, list(map(np.mean, values)), **look)
     if len(curves) > 1:
         ax.fill_between(

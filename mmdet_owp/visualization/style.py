@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 WIDTH = 8.0  # inches
-DPI = 150
+DPI = 120
 SERIES = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9',
           '#000000')
 LINES = ('-', '--', '-.', ':')
@@ -125,7 +125,9 @@ def save(figure: Figure, path: Path) -> None:
         path (Path): of :func:`picture_path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    # For pages: photographs of noise are large at the usual 75.
+    options = dict(quality=65) if path.suffix == '.jpg' else {}
+    figure.savefig(path, pil_kwargs=options)
     print(f'wrote {path}')
 
 

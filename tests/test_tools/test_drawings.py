@@ -200,7 +200,7 @@ def test_masking(tool, models, shapes_dir, pictures, tmp_path, nms):
             on = sum(within(p[0], p[1], novel, factor) for p in masked)
             assert axes[row, column].get_title() == (
                 f'{("pixel", "area")[row]}: {share:.1%} of background\n'
-                f'{on / len(masked):.0%} of it in unlabelled objects')
+                f'{on / len(masked):.0%} of it in dotted boxes')
         if nms is not None:
             left = axes[2, column].images[1].get_array()[..., 3] > 0
             assert 0 < left.sum() <= (drawn[..., 3] > 0).sum()

@@ -33,7 +33,7 @@ from mmdet_owp.visualization.overlays import draw_masked
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = command_line.parser(__doc__, num=3)
+    parser = command_line.parser(__doc__, num=4)
     parser.add_argument(
         '--threshold',
         type=float,
@@ -123,9 +123,9 @@ def draw(args: argparse.Namespace) -> None:
                 masked, share, on_object = masked_background(
                     loss, outputs, sample, boxes)
                 draw_masked(axis, image, masked, boxes.base, boxes.novel)
-                text = f'{share:.1%} of background\n{on_object:.0%} of it in '
                 axis.set_title(f'{name}: ' + (
-                    f'{text}unlabelled objects' if share else 'nothing'))
+                    f'{share:.1%} of background\n{on_object:.0%} of it in '
+                    'dotted boxes' if share else 'nothing'))
         style.save(figure, args.out)
 
 
