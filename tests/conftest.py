@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,21 @@ def tiny_config(tmp_path_factory):
         return path
 
     return write
+
+
+@pytest.fixture
+def analysis_tool(monkeypatch, repo):
+    """Call one of tools/analysis_tools/; returns what it exits with."""
+
+    def call(name, *words):
+        path = repo / 'tools' / 'analysis_tools' / name
+        monkeypatch.setattr('sys.argv', [name, *map(str, words)])
+        try:
+            runpy.run_path(str(path), run_name='__main__')
+        except SystemExit as exit_:
+            return exit_.code
+
+    return call
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """The floor is the entropy of the targets, and the training stays as it is."""
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmdet_owp.engine.cue_floor_hook import CueFloorHook
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
+runs = itertools.count()
 
 
 def make(**options):
@@ -25,7 +27,7 @@ def make(**options):
             'center_sampling': True,
             **options
         })
-    hub = MessageHub.get_instance(f'floor_{id(head)}')
+    hub = MessageHub.get_instance(f'floor_{next(runs)}')
     return SimpleNamespace(
         model=SimpleNamespace(bbox_head=head), message_hub=hub)
 

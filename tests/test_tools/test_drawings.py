@@ -1,7 +1,4 @@
 """Tools that draw what a model sees, on the tiny data and random weights."""
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +10,6 @@ from mmengine.dataset import pseudo_collate
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.visualization import style
 
-TOOLS = Path(__file__).parents[2] / 'tools/analysis_tools'
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 
@@ -41,17 +37,9 @@ def models(tiny_config, tmp_path_factory, shapes_dir):
 
 
 @pytest.fixture
-def tool(monkeypatch, shapes_dir):
+def tool(analysis_tool, monkeypatch, shapes_dir):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
-
-    def call(name, *words):
-        monkeypatch.setattr('sys.argv', [name, *map(str, words)])
-        try:
-            runpy.run_path(str(TOOLS / name), run_name='__main__')
-        except SystemExit as exit_:
-            return exit_.code
-
-    return call
+    return analysis_tool
 
 
 def predict(config, checkpoint, part='test'):

@@ -3,7 +3,6 @@ import contextlib
 import io
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,22 +13,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 REPO = Path(__file__).parents[2]
-TOOLS = REPO / 'tools/analysis_tools'
+TOOLS = REPO / 'tools/tools'
 NAMES = {1: 'cat', 2: 'dog', 3: 'kite', 4: 'cup'}
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    """Call a tool; returns what it exits with."""
-
-    def call(name, *words):
-        monkeypatch.setattr('sys.argv', [name, *map(str, words)])
-        try:
-            runpy.run_path(str(TOOLS / name), run_name='__main__')
-        except SystemExit as exit_:
-            return exit_.code
-
-    return call
+def tool(analysis_tool):
+    return analysis_tool
 
 
 @pytest.fixture

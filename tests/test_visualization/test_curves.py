@@ -47,7 +47,7 @@ def test_mean_band_and_floor(pictures, tmp_path):
     assert floor.get_color() == a.get_color()
     assert floor.get_linestyle() == ':' != a.get_linestyle()
     texts = [t.get_text() for t in pictures[-1].legends[0].get_texts()]
-    assert texts == ['a', 'the least it can be', 'b']
+    assert texts == ['a', 'b', 'the least it can be']
     assert cv2.imread(str(path)).shape[1] == style.WIDTH * style.DPI
 
 

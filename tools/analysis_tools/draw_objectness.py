@@ -74,12 +74,7 @@ def draw(args: argparse.Namespace) -> None:
         style.save(figure, args.out)
 
 
-def main() -> None:
-    """Draw the picture, or say in one line what is missing."""
-    args = command_line.parser(__doc__, num=3, several=True).parse_args()
-    with one_line_errors():
-        draw(args)
-
-
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        draw(
+            command_line.parser(__doc__, num=3, several=True).parse_args())

@@ -96,12 +96,6 @@ def draw(args: argparse.Namespace) -> None:
         style.save(figure, args.out)
 
 
-def main() -> None:
-    """Draw the picture, or say in one line what is missing."""
-    args = parse_args()
-    with one_line_errors():
-        draw(args)
-
-
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        draw(parse_args())
