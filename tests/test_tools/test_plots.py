@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 REPO = Path(__file__).parents[2]
-TOOLS = REPO / 'tools/tools'
+TOOLS = REPO / 'tools/analysis_tools'
 NAMES = {1: 'cat', 2: 'dog', 3: 'kite', 4: 'cup'}
 
 
