@@ -154,16 +154,17 @@ CheckpointLoader.register_scheme(('http://', 'https://'),
                                  force=True)
 
 
-def _unwrapped(state: dict) -> dict:
-    """Name the weights of a wrapped model as those of a bare one."""
-    return {
-        re.sub(r'^module\.', '', name): weight
-        for name, weight in state.items()
-    }
+def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:
+    """Name the model's weights that a checkpoint would leave random.
 
+    Args:
+        model (nn.Module): without a wrapper.
+        checkpoint (dict): as :func:`load_checkpoint` returns it.
 
-def _unlike(model: nn.Module, given: dict) -> list[str]:
-    """Name the weights of a model that are not given in their shape."""
+    Returns:
+        list[str]: those that it lacks or has in another shape.
+    """
+    given = _named_weights(checkpoint)
     return [
         name for name, weight in model.state_dict().items()
         if getattr(given.get(name), 'shape', None) != weight.shape
@@ -172,38 +173,11 @@ def _unlike(model: nn.Module, given: dict) -> list[str]:
     ]
 
 
-def load_weights(model: nn.Module, state: dict, path: str,
-                 config: str) -> None:
-    """Put weights into a model, all of which must be given.
-
-    Args:
-        model (nn.Module): bare.
-        state (dict): state dict of a model that was wrapped or not; weights
-            that the model has no use for are no error.
-        path (str): where they come from, for the message.
-        config (str): what the model was built from, likewise.
-
-    Raises:
-        ValueError: in one line, if a weight is missing or has another shape.
-    """
-    given = _unwrapped(state)
-    wrong = _unlike(model, given)
-    if wrong:
-        raise _mismatch(path, config, wrong)
-    model.load_state_dict(given, strict=False)
-
-
-def _mismatch(
-    path: str,
-    config: str,
-    wrong: list[str],
-    fault: str = 'are missing or have another shape',
-    remedy: str = 'give the config the checkpoint was trained with'
-) -> ValueError:
-    """Say that a checkpoint is of another config."""
-    return ValueError(f'{path}: made by another config than {config}: '
-                      f'{len(wrong)} weight(s) {fault}, such as {wrong[0]}; '
-                      f'{remedy}')
+def _named_weights(checkpoint: dict) -> dict:
+    return {
+        re.sub(r'^module\.', '', name): weight
+        for name, weight in checkpoint.get('state_dict', checkpoint).items()
+    }
 
 
 @HOOKS.register_module()
@@ -239,19 +213,20 @@ class CheckpointMatchHook(Hook):
         """
         model = getattr(runner.model, 'module', runner.model)
         state = checkpoint.get('state_dict', checkpoint)
-        given = _unwrapped(state)
+        given = _named_weights(checkpoint)
         wanted = model.state_dict()
-        wrong = _unlike(model, given)
-        said = {}
+        wrong = unlike_weights(model, checkpoint)
+        fault = 'are missing or have another shape'
+        remedy = 'give the config the checkpoint was trained with'
         # The runner builds its optimizer to train, before it loads.
         training = isinstance(runner.optim_wrapper, OptimWrapper)
         if self.new_weights and training:
             wrong += [name for name in given if name not in wanted]
-            said['fault'] = 'are missing, have another shape or are of no use'
+            fault = 'are missing, have another shape or are of no use'
         if self.new_weights and training and not runner._resume:
             names = ', '.join(self.new_weights)
-            said['remedy'] = ('load_from must name a checkpoint of the same '
-                              f'model without {names}')
+            remedy = ('load_from must name a checkpoint of the same model '
+                      f'without {names}')
             new = [
                 name for name in wrong
                 if name not in given and name.startswith(self.new_weights)
@@ -263,5 +238,7 @@ class CheckpointMatchHook(Hook):
                     f'{runner._load_from}: without the {len(new)} weights of '
                     f'{names}, which are new and start as initialised')
         if wrong:
-            raise _mismatch(runner._load_from, runner.cfg.filename, wrong,
-                            **said)
+            raise ValueError(
+                f'{runner._load_from}: made by another config than '
+                f'{runner.cfg.filename}: {len(wrong)} weight(s) {fault}, such '
+                f'as {wrong[0]}; {remedy}')
