@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,18 @@ def run(start):
         return process.returncode, output
 
     return run_command
+
+
+@pytest.fixture
+def call_tool(monkeypatch):
+    """Call a tool in this process; returns what it exits with, or None."""
+
+    def call(path, *words):
+        monkeypatch.setattr('sys.argv', [str(path), *map(str, words)])
+        try:
+            runpy.run_path(str(path), run_name='__main__')
+        except SystemExit as exit_:
+            return exit_.code
+        return None
+
+    return call

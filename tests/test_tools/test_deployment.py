@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import statistics
 from pathlib import Path
 
@@ -19,19 +18,10 @@ TOOLS = Path(__file__).parents[2] / 'tools/deployment'
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys):
+def tool(call_tool, capsys):
     """Call a tool; returns what it exits with and what it prints."""
-
-    def call(name, *words):
-        monkeypatch.setattr('sys.argv', [name, *map(str, words)])
-        status = None
-        try:
-            runpy.run_path(str(TOOLS / name), run_name='__main__')
-        except SystemExit as exit_:
-            status = exit_.code
-        return status, capsys.readouterr()
-
-    return call
+    return lambda name, *words: (call_tool(TOOLS / name, *words),
+                                 capsys.readouterr())
 
 
 @pytest.fixture(scope='module')

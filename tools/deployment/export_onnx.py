@@ -27,8 +27,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
+    for name in ('config', 'checkpoint'):
+        parser.add_argument(name, help=f'{name} file')
     parser.add_argument('--out', required=True, help='ONNX file to write')
     parser.add_argument(
         '--nms',
