@@ -15,6 +15,7 @@ import sys
 from copy import deepcopy
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import check_exists
@@ -87,7 +88,8 @@ def main() -> None:
             runner = launch.build_runner(job)
             runner.register_hook(dict(type='CheckpointMatchHook'))
             runner.test()
-            print(f'wrote {path}')
+            if is_main_process():
+                print(f'wrote {path}')
 
 
 if __name__ == '__main__':
