@@ -193,7 +193,8 @@ def made_by(args: argparse.Namespace, config: Config,
         '--ann-file': args.ann_file and _hash_file(args.ann_file),
         **{
             f'--{name.replace("_", "-")}': getattr(args, name)
-            for name in ('top_k', 'score_thr', 'nms', 'detections')
+            for name in ('top_k', 'score_thr', 'nms', 'detections', 'draw',
+                         'num_drawn')
         }
     }
 

@@ -54,7 +54,7 @@ def find_images(sources: Sequence[str], leave_out: str = '') -> ImageFiles:
         FileNotFoundError: in one line, if an input isn't there.
         ValueError: likewise, if no image is found.
     """
-    paths, roots = set(), []
+    paths, roots = [], []
     for source in sources:
         if osp.isdir(source):
             found, root = _walk(source, leave_out), source
@@ -64,21 +64,29 @@ def find_images(sources: Sequence[str], leave_out: str = '') -> ImageFiles:
             root = source
             while glob.has_magic(root):
                 root = osp.dirname(root)
-            found = []
-            for match in glob.glob(source, recursive=True):
-                found += ([] if osp.isdir(match) or not _is_image(match) else
-                          [match])
+            found = [
+                match for match in glob.glob(source, recursive=True)
+                if _is_image(match) and not osp.isdir(match)
+            ]
         else:
             raise FileNotFoundError(
                 f'{source}: no such image, folder or video')
-        paths.update(map(osp.abspath, found))
+        paths += map(osp.abspath, found)
         roots.append(osp.abspath(root))
     if not paths:
         raise ValueError(
             f'{", ".join(sources)}: no image here; looked for '
             f'{" ".join(IMAGE_SUFFIXES)}, in subfolders too')
     folder = osp.commonpath(roots)
-    names = [osp.relpath(path, folder).replace(os.sep, '/') for path in paths]
+    # By several ways through links to folders the shortest is taken.
+    once = {
+        (osp.realpath(osp.dirname(path)), osp.basename(path)): path
+        for path in sorted(paths, key=len, reverse=True)
+    }
+    names = [
+        osp.relpath(path, folder).replace(os.sep, '/')
+        for path in once.values()
+    ]
     return ImageFiles(folder, sorted(names))
 
 
