@@ -102,7 +102,8 @@ def parse_args() -> argparse.Namespace:
         '--batch-size',
         type=int,
         default=1,
-        help='images that go through the model at once (default: 1)')
+        help='images, of one size, that go through the model at once '
+        '(default: 1)')
     parser.add_argument(
         '--trust',
         action='store_true',
@@ -231,17 +232,12 @@ def rows(found: InstanceData, *more: Sequence[int]) -> list[list[float]]:
     return [[*box, *rest] for box, *rest in zip(*columns)]
 
 
-def images_to_do(args: argparse.Namespace, found: inputs.ImageFiles,
-                 ids: dict[str, int] | None, done: Container[str]) -> ToDo:
+def images_to_do(found: inputs.ImageFiles, ids: dict[str, int] | None,
+                 done: Container[str]) -> ToDo:
     """Leave out images that are done, and those without an id."""
-    names = [name for name in found.names if ids is None or name in ids]
-    # Batches are the same whichever of their images are done, so that those
-    # padded together are so again.
-    size = args.batch_size
-    batches = [names[i:i + size] for i in range(0, len(names), size)]
     names = [
-        name for batch in batches for name in batch
-        if any(one not in done for one in batch)
+        name for name in found.names
+        if name not in done and (ids is None or name in ids)
     ]
     return ToDo(
         sources=[osp.join(found.folder, name) for name in names],
@@ -270,8 +266,6 @@ def predict(args: argparse.Namespace, inferencer: ProposalInferencer,
         if args.video and inferencer.unreadable:
             break  # to go on from that frame
         entry = to_do.entry(sample.img_id)
-        if entry['file_name'] in results.done:
-            continue
         detections = []
         if args.detections:
             if 'pred_instances' not in sample:
@@ -353,8 +347,8 @@ def propose(args: argparse.Namespace) -> int:
     if results.done:
         print(f'{args.out}: {len(results.done)} are done already')
     to_do = (
-        frames_to_do(video, results.done) if args.video else images_to_do(
-            args, found, ids, results.done))
+        frames_to_do(video, results.done)
+        if args.video else images_to_do(found, ids, results.done))
     predict(args, inferencer, to_do, results, classes)
     results.finish(categories, args.detections)
     if args.video and args.draw:

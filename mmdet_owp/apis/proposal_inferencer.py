@@ -1,6 +1,7 @@
 """Images in, proposals out."""
 from __future__ import annotations
 
+import collections
 import copy
 import glob
 import itertools
@@ -177,14 +178,14 @@ class ProposalInferencer(DetInferencer):
 
     def _get_chunk_data(self, inputs: Iterable,
                         chunk_size: int) -> Iterator[list[dict]]:
-        """Yield batches of what can be read of each ``chunk_size`` inputs."""
+        """Yield what can be read of each ``chunk_size`` inputs."""
         inputs = enumerate(inputs)
         while chunk := list(itertools.islice(inputs, chunk_size)):
-            batch = []
+            read = []
             for index, source in chunk:
-                # Broken files make readers and transforms raise anything.
                 if isinstance(source, os.PathLike):
                     source = os.fspath(source)
+                # Broken files make readers and transforms raise anything.
                 try:
                     packed = self.pipeline(source)
                 except Exception as error:
@@ -192,9 +193,8 @@ class ProposalInferencer(DetInferencer):
                     continue
                 # By which a prediction is found among the inputs.
                 packed['data_samples'].set_metainfo(dict(img_id=index))
-                batch.append(packed)
-            if batch:
-                yield batch
+                read.append(packed)
+            yield read
 
     def _note_unreadable(self, index: int, source: str | np.ndarray | None,
                          error: Exception | str) -> None:
@@ -249,9 +249,9 @@ class ProposalInferencer(DetInferencer):
                 pattern such as ``'photos/*.jpg'``, an image as an array
                 (height, width, 3), BGR uint8, or any number of images and
                 arrays; a generator is read as it goes.
-            batch_size (int): images that go through the model at once. Those
-                of a batch are padded to one size, which changes predictions
-                a little where their sizes differ.
+            batch_size (int): images that are read and, where their sizes
+                are the same, go through the model at once. Predictions do
+                not depend on it.
 
         Yields:
             DetDataSample: on the CPU, with ``proposals`` (``bboxes`` as (x1,
@@ -264,21 +264,31 @@ class ProposalInferencer(DetInferencer):
             ValueError: in one line, if a batch does not fit in memory.
         """
         self.unreadable = []
-        for data in self.preprocess(
-                self._inputs_to_list(inputs), batch_size):
-            try:
-                samples = self.forward(data)
-            except torch.OutOfMemoryError as error:
-                first, *others = data['data_samples']
-                height, width = data['inputs'][0].shape[-2:]
-                reason = f'no memory for images of {width} x {height}'
-                if others:
-                    raise ValueError(
-                        f'{reason} in a batch of {1 + len(others)}; go on '
-                        'with a smaller batch size') from error
-                self._note_unreadable(first.img_id, first.img_path, reason)
-                continue
-            yield from samples
+        chunks = self._get_chunk_data(
+            self._inputs_to_list(inputs), batch_size)
+        for chunk in chunks:
+            # Padded to one size, images would get other proposals.
+            by_size = collections.defaultdict(list)
+            for packed in chunk:
+                by_size[packed['inputs'].shape].append(packed)
+            samples = []
+            for batch in by_size.values():
+                samples += self._predict(batch)
+            yield from sorted(samples, key=lambda sample: sample.img_id)
+
+    def _predict(self, batch: list[dict]) -> list[DetDataSample]:
+        """Predict images of one size; one that is too large is noted."""
+        try:
+            return self.forward(self.collate_fn(batch))
+        except torch.OutOfMemoryError as error:
+            height, width = batch[0]['inputs'].shape[-2:]
+            reason = f'no memory for images of {width} x {height}'
+            if len(batch) > 1:
+                raise ValueError(f'{reason} in a batch of {len(batch)}; go on '
+                                 'with a smaller batch size') from error
+            sample = batch[0]['data_samples']
+            self._note_unreadable(sample.img_id, sample.img_path, reason)
+            return []
 
     def __call__(self,
                  inputs: InputsType,

@@ -15,8 +15,9 @@ def draw_ranked_boxes(image: np.ndarray, boxes: np.ndarray,
                       scores: np.ndarray) -> np.ndarray:
     """Draw boxes, the best in yellow, the worst in blue.
 
-    The best lie on top, and the best ten are marked with their score. A small image is enlarged by a whole number, so that
-    its longer side has at least 480 pixels (an eightfold at most).
+    The best lie on top, and the best ten are marked with their score. A small
+    image is enlarged by a whole number, so that its longer side has at least
+    480 pixels (an eightfold at most).
 
     Args:
         image (ndarray): (height, width, 3) uint8, BGR.
@@ -37,9 +38,12 @@ def draw_ranked_boxes(image: np.ndarray, boxes: np.ndarray,
     boxes = np.round(boxes * times)[::-1]
     # A dark rim sets each box off from any background.
     rim = [(0, 0, 0)] * len(boxes)
-    for colors_, width in ((rim, thickness + 2), (colors, thickness)):
+    for colors_of, width in ((rim, thickness + 2), (colors, thickness)):
         picture = mmcv.imshow_bboxes(
-            picture, list(boxes[:, None]), colors_, thickness=width,
+            picture,
+            list(boxes[:, None]),
+            colors_of,
+            thickness=width,
             show=False)
     size = 0.45 * longer / 480
     for box, score, color in list(zip(boxes, scores[::-1],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 
 import cv2
@@ -117,14 +118,18 @@ def test_broken_files_are_left_out(inferencer, folder, batch_size):
     assert inferencer.unreadable == []
 
 
-def test_batches_of_one_size_predict_alike(inferencer, folder):
-    one, three = (list(inferencer.stream(folder, n)) for n in (1, 5))
+def test_size_of_batches_does_not_matter(inferencer):
+    images = [noise(*size) for size in ((64, 64), (40, 60), (64, 64))]
+    one, three = (list(inferencer.stream(images, n)) for n in (1, 3))
+    assert [s.img_id for s in three] == [0, 1, 2]
     for a, b in zip(one, three):
-        torch.testing.assert_close(
-            a.proposals.scores, b.proposals.scores, rtol=0, atol=1e-5)
-        torch.testing.assert_close(
-            a.proposals.bboxes[:50], b.proposals.bboxes[:50], rtol=0,
-            atol=1e-2)
+        assert a.ori_shape == b.ori_shape
+        for key, atol in (('scores', 1e-5), ('bboxes', 1e-2)):
+            torch.testing.assert_close(
+                a.proposals[key][:50],
+                b.proposals[key][:50],
+                rtol=0,
+                atol=atol)
 
 
 def test_kinds_of_images(inferencer, tmp_path):
@@ -180,7 +185,7 @@ def test_keeps_nothing_in_memory(inferencer, batch_size):
             for refs in (arrays, samples)
         ])
     assert len(samples) == 24
-    # The batch at hand, and one that is read while it is replaced.
+    # The batch at hand, and that which is read while it is replaced.
     assert np.max(alive) <= 2 * batch_size
 
 
@@ -332,3 +337,21 @@ def test_out_of_memory(inferencer, folder, monkeypatch):
     ] * 2
     with pytest.raises(ValueError, match='in a batch of 2; .*smaller batch'):
         list(inferencer.stream(paths, batch_size=2))
+
+
+def test_example_of_the_docs(repo, made, shapes_dir, capsys):
+    text = (repo / 'docs/inference.md').read_text()
+    code, = re.findall('```python\n(.*?)```', text, re.DOTALL)
+    for path, here in (
+        ('configs/shapes/fcos_iou_cs_is_shapes.py', made[0]),
+        ('work_dirs/quickstart/fcos_iou_cs_is_shapes/epoch_3.pth', made[1]),
+        ('data/shapes/val', str(shapes_dir / 'val')),
+    ):
+        assert path in code
+        assert path in ProposalInferencer.__doc__
+        code = code.replace(path, here)
+    names = {}
+    exec(code, names)
+    assert len(names['results']) == 4
+    assert names['boxes'].shape == (100, 4)
+    assert capsys.readouterr().out.rstrip().endswith('[]')
