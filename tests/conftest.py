@@ -128,3 +128,27 @@ def call_tool(monkeypatch):
         return None
 
     return call
+
+
+@pytest.fixture(scope='session')
+def untrained(tmp_path_factory):
+    """Write a checkpoint of random weights for a config; returns its path."""
+
+    def write(config: Path) -> Path:
+        import torch
+        from mmdet.registry import MODELS
+        from mmengine.config import Config
+        from mmengine.registry import DefaultScope
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            model = MODELS.build(Config.fromfile(config).model)
+            model.init_weights()
+        path = tmp_path_factory.mktemp('checkpoints') / f'{config.stem}.pth'
+        classes = tuple('abcdefgh')
+        torch.save(
+            dict(
+                state_dict=model.state_dict(),
+                meta=dict(dataset_meta=dict(classes=classes))), path)
+        return path
+
+    return write

@@ -31,6 +31,10 @@ from torch.hub import download_url_to_file, get_dir
 MapLocation = Union[str, torch.device, Callable, None]
 
 
+class RefusedCheckpointError(ValueError):
+    """Loading the checkpoint would call more than weights need."""
+
+
 def _history_buffer_method(owner: type, name: str) -> Callable:
     """Stand in for ``getattr``, by which a ``HistoryBuffer`` is pickled.
 
@@ -74,8 +78,10 @@ def check_exists(path: str, remedy: str | None = None) -> None:
             'config names those it starts from (load_from, init_cfg)'))
 
 
-def load_checkpoint(path: str, map_location: MapLocation = 'cpu') -> dict:
-    """Load a checkpoint file; nothing in it is executed.
+def load_checkpoint(path: str,
+                    map_location: MapLocation = 'cpu',
+                    trust: bool = False) -> dict:
+    """Load a checkpoint file; nothing in it is executed unless trusted.
 
     The text of the config that a training checkpoint holds is dropped:
     mmengine would execute it, when resuming and in inferencers.
@@ -84,26 +90,28 @@ def load_checkpoint(path: str, map_location: MapLocation = 'cpu') -> dict:
         path (str): a file written by mmengine or by ``torch.save``.
         map_location (str | torch.device | Callable, optional): as in
             :func:`torch.load`. Defaults to ``'cpu'``.
+        trust (bool): let the file call what it likes.
 
     Returns:
         dict: the checkpoint, or a bare state dict.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: in one line, if the file is no checkpoint, is damaged, or
-            needs a function that is not on the list of harmless ones.
+        RefusedCheckpointError: a ValueError in one line, if it needs a
+            function that is not on the list of harmless ones.
+        ValueError: likewise, if the file is no checkpoint or is damaged.
     """
     path = osp.expanduser(path)
     check_exists(path)
     try:
         with torch.serialization.safe_globals(_safe_globals()):
             checkpoint = torch.load(
-                path, map_location=map_location, weights_only=True)
+                path, map_location=map_location, weights_only=not trust)
     # A file that isn't a checkpoint makes PyTorch's reader raise anything.
     except Exception as error:
         refused = re.search(r'GLOBAL (\S+\([^)]*\)|\S+)', str(error))
         if refused:
-            raise ValueError(
+            raise RefusedCheckpointError(
                 f'{path}: refused, because loading it would call '
                 f'{refused.group(1)}, which weights do not need; if you know '
                 'and trust its author, ask for a file that holds tensors '
