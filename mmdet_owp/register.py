@@ -7,6 +7,7 @@ from mmdet_owp.engine import checkpoint, cue_floor_hook
 from mmdet_owp.evaluation import (
     class_agnostic_recall_metric,
     class_wise_metric,
+    dump_proposals_metric,
 )
 from mmdet_owp.models.dense_heads import owp_fcos_head
 from mmdet_owp.models.detectors import frozen_features_fcos
@@ -16,7 +17,7 @@ from mmdet_owp.visualization import proposal_visualization_hook
 
 __all__ = [
     'checkpoint', 'class_agnostic_recall_metric', 'class_wise_metric',
-    'coco_split', 'cue_floor_hook', 'frozen_features_fcos', 'iou_sampler',
-    'lvis_split', 'owp_fcos_head', 'proposal_visualization_hook',
-    'unknown_mask_focal_loss'
+    'coco_split', 'cue_floor_hook', 'dump_proposals_metric',
+    'frozen_features_fcos', 'iou_sampler', 'lvis_split', 'owp_fcos_head',
+    'proposal_visualization_hook', 'unknown_mask_focal_loss'
 ]

@@ -37,9 +37,10 @@ def models(tiny_config, tmp_path_factory, shapes_dir):
 
 
 @pytest.fixture
-def tool(analysis_tool, monkeypatch, shapes_dir):
+def tool(call_tool, monkeypatch, repo, shapes_dir):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
-    return analysis_tool
+    tools = repo / 'tools' / 'analysis_tools'
+    return lambda name, *words: call_tool(tools / name, *words)
 
 
 def predict(config, checkpoint, part='test'):

@@ -18,8 +18,8 @@ NAMES = {1: 'cat', 2: 'dog', 3: 'kite', 4: 'cup'}
 
 
 @pytest.fixture
-def tool(analysis_tool):
-    return analysis_tool
+def tool(call_tool):
+    return lambda name, *words: call_tool(TOOLS / name, *words)
 
 
 @pytest.fixture
