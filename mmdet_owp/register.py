@@ -3,7 +3,7 @@
 It imports mmdet, which takes seconds; :mod:`mmdet_owp` itself does not.
 """
 from mmdet_owp.datasets import coco_split, lvis_split
-from mmdet_owp.engine import checkpoint, compile
+from mmdet_owp.engine import checkpoint, compile_hook
 from mmdet_owp.evaluation import (
     class_agnostic_recall_metric,
     class_wise_metric,
@@ -15,6 +15,6 @@ from mmdet_owp.models.task_modules import iou_sampler
 
 __all__ = [
     'checkpoint', 'class_agnostic_recall_metric', 'class_wise_metric',
-    'coco_split', 'compile', 'frozen_features_fcos', 'iou_sampler', 'lvis_split',
-    'owp_fcos_head', 'unknown_mask_focal_loss'
+    'coco_split', 'compile_hook', 'frozen_features_fcos', 'iou_sampler',
+    'lvis_split', 'owp_fcos_head', 'unknown_mask_focal_loss'
 ]

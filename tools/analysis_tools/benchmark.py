@@ -27,10 +27,10 @@ Where CONFIG has no classifier, the stock one gets the settings of its
 proposals (candidates, NMS, number kept) and no score threshold.
 
 Memory is the most that torch has allocated at once, beyond what was there
-before; for a step with weights and optimizer state of the one model. On a
-CPU it is added up from torch's own record of allocations, so that neither
-other memory of the process nor what the system caches is in it. On images,
-boxes and what waits for the device see docs/results/performance.md.
+before: in a step activations and gradients, without weights and optimizer
+state, which are given below the table. On a CPU it is added up from torch's own
+record of allocations, so that neither other memory of the process nor what the
+system caches is in it.
 """
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.datasets.shapes import draw_image
 from mmdet_owp.engine.checkpoint import load_checkpoint
-from mmdet_owp.engine.compile import compile_parts
+from mmdet_owp.engine.compile_hook import compile_parts
 from mmdet_owp.engine.launch import one_line_errors, read_config
 from mmdet_owp.engine.logs import markdown_table
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
@@ -545,8 +545,10 @@ WAITS = {
     'aten::_unique2': 'unique',
 }
 # Where numbers are taken on a CPU alone: one_hot checks its input, assigning
-# a Python number makes a tensor of it, and sizes of images are on the host.
-NOT_ON_CUDA = ('aten::one_hot', 'aten::index_put_', 'preprocess')
+# a Python number makes a tensor of it, sizes of images and the optimizer's
+# counters are on the host.
+NOT_ON_CUDA = ('aten::one_hot', 'aten::index_put_', 'preprocess',
+               'Optimizer.step')
 
 
 def waits(function: Callable, device: str) -> Counter:
@@ -562,7 +564,7 @@ def waits(function: Callable, device: str) -> Counter:
         function()
 
     def on_host(event) -> bool:
-        while event is not None and event.name not in NOT_ON_CUDA:
+        while event is not None and not event.name.startswith(NOT_ON_CUDA):
             event = event.cpu_parent
         return event is not None
 
@@ -612,16 +614,13 @@ def measure(subjects: dict[str, Subject],
             chosen = {n: p[part] for n, p in parts.items() if part in p}
             times = seconds(chosen, args)
             for name, prepare in chosen.items():
-                memory = peak(prepare(), args.device)
-                if part == 'step':
-                    memory += state_of(subjects[name])
                 rows.append(
                     dict(
                         part=part,
                         boxes=num if part in OF_BOXES else '-',
                         model=name,
                         seconds=times[name],
-                        bytes=memory))
+                        bytes=peak(prepare(), args.device)))
     steps = {name: p['step'] for name, p in parts.items()}
     if args.profile:
         write_trace(steps, args)
@@ -686,6 +685,9 @@ def main() -> None:
         f'{name} {sum(counts.values())} times' + ''.join(
             f', {n} {what}' for what, n in sorted(counts.items()))
         for name, counts in waiting.items()) + '.'
+    states = {name: state_of(s) / MIB for name, s in subjects.items()}
+    text += '\n\nWeights and optimizer state in MiB: ' + ', '.join(
+        f'{name} {size:.1f}' for name, size in states.items()) + '.'
     print(text)
     if args.json:
         Path(args.json).write_text(

@@ -123,9 +123,8 @@ class IoUSampler:
         firsts = accumulate([0, *areas[:-1]])
         widths, areas, firsts = _to(boxes.device, [widths, areas, firsts])
         starts = firsts[:, None] * num_images + areas[:, None] * image
-        locations = (
-            starts[..., None, None] + rows[..., None] * widths.view(-1, 1, 1, 1)
-            + columns[..., None, :])
+        row_starts = starts[..., None] + rows * widths[:, None, None]
+        locations = row_starts[..., None] + columns[..., None, :]
         ranks = rank[:, None, None].expand_as(fits)
 
         def smallest_of(chosen: Tensor) -> Tensor:
@@ -161,8 +160,9 @@ class IoUSampler:
         """
         radii = [(self.center_radius or 0) * stride for stride in strides]
         lows, highs = zip(*regress_ranges)
-        steps, low, high, radius = _to(
-            boxes.device, [strides, lows, highs, radii], boxes.dtype)[..., None]
+        constants = _to(boxes.device, [strides, lows, highs, radii],
+                        boxes.dtype)
+        steps, low, high, radius = constants[..., None]
         index, nearest, farthest, central = [], [], [], []
         for axis, cells in ((1, [h for h, _ in featmap_sizes]),
                             (0, [w for _, w in featmap_sizes])):
