@@ -28,9 +28,9 @@ proposals (candidates, NMS, number kept) and no score threshold.
 
 Memory is the most that torch has allocated at once, beyond what was there
 before: in a step activations and gradients, without weights and optimizer
-state, which are given below the table. On a CPU it is added up from torch's own
-record of allocations, so that neither other memory of the process nor what the
-system caches is in it.
+state, which are given below the table. On a CPU it is added up from torch's
+own record of allocations, so that neither other memory of the process nor what
+the system caches is in it.
 """
 from __future__ import annotations
 
