@@ -57,7 +57,7 @@ from mmdet.models.dense_heads import FCOSHead
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -69,7 +69,11 @@ from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.datasets.shapes import draw_image
 from mmdet_owp.engine.checkpoint import load_checkpoint
 from mmdet_owp.engine.compile_hook import compile_parts
-from mmdet_owp.engine.launch import one_line_errors, read_config
+from mmdet_owp.engine.launch import (
+    add_cfg_options,
+    one_line_errors,
+    read_config,
+)
 from mmdet_owp.engine.logs import markdown_table
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
@@ -99,13 +103,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='with an OWPFCOSHead')
     parser.add_argument(
         '--also', nargs='+', default=[], metavar='CONFIG', help='more models')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='replace settings of all configs, as in tools/train.py')
+    add_cfg_options(parser)
     parser.add_argument(
         '--checkpoint', metavar='FILE', help='weights of CONFIG')
     parser.add_argument(
@@ -232,7 +230,7 @@ def build_all(images: Tensor, args: argparse.Namespace) -> dict[str, Subject]:
     """Build what is measured, under the names of the table."""
     configs = [read_config(path) for path in (args.config, *args.also)]
     for config in configs:
-        config.merge_from_dict(args.cfg_options)
+        config.merge_from_dict(args.cfg_options or {})
     init_default_scope('mmdet')
     subjects = {
         STOCK:

@@ -23,13 +23,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
 from mmdet_owp.datasets.shapes import draw_image
-from mmdet_owp.engine.launch import check_data, one_line_errors, read_config
+from mmdet_owp.engine.launch import (
+    add_cfg_options,
+    check_data,
+    one_line_errors,
+    read_config,
+)
 from mmdet_owp.engine.logs import markdown_table
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
 
@@ -54,13 +59,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--synthetic', action='store_true', help='instead of COCO')
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='replace settings of the config, as in tools/train.py')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if min(args.workers) < 1 or args.batches < 1:
         parser.error('--workers and --batches start at 1: without a worker '
@@ -134,7 +133,7 @@ def main() -> None:
                 ann_file='annotations/instances_train2017.json',
                 data_prefix=dict(img='train2017/'))
             source = f'JPEGs of 640 x 480 and {size:.0f} KiB'
-        config.merge_from_dict(args.cfg_options)
+        config.merge_from_dict(args.cfg_options or {})
         check_data(config, 'train')
         init_default_scope('mmdet')
         set_multi_processing(**config.env_cfg.mp_cfg)
