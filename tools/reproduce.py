@@ -14,43 +14,28 @@ difference. docs/reproduce.md tells the rest.
 from __future__ import annotations
 
 import argparse
-import csv
-import functools
 import json
-import math
+import logging
 import os
 import shlex
-import statistics
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import matplotlib
 import torch
-from mmengine.config import Config, DictAction
 from tqdm import tqdm
 
-from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.datasets.shapes import make_shapes
-from mmdet_owp.engine.jobs import Command, Job, run_jobs
+from mmdet_owp.engine.jobs import Job, run_jobs
 from mmdet_owp.engine.launch import check_data
-from mmdet_owp.engine.logs import (
-    cell,
-    markdown_table,
-    read_metrics,
-    read_scalars,
-)
-from mmdet_owp.paper_tables import DATA, TABLES, DataSet, Row, Table
-from mmdet_owp.partitions import resolve_partition
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
+from mmdet_owp.engine.logs import read_metrics
+from mmdet_owp.engine.training_run import TrainingRun, measured_step_time
+from mmdet_owp.paper_tables import DATA, TABLES, Row
+from mmdet_owp.visualization.comparison import Cell, Comparison
 
 ROOT = Path(__file__).resolve().parents[1]
-# Validation while it trains would cost minutes and is shown nowhere.
+# Validation while it trains costs minutes and is shown nowhere.
 NO_VALIDATION = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
-# Recipes and cues were chosen on the validation images of the built-in data.
+# Methods were chosen on the validation images of the built-in data.
 UNSEEN = dict(seed=90210, num_train=1, num_val=1000)
 
 
@@ -99,264 +84,97 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def short(path: Path) -> str:
-    """Write a path from the current folder, if it is in there."""
-    return str(path.relative_to(Path.cwd()) if path.
-               is_relative_to(Path.cwd()) else path)
-
-
-def merged(config: Path, options: list[str]) -> Config:
-    """Read a config and apply KEY=VALUE to it, as tools/train.py does."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('options', nargs='*', action=DictAction)
-    cfg = Config.fromfile(config, import_custom_modules=False)
-    cfg.merge_from_dict(parser.parse_args(options).options)
-    return cfg
-
-
-@functools.lru_cache
-def count_images(ann_file: str, partition: str, split: str) -> int | None:
-    """Count the images that have a box of a split; None without the file."""
-    if not os.path.isfile(ann_file):
-        return None
-    content = read_coco(ann_file)
-    classes = resolve_partition(partition, content['categories'],
-                                ann_file).categories(split)
-    return len({
-        box['image_id']
-        for box in content['annotations']
-        if box['category_id'] in classes and not box.get('iscrowd')
-    })
-
-
-@dataclass(eq=False)
-class Run:
-    """One training and its test.
-
-    Attributes:
-        config (Path): file.
-        folder (Path): of its checkpoints, logs and metrics.
-        settings (list[str]): KEY=VALUE that make its results.
-        options (list[str]): further ones, that don't.
-        gpus (int): it trains on; 0 means a CPU.
-        start (Run, optional): that it starts from.
-    """
-    config: Path
-    folder: Path
-    settings: list[str]
-    options: list[str]
-    gpus: int
-    start: Run | None
-    job: Job | None = None
-
-    def __post_init__(self) -> None:
-        cfg = merged(self.config, self.settings)
-        # As JSON has it: without tuples.
-        self.record = json.loads(json.dumps(cfg.to_dict(), default=str))
-        batch = cfg.get('auto_scale_lr', {}).get('base_batch_size')
-        processes = max(self.gpus, 1)
-        if batch and 'train_dataloader.batch_size' not in str(self.settings):
-            # Rate and schedule are made for it.
-            if batch % processes:
-                raise ValueError(
-                    f'--gpus {self.gpus}: {short(self.config)} trains on '
-                    f'{batch} images a step, which must be divisible by it')
-            if batch != processes * cfg.train_dataloader.batch_size:
-                self.options.append(
-                    f'train_dataloader.batch_size={batch // processes}')
-        cfg = merged(self.config, [*self.options, *self.settings])
-        self.last = cfg.train_cfg.get('max_iters')
-        if self.last:
-            self.iterations, self.unit = self.last, 'iter'
-        else:
-            self.last, self.unit = cfg.train_cfg.max_epochs, 'epoch'
-            data = cfg.train_dataloader.dataset
-            images = count_images(
-                os.path.join(data.data_root, data.ann_file), data.partition,
-                data.split)
-            self.iterations = images and self.last * math.ceil(
-                images / processes / cfg.train_dataloader.batch_size)
-        self.cfg = cfg
-        self.job = Job(
-            self.folder,
-            self.start_commands,
-            lambda: any(self.test_folder.glob('[0-9]*/[0-9]*.json')),
-            self.start and self.start.job,
-            self.progress,
-            refused=self.conflict())
-
-    @property
-    def checkpoint(self) -> Path:
-        """Its last checkpoint."""
-        return self.folder / f'{self.unit}_{self.last}.pth'
-
-    @property
-    def test_folder(self) -> Path:
-        """The work folder of its test."""
-        return self.folder / 'test'
-
-    @property
-    def done(self) -> float:
-        """Part of the training up to its newest checkpoint."""
-        try:
-            name = (self.folder / 'last_checkpoint').read_text()
-        except FileNotFoundError:
-            return 0.
-        return int(Path(name.strip()).stem.split('_')[1]) / self.last
-
-    def conflict(self) -> str:
-        """Tell which setting differs from what is in the folder, if any."""
-        path = self.folder / 'settings.json'
-        if not path.exists():
-            return ''
-        before = json.loads(path.read_text())['config']
-        changed = difference(before, self.record)
-        return changed and (
-            f'{short(path.parent)} was trained with other settings '
-            f'({changed}); remove it, or give another --work-dir')
-
-    def start_commands(self) -> list[Command]:
-        """Note the settings; return the commands that are left."""
-        (self.folder / 'settings.json').write_text(
-            json.dumps(dict(gpus=self.gpus, config=self.record), indent=1))
-        return self.commands()
-
-    def commands(self) -> list[Command]:
-        """Return the commands that are left to do."""
-        test = self.command('test', short(self.checkpoint), self.test_folder,
-                            self.settings)
-        if self.done >= 1:
-            return [test]
-        options = [*self.options, *self.settings]
-        if self.start:
-            options.insert(0, f'load_from={short(self.start.checkpoint)}')
-        return [self.command('train', None, self.folder, options), test]
-
-    def command(self, tool: str, checkpoint: str | None, work_dir: Path,
-                options: list[str]) -> Command:
-        """Call tools/train.py or tools/test.py, in one process or several."""
-        words = [short(self.config), *([checkpoint] if checkpoint else [])]
-        environment = {}
-        if self.gpus > 1:
-            words.append(str(self.gpus))
-            program = ['bash', short(ROOT / 'tools' / f'dist_{tool}.sh')]
-            environment['PYTHON'] = sys.executable
-        else:
-            program = [sys.executable, short(ROOT / 'tools' / f'{tool}.py')]
-        if self.config.stem.endswith(DATA['shapes'].suffix):
-            environment['SHAPES'] = str(shapes_folders()[tool == 'test'])
-        words += ['--work-dir', short(work_dir)]
-        if tool == 'train':
-            words.append('--resume')
-        return Command([*program, *words, '--cfg-options', *options],
-                       environment)
-
-    def seconds(self) -> float | None:
-        """Measured time of a training step; None without a log."""
-        return seconds_per_iter(self.folder)
-
-    def progress(self) -> str:
-        """How far its training is, and how long it will take."""
-        if self.done >= 1:
-            return 'testing'
-        steps, seconds = training_steps(self.folder), self.seconds()
-        if not steps or not self.iterations:
-            return ''
-        left = (self.iterations - steps[-1]['step']) * seconds / 60
-        return (f'iteration {steps[-1]["step"]} of {self.iterations}, '
-                f'{left:.0f} min left')
-
-
-def training_steps(folder: Path) -> list[dict]:
-    """Read what a training has logged; nothing where there is no log."""
-    try:
-        return [line for line in read_scalars(folder) if 'loss' in line]
-    except FileNotFoundError:
-        return []
-
-
-def seconds_per_iter(folder: Path) -> float | None:
-    """Median time of the training steps in a folder; None without a log."""
-    times = [line['time'] for line in training_steps(folder)]
-    return statistics.median(times) if times else None
-
-
-def difference(before, now, name: str = '') -> str:
-    """Name the first entry in which two nested settings differ."""
-    if before == now:
-        return ''
-    if isinstance(before, dict) and isinstance(now, dict):
-        key = next(key for key in {**before, **now}
-                   if before.get(key) != now.get(key)
-                   or (key in before) != (key in now))
-        return difference(
-            before.get(key), now.get(key), f'{name}.{key}' if name else key)
-    if isinstance(before, list) and isinstance(now,
-                                               list) and len(before) == len(now):
-        return next(
-            difference(b, n, f'{name}.{i}')
-            for i, (b, n) in enumerate(zip(before, now)) if b != n)
-    return f'{name} was {before!r}, now {now!r}'
-
-
 def shapes_folders() -> tuple[Path, Path]:
-    """Folders of the built-in data: to train on, and never looked at."""
+    """Folders of the built-in data: to train on, and not looked at before."""
     folder = Path(os.environ.get('SHAPES', 'data/shapes'))
     return folder, folder.with_name(f'{folder.name}_unseen')
 
 
-def prepare_data(data: str, cfg: Config) -> None:
-    """Draw the built-in data where absent; check others.
+def prepare_data(data: str, run: TrainingRun) -> None:
+    """Draw the built-in data where they are absent; check others.
 
     Args:
         data (str): key of ``DATA``.
-        cfg (Config): of one of the runs.
+        run (TrainingRun): that reads them.
 
     Raises:
-        FileNotFoundError: in one line, where data are missing.
+        FileNotFoundError: in one line, where others are missing.
     """
     if data != 'shapes':
-        check_data(cfg, 'train', 'test')
+        check_data(run.cfg, 'train', 'test')
         return
     for folder, arguments in zip(shapes_folders(), ({}, UNSEEN)):
-        names = ('train', 'val')
         if not all((folder / f'annotations/instances_{name}.json').exists()
-                   for name in names):
+                   for name in ('train', 'val')):
             print(f'drawing {folder}', flush=True)
             make_shapes(folder, **arguments, progress=tqdm)
+
+
+def slots(gpus: int, jobs: int) -> list[dict[str, str]]:
+    """Share out the machine: one environment for each job side by side.
+
+    Args:
+        gpus (int): of each.
+        jobs (int): how many.
+
+    Raises:
+        ValueError: in one line, if there are not enough GPUs.
+    """
+    if not gpus:
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        return [
+            dict(
+                CUDA_VISIBLE_DEVICES='',
+                OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS',
+                                               str(threads)))
+        ] * jobs
+    devices = [
+        str(i) for i in range(torch.cuda.device_count())
+    ] if 'CUDA_VISIBLE_DEVICES' not in os.environ else os.environ[
+        'CUDA_VISIBLE_DEVICES'].split(',')
+    if len(devices) < gpus * jobs:
+        raise ValueError(f'{jobs} runs of {gpus} GPUs need {gpus * jobs}, and '
+                         f'there are {len(devices)}; --gpus 0 is the CPU')
+    return [
+        dict(CUDA_VISIBLE_DEVICES=','.join(devices[i * gpus:(i + 1) * gpus]))
+        for i in range(jobs)
+    ]
 
 
 class Plan:
     """The runs of one table.
 
+    Args:
+        args (argparse.Namespace): as :func:`parse_args` returns them.
+
     Attributes:
-        rows (dict[int, list[Run]]): of each row with a config, by its number,
-            the runs, one a seed.
-        runs (list[Run]): all, those first that others start from.
+        rows (list[tuple[Row, list[TrainingRun]]]): of each row of the table
+            its runs, one a seed; none where there is no config.
+        runs (list[TrainingRun]): all; first those that others start from.
+
+    Raises:
+        ValueError: in one line, for a number of GPUs that does not fit.
     """
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.table, self.data = TABLES[args.table], DATA[args.data]
-        self.by_folder: dict[str, Run] = {}
-        starts = [
-            Row('', row.start, {}) for row in self.table.rows if row.start
-        ]
-        for row in starts:
-            self.plan(row)
-        found = {i: self.plan(row) for i, row in enumerate(self.table.rows)}
-        self.rows = {i: runs for i, runs in found.items() if runs}
-        self.runs = list(self.by_folder.values())
+        self.planned: dict[str, TrainingRun] = {}
+        for row in self.table.rows:
+            if row.start:
+                self.plan_row(Row('', row.start, {}))
+        self.rows = [(row, self.plan_row(row)) for row in self.table.rows]
+        self.runs = list(self.planned.values())
 
-    def plan(self, row: Row) -> list[Run]:
-        """Plan the runs of a row; none where it has no config."""
+    def plan_row(self, row: Row) -> list[TrainingRun]:
+        """Plan the runs of a row."""
         name = row.method + self.data.suffix
         config = next(ROOT.glob(f'configs/[!_]*/{name}.py'), None)
         if config is None:
             return []
         return [self.plan_run(row, config, seed) for seed in self.args.seeds]
 
-    def plan_run(self, row: Row, config: Path, seed: int) -> Run:
+    def plan_run(self, row: Row, config: Path, seed: int) -> TrainingRun:
         """Plan one run, once, whichever rows ask for it."""
         name, settings = config.stem, [f'randomness.seed={seed}']
         if row.mask_from is not None:
@@ -364,71 +182,162 @@ class Plan:
             settings.append('model.bbox_head.loss_cls.start_iter='
                             f'{row.mask_from / 90}')
         name += f'_seed{seed}'
-        if name not in self.by_folder:
-            start = row.start and self.by_folder[
-                f'{row.start}{self.data.suffix}_seed{seed}']
-            self.by_folder[name] = Run(
+        if name not in self.planned:
+            shapes = self.args.data == 'shapes'
+            self.planned[name] = TrainingRun(
                 config,
                 Path(self.args.work_dir) / name,
                 settings + self.args.cfg_options,
-                list(NO_VALIDATION if self.args.data == 'shapes' else ()),
-                self.args.gpus, start or None)
-        return self.by_folder[name]
+                ROOT / 'tools',
+                options=NO_VALIDATION if shapes else (),
+                gpus=self.args.gpus,
+                start=self.planned.get(
+                    f'{row.start}{self.data.suffix}_seed{seed}'),
+                environments=tuple(
+                    dict(SHAPES=str(folder)) if shapes else {}
+                    for folder in shapes_folders()))
+        return self.planned[name]
 
-    def seconds_per_iter(self) -> tuple[float | None, str]:
-        """Estimate the time of a training step, and say from what."""
+    def step_time(self) -> tuple[float | None, str]:
+        """Time of a training step on these data, and where it is from."""
         for path in sorted(
                 Path(self.args.work_dir).glob(
-                    f'*{self.data.suffix}*/settings.json')):
-            seconds = seconds_per_iter(path.parent)
-            if seconds and json.loads(
-                    path.read_text())['gpus'] == self.args.gpus:
-                return seconds, f'measured in {short(path.parent)}'
-        return self.args.seconds_per_iter, '--seconds-per-iter'
+                    f'*{self.data.suffix}_*/settings.json')):
+            seconds = measured_step_time(path.parent)
+            gpus = json.loads(path.read_text())['gpus']
+            if seconds and gpus == self.args.gpus:
+                return seconds, f'measured in {path.parent}'
+        return self.args.seconds_per_iter, 'by --seconds-per-iter'
 
     def show(self) -> None:
         """Print the commands that are left, and how long they will take."""
-        seconds, source = self.seconds_per_iter()
-        total = 0.
+        of_others, total = self.step_time(), []
         for run in self.runs:
-            if run.job.finished or run.job.refused:
-                why = run.job.refused or 'finished'
-                print(f'# {run.folder.name}: {why}')
+            name, job = run.folder.name, run.job
+            if job.refused or job.finished:
+                print(f'# {name}: {job.refused or "finished"}')
                 continue
-            own = run.seconds()
-            time, origin = (own, 'measured') if own else (seconds, source)
-            left = run.iterations and run.iterations * (1 - run.done)
-            text = f'{left:.0f} iterations left' if run.iterations else (
-                'unknown number of iterations: no data here')
-            if time is None or left is None:
-                total = None
-                text += ', unknown time'
+            own = measured_step_time(run.folder)
+            seconds, source = (own, 'measured') if own else of_others
+            if not run.iterations:
+                estimate = 'unknown number of iterations, for want of data'
             else:
-                text += (f', {left * time / 3600:.2f} h at {time:.3g} s '
-                         f'({origin})')
-                total = total and total + left * time or (
-                    None if total is None else left * time)
-            print(f'# {run.folder.name}: {text}')
+                left = round(run.iterations * (1 - run.part_done))
+                estimate = f'{left} iterations left, unknown time'
+                if seconds is not None:
+                    total.append(left * seconds / 3600)
+                    estimate = (f'{left} iterations left, {total[-1]:.2f} h '
+                                f'at {seconds:.3g} s ({source})')
+            print(f'# {name}: {estimate}')
             for command in run.commands():
-                words = [f'{k}={v}' for k, v in command.environment.items()]
-                print(shlex.join([*words, *command.words]))
-        for row in self.without_config():
-            print(f'# {row.label}: no config {row.method}{self.data.suffix}')
-        print(f'# in all: {self.total_text(total)}')
+                settings = (f'{key}={value}'
+                            for key, value in command.environment.items())
+                print(shlex.join([*settings, *command.words]))
+        for row, runs in self.rows:
+            if not runs:
+                print(f'# {row.label}: no config {row.method}'
+                      f'{self.data.suffix}.py')
+        self.show_total(total)
 
-    def total_text(self, seconds: float | None) -> str:
-        """Write the sum of the estimates."""
-        if seconds is None:
-            return ('unknown time: no run here was measured yet; give '
-                    '--seconds-per-iter')
-        hours, jobs = seconds / 3600, self.args.jobs
-        gpus = f', {hours * self.args.gpus:.1f} GPU hours' * bool(
-            self.args.gpus)
-        return (f'{hours:.2f} h of training{gpus}, {hours / jobs:.2f} h with '
-                f'{jobs} side by side; tests not counted')
+    def show_total(self, hours: list[float]) -> None:
+        """Print the sum of the estimates."""
+        missing = len([
+            run for run in self.runs
+            if not (run.job.finished or run.job.refused)
+        ]) - len(hours)
+        if missing:
+            print(f'# in all: unknown time; {missing} runs cannot be '
+                  'estimated, see --seconds-per-iter')
+            return
+        gpus, jobs = self.args.gpus, self.args.jobs
+        cost = f'{sum(hours) * gpus:.1f} GPU hours' if gpus else 'on a CPU'
+        print(f'# in all: {sum(hours):.2f} h of training ({cost}), '
+              f'{sum(hours) / jobs:.2f} h with {jobs} side by side; tests not '
+              'counted')
 
-    def without_config(self) -> list[Row]:
-        """Rows that cannot be measured on these data."""
-        return [
-            row for i, row in enumerate(self.table.rows) if i not in self.rows
-        ]
+    def compare(self) -> Comparison:
+        """Put what was measured so far beside the paper's numbers."""
+        rows = {}
+        for row, runs in self.rows:
+            found = [
+                read_metrics(run.test_folder) for run in runs
+                if run.job.finished and not run.job.refused
+            ]
+            rows[row.label] = [
+                Cell(
+                    row.paper.get(metric), [
+                        100 * metrics[self.data.metric(metric)]
+                        for metrics in found
+                        if self.data.metric(metric) in metrics
+                    ]) for metric in self.table.metrics
+            ]
+        seeds = ', '.join(map(str, self.args.seeds))
+        note = (f'Paper: {self.table.data}; measured: {self.data.on}, '
+                f'training seeds {seeds}.')
+        if self.table.data != self.data.on:
+            note += ' These are other data: the numbers cannot be compared.'
+        title = f'Table {self.args.table}: {self.table.title}'
+        return Comparison(
+            title, note,
+            [self.data.title(metric) for metric in self.table.metrics], rows)
+
+    def write(self, problems: dict[str, str]) -> str:
+        """Write the table's files; returns the Markdown.
+
+        Args:
+            problems (dict[str, str]): of the runs that failed.
+        """
+        comparison = self.compare()
+        lines = [comparison.markdown()]
+        for row, runs in self.rows:
+            if not runs:
+                lines.append(f'- {row.label}: no config {row.method}'
+                             f'{self.data.suffix}.py')
+        lines += [f'- {name} failed: {why}' for name, why in problems.items()]
+        text = '\n'.join(lines)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / 'table.md').write_text(text + '\n')
+        comparison.write_csv(self.folder / 'table.csv')
+        comparison.draw(self.folder / 'table.png')
+        return text
+
+    @property
+    def folder(self) -> Path:
+        """Of the table."""
+        return (Path(self.args.work_dir) /
+                f'table{self.args.table}_{self.args.data}')
+
+
+def main() -> None:
+    """Run what is left of a table, and print it."""
+    args = parse_args()
+    logging.disable(logging.INFO)  # mmengine names every variable it reads
+    problems: dict[str, str] = {}
+    try:
+        plan = Plan(args)
+        if args.dry_run:
+            plan.show()
+            return
+        places = slots(args.gpus, args.jobs)
+        prepare_data(args.data, plan.runs[0])
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+
+    def note(job: Job, why: str) -> None:
+        problems[job.folder.name] = why
+
+    try:
+        run_jobs([run.job for run in plan.runs], places,
+                 lambda job: plan.write(problems), note)
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on', file=sys.stderr)
+        sys.exit(130)
+    print(plan.write(problems))
+    print(f'wrote {plan.folder}/table.md, .csv and .png')
+    if problems:
+        sys.exit(f'error: {len(problems)} of {len(plan.runs)} runs failed; '
+                 'call again to resume them')
+
+
+if __name__ == '__main__':
+    main()

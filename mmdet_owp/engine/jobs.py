@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 _POLL = 0.3  # seconds between two looks at the processes
-_PROGRESS = 30.  # seconds between two reports of progress
+_PROGRESS = 60.  # seconds between two reports of progress
 _PATIENCE = 10.  # seconds that a process has to end when asked to
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
