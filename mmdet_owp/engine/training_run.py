@@ -5,6 +5,7 @@ Needs mmengine, to read configs, but not mmdet.
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import json
 import math
@@ -66,11 +67,13 @@ class TrainingRun:
         self.config, self.folder, self.tools = config, folder, tools
         self.settings, self.gpus, self.start = settings, gpus, start
         self.environments = environments
-        plain = _read_config(config, settings)
+        plain = Config.fromfile(config, import_custom_modules=False)
+        plain.merge_from_dict(_parse(settings))
         # As JSON has it: without tuples.
         self.record = json.loads(json.dumps(plain.to_dict(), default=str))
         self.options = [*options, *self._batch_size(plain)]
-        self.cfg = _read_config(config, [*self.options, *settings])
+        self.cfg = copy.deepcopy(plain)
+        self.cfg.merge_from_dict(_parse([*self.options, *settings]))
         loop = self.cfg.train_cfg
         self.by_epoch = 'max_epochs' in loop
         self.last = loop.max_epochs if self.by_epoch else loop.max_iters
@@ -216,13 +219,11 @@ def _median_time(steps: list[dict]) -> float:
     return statistics.median(step['time'] for step in steps)
 
 
-def _read_config(path: Path, options: list[str]) -> Config:
-    """Read a config and apply KEY=VALUE to it, as tools/train.py does."""
+def _parse(options: list[str]) -> dict:
+    """Read KEY=VALUE as tools/train.py does."""
     parser = argparse.ArgumentParser()
     parser.add_argument('options', nargs='+', action=DictAction)
-    cfg = Config.fromfile(path, import_custom_modules=False)
-    cfg.merge_from_dict(parser.parse_args(options).options)
-    return cfg
+    return parser.parse_args(options).options
 
 
 @functools.lru_cache

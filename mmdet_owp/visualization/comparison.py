@@ -110,22 +110,22 @@ class Comparison(NamedTuple):
                          for cells in self.rows.values())]
         across = min(3, len(panels))
         down = -(-len(panels) // across)
-        figure = Figure(figsize=(2.2 + 2.7 * across,
-                                 0.9 + down * (0.9 + 0.26 * len(labels))))
+        figure = Figure(figsize=(1.6 + 2.5 * across,
+                                 1 + down * (0.9 + 0.26 * len(labels))))
         FigureCanvasAgg(figure)
         axes = figure.subplots(down, across, sharey=True, squeeze=False)
         for axis, (head, cells) in zip(axes.flat, panels):
             _draw_panel(axis, cells)
-            axis.set_title(head, fontsize=9)
+            axis.set_title(head, fontsize=10)
         for axis in axes.flat[len(panels):]:
             axis.set_visible(False)
-        axes[0, 0].set_yticks(range(len(labels)), labels, fontsize=9)
+        axes[0, 0].set_yticks(range(len(labels)), labels, fontsize=10)
         axes[0, 0].invert_yaxis()
         handles, names = axes[0, 0].get_legend_handles_labels()
-        figure.suptitle(f'{self.title}\n{self.note}', fontsize=9)
-        figure.legend(handles, names, loc='lower center', ncols=2, fontsize=9)
+        figure.suptitle(f'{self.title}\n{self.note}', fontsize=10)
+        figure.legend(handles, names, loc='lower center', ncols=2, fontsize=10)
         figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=100)
 
 
 def _draw_panel(axis, cells: list[Cell]) -> None:
@@ -146,4 +146,4 @@ def _draw_panel(axis, cells: list[Cell]) -> None:
     axis.set_xlim(left=0)
     axis.margins(x=0.1)
     axis.grid(alpha=0.3)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(labelsize=10)
