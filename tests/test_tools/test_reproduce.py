@@ -174,7 +174,7 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
         return start('python', '-c', SOME_ROWS, 'frozen fb', TOOL, *arguments)
 
     process = reproduce()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (proposer / 'last_checkpoint').exists():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
