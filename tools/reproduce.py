@@ -25,7 +25,7 @@ import torch
 from tqdm import tqdm
 
 from mmdet_owp.datasets.shapes import make_shapes
-from mmdet_owp.engine.jobs import Job, run_jobs
+from mmdet_owp.engine.jobs import Job, add_cfg_options, run_jobs
 from mmdet_owp.engine.launch import check_data
 from mmdet_owp.engine.logs import read_metrics
 from mmdet_owp.engine.training_run import TrainingRun, measured_step_time
@@ -69,12 +69,7 @@ def parse_args() -> argparse.Namespace:
         '--seconds-per-iter',
         type=float,
         help='for --dry-run, where no run has been measured yet')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='further settings of every run, as tools/train.py takes them')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.jobs is None:
         args.jobs = 1 if args.gpus else 2

@@ -7,6 +7,7 @@ or a call and what another one left behind, never train into one folder.
 """
 from __future__ import annotations
 
+import argparse
 import ctypes
 import fcntl
 import os
@@ -78,6 +79,16 @@ class _Running:
     environment: dict[str, str]
     commands: list[Command] = field(default_factory=list)
     process: subprocess.Popen | None = None
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of tools that train several configs."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='further settings of every run, as tools/train.py takes them')
 
 
 def run_jobs(jobs: Sequence[Job],

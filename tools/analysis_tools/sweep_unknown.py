@@ -27,7 +27,7 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from mmdet_owp.engine.jobs import Command, Job, run_jobs
+from mmdet_owp.engine.jobs import Command, Job, add_cfg_options, run_jobs
 from mmdet_owp.engine.logs import markdown_table, read_masking, read_scalars
 
 TRAIN = Path(__file__).parents[1] / 'train.py'
@@ -71,12 +71,7 @@ def parse_args() -> argparse.Namespace:
         help="names in the log; default: base AP and novel AR@100 of COCO's "
         'partition')
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='further settings of every run, as tools/train.py takes them')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
