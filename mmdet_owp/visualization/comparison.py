@@ -110,13 +110,14 @@ class Comparison(NamedTuple):
                          for cells in self.rows.values())]
         across = min(3, len(panels))
         down = -(-len(panels) // across)
-        figure = Figure(figsize=(1.6 + 2.5 * across,
-                                 1 + down * (0.9 + 0.26 * len(labels))))
+        width = 0.5 + 0.075 * max(map(len, labels)) + 2.4 * across
+        height = 1 + down * (1 + 0.26 * len(labels))
+        figure = Figure(figsize=(width, height))
         FigureCanvasAgg(figure)
         axes = figure.subplots(down, across, sharey=True, squeeze=False)
         for axis, (head, cells) in zip(axes.flat, panels):
             _draw_panel(axis, cells)
-            axis.set_title(head, fontsize=10)
+            axis.set_title(head.replace(' (', '\n('), fontsize=10)
         for axis in axes.flat[len(panels):]:
             axis.set_visible(False)
         axes[0, 0].set_yticks(range(len(labels)), labels, fontsize=10)
@@ -143,7 +144,7 @@ def _draw_panel(axis, cells: list[Cell]) -> None:
               'D',
               markerfacecolor='none',
               label='paper')
-    axis.set_xlim(left=0)
     axis.margins(x=0.1)
+    axis.set_xlim(left=0)
     axis.grid(alpha=0.3)
     axis.tick_params(labelsize=10)
