@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,20 @@ def tiny_config(tmp_path_factory):
     return write
 
 
+@pytest.fixture
+def pictures(monkeypatch):
+    """Figures that tools of the test write, while they also are written."""
+    from mmdet_owp.visualization import style
+    kept, save = [], style.save
+
+    def keep(figure, path):
+        kept.append(figure)
+        save(figure, path)
+
+    monkeypatch.setattr(style, 'save', keep)
+    return kept
+
+
 @pytest.fixture(scope='session')
 def start(shapes_dir):
     """Start a command of the repository on the tiny data; returns a Popen.
@@ -112,3 +127,42 @@ def run(start):
         return process.returncode, output
 
     return run_command
+
+
+@pytest.fixture
+def call_tool(monkeypatch):
+    """Call a tool in this process; returns what it exits with, or None."""
+
+    def call(path, *words):
+        monkeypatch.setattr('sys.argv', [str(path), *map(str, words)])
+        try:
+            runpy.run_path(str(path), run_name='__main__')
+        except SystemExit as exit_:
+            return exit_.code
+        return None
+
+    return call
+
+
+@pytest.fixture(scope='session')
+def untrained(tmp_path_factory):
+    """Write a checkpoint of random weights for a config; returns its path."""
+
+    def write(config: Path) -> Path:
+        import torch
+        from mmdet.registry import MODELS
+        from mmengine.config import Config
+        from mmengine.registry import DefaultScope
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            model = MODELS.build(Config.fromfile(config).model)
+            model.init_weights()
+        path = tmp_path_factory.mktemp('checkpoints') / f'{config.stem}.pth'
+        classes = tuple('abcdefgh')
+        torch.save(
+            dict(
+                state_dict=model.state_dict(),
+                meta=dict(dataset_meta=dict(classes=classes))), path)
+        return path
+
+    return write

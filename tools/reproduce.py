@@ -328,7 +328,7 @@ def main() -> None:
         print('stopped; the same command goes on', file=sys.stderr)
         sys.exit(130)
     print(plan.write(problems))
-    print(f'wrote {plan.folder}/table.md, .csv and .png')
+    print(f'wrote {plan.folder}/table.md and table.csv')
     if problems:
         sys.exit(f'error: {len(problems)} of {len(plan.runs)} runs failed; '
                  'call again to resume them')

@@ -38,6 +38,30 @@ def read_scalars(folder: str | Path) -> list[dict]:
     return scalars
 
 
+def read_curves(folder: str | Path) -> dict[str, dict[int, float]]:
+    """Read how all logged values went over a training.
+
+    Args:
+        folder (str | Path): the work folder.
+
+    Returns:
+        dict[str, dict[int, float]]: by name the values by iteration, in
+        ascending order. A validation stands at the last iteration that was
+        logged before it. Of what was logged again after a resume the last
+        counts.
+
+    Raises:
+        FileNotFoundError: in one line, if there is no such log.
+    """
+    curves, iteration = {}, 0
+    for line in read_scalars(folder):
+        iteration = line.get('iter', iteration)
+        for name, value in line.items():
+            curves.setdefault(name, {})[iteration] = value
+    return {name: dict(sorted(curve.items()))
+            for name, curve in curves.items()}
+
+
 def read_masking(folder: str | Path) -> tuple[float, float]:
     """Read what ``UnknownMaskFocalLoss`` logged in a training.
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from mmdet_owp.engine.logs import cell, markdown_table
+from mmdet_owp.visualization import style
 
 
 class Cell(NamedTuple):
@@ -108,25 +107,25 @@ class Comparison(NamedTuple):
                   for i, head in enumerate(self.columns)
                   if any(cells[i].paper is not None
                          for cells in self.rows.values())]
-        across = min(3, len(panels))
-        down = -(-len(panels) // across)
-        width = 0.5 + 0.075 * max(map(len, labels)) + 2.4 * across
-        height = 1 + down * (1 + 0.26 * len(labels))
-        figure = Figure(figsize=(width, height))
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(down, across, sharey=True, squeeze=False)
-        for axis, (head, cells) in zip(axes.flat, panels):
-            _draw_panel(axis, cells)
-            axis.set_title(head.replace(' (', '\n('), fontsize=10)
-        for axis in axes.flat[len(panels):]:
-            axis.set_visible(False)
-        axes[0, 0].set_yticks(range(len(labels)), labels, fontsize=10)
-        axes[0, 0].invert_yaxis()
-        handles, names = axes[0, 0].get_legend_handles_labels()
-        figure.suptitle(f'{self.title}\n{self.note}', fontsize=10)
-        figure.legend(handles, names, loc='lower center', ncols=2, fontsize=10)
-        figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
-        figure.savefig(path, dpi=100)
+        down = -(-len(panels) // 3)
+        height = 1 + 0.24 * len(labels)
+        note = self.note.replace('. ', '.\n')
+        with style.new_figure(down, 3, height,
+                              f'{self.title}\n{note}') as (figure, axes):
+            for axis, (head, cells) in zip(axes.flat, panels):
+                _draw_panel(axis, cells)
+                axis.set_title(head.replace(' (', '\n('))
+                axis.set_yticks(range(len(labels)), [''] * len(labels))
+                axis.set_ylim(len(labels) - 0.5, -0.5)
+            for axis in axes[:, 0]:
+                axis.set_yticklabels(labels)
+            for axis in axes.flat[len(panels):]:
+                axis.set_visible(False)
+            figure.legend(
+                *axes[0, 0].get_legend_handles_labels(),
+                loc='outside lower center',
+                ncols=2)
+            style.save(figure, path)
 
 
 def _draw_panel(axis, cells: list[Cell]) -> None:
@@ -136,15 +135,15 @@ def _draw_panel(axis, cells: list[Cell]) -> None:
                   rows,
                   xerr=[cells[i].deviation or 0. for i in rows],
                   fmt='o',
+                  color=style.SERIES[0],
                   capsize=3,
                   label='measured, mean ± standard deviation')
     rows = [i for i, one in enumerate(cells) if one.paper is not None]
     axis.plot([cells[i].paper for i in rows],
               rows,
               'D',
+              color=style.SERIES[1],
               markerfacecolor='none',
               label='paper')
     axis.margins(x=0.1)
     axis.set_xlim(left=0)
-    axis.grid(alpha=0.3)
-    axis.tick_params(labelsize=10)

@@ -2,29 +2,21 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
 
 import cv2
 import pytest
-from matplotlib import pyplot as plt
 
 TOOLS = Path(__file__).parents[2] / 'tools/analysis_tools'
 AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys):
+def tool(monkeypatch, capsys, call_tool):
     """Call a tool; returns what it exits with and the cells of its table."""
-    monkeypatch.setenv('MPLBACKEND', 'Agg')
 
     def call(name, *words):
-        monkeypatch.setattr('sys.argv', [name, *map(str, words)])
-        status = None
-        try:
-            runpy.run_path(str(TOOLS / name), run_name='__main__')
-        except SystemExit as exit_:
-            status = exit_.code
+        status = call_tool(TOOLS / name, *words)
         table = [[cell.strip() for cell in line.split('|')[1:-1]]
                  for line in capsys.readouterr().out.splitlines()
                  if line.startswith('|')]
@@ -111,7 +103,7 @@ def trainings(stand_in):
     return commands
 
 
-def test_sweep(tool, trainings, tmp_path):
+def test_sweep(tool, trainings, tmp_path, pictures):
     configs = ['configs/x_joint_unknown.py', 'configs/x_finetune_unknown.py']
     arguments = (*configs, '--work-dir', tmp_path, '--seed', 3)
     status, table = tool('sweep_unknown.py', *arguments, '--cfg-options',
@@ -140,7 +132,7 @@ def test_sweep(tool, trainings, tmp_path):
         part = 100 * int(row[2].split('/')[0]) / 90
         assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}', '1.5']
     assert cv2.imread(str(tmp_path / 'fig6.png')).std() > 10
-    panels = plt.gcf().axes
+    panels = pictures[-1].axes
     assert [panel.get_title() for panel in panels] == [
         f'{name}, threshold {threshold}' for threshold in (0.925, 0.95)
         for name in ('AP of base classes', 'AR@100 of novel classes')
@@ -163,7 +155,7 @@ def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
     assert status.startswith('error: 8 of 8 runs failed') and not table
 
 
-def test_sweep_of_table_4(tool, stand_in, tmp_path):
+def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
     """Other starts and metrics, from the beginning of the training on."""
     names = [
         'lvis-id_base_class-wise/AP', 'lvis-id_base_class-wise/AR@300',
@@ -189,6 +181,6 @@ def test_sweep_of_table_4(tool, stand_in, tmp_path):
         [f'{start}/90', *(f'{100 * n + start / 90:.1f}' for n in range(4))]
         for start in (0, 5, 10, 60)
     ]
-    panels = plt.gcf().axes
+    panels = pictures[-1].axes
     assert len(panels) == 4
     assert list(panels[3].lines[0].get_xdata()) == [0, 5, 10, 60]

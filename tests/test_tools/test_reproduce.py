@@ -26,20 +26,12 @@ TINY = ('model.backbone.base_channels=8', 'model.backbone.norm_eval=True',
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys, tmp_path):
+def tool(monkeypatch, capsys, tmp_path, call_tool):
     """Call it in this process; returns its exit status and its output."""
     monkeypatch.setenv('SHAPES', str(tmp_path / 'none'))
 
     def call(*words):
-        monkeypatch.setattr('sys.argv', [
-            'reproduce.py', '--work-dir',
-            str(tmp_path / 'work'), *map(str, words)
-        ])
-        status = None
-        try:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        except SystemExit as exit_:
-            status = exit_.code
+        status = call_tool(TOOL, '--work-dir', tmp_path / 'work', *words)
         return status, capsys.readouterr().out
 
     return call

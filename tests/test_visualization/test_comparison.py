@@ -6,7 +6,6 @@ import statistics
 
 import cv2
 import pytest
-from matplotlib.figure import Figure
 
 from mmdet_owp.visualization.comparison import Cell, Comparison
 
@@ -55,15 +54,12 @@ def test_csv(comparison, tmp_path):
     assert rows[1]['standard deviation'] == rows[2]['paper'] == ''
 
 
-def test_picture(comparison, tmp_path, monkeypatch):
-    figures = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, 'savefig', lambda self, *args, **options:
-                        (figures.append(self), save(self, *args, **options)))
+def test_picture(comparison, tmp_path, pictures):
     comparison.draw(tmp_path / 'table.png')
     assert cv2.imread(str(tmp_path / 'table.png')).std() > 10
     # Columns in which the paper has a number.
-    first, second = figures[0].axes
+    first, second, rest = pictures[0].axes
+    assert not rest.get_visible()
     assert [axis.get_title() for axis in (first, second)] == ['AP', 'AR@10']
     measured, *_, paper = first.lines
     assert measured.get_xydata().tolist() == [[140 / 3, 0]]

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from mmdet_owp.engine.logs import cell, markdown_table, read_metrics
+from mmdet_owp.labels import labelled
 from mmdet_owp.partitions import LVIS_PARTITIONS
 
 PROPOSALS = {
@@ -61,13 +62,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('rows', nargs='+', metavar='LABEL=FOLDER[,FOLDER...]')
+    parser.add_argument(
+        'rows',
+        nargs='+',
+        type=labelled,
+        metavar='LABEL=FOLDER[,FOLDER...]')
     parser.add_argument('--columns', choices=COLUMNS, default='proposals')
-    args = parser.parse_args()
-    for row in args.rows:
-        if '=' not in row:
-            parser.error(f'{row}: a row is LABEL=FOLDER[,FOLDER...]')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -75,10 +76,9 @@ def main() -> None:
     args = parse_args()
     columns = COLUMNS[args.columns]
     lines = []
-    for row in args.rows:
-        label, folders = row.rsplit('=', 1)
+    for label, folders in args.rows:
         try:
-            runs = [read_metrics(Path(f)) for f in folders.split(',')]
+            runs = [read_metrics(Path(f)) for f in folders]
         except (OSError, ValueError) as error:
             sys.exit(f'error: {error}')
         lines.append([

@@ -25,10 +25,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from matplotlib import pyplot as plt
-
 from mmdet_owp.engine.jobs import Command, Job, add_cfg_options, run_jobs
 from mmdet_owp.engine.logs import markdown_table, read_masking, read_scalars
+from mmdet_owp.visualization.curves import draw_panels
 
 TRAIN = Path(__file__).parents[1] / 'train.py'
 LOSS = 'model.bbox_head.loss_cls'
@@ -119,28 +118,18 @@ def draw(results: dict[tuple[str, float, int], list[float]],
         titles (list[str]): of the metrics.
         path (Path): of the picture.
     """
-    configs, thresholds, starts = map(sorted, map(set, zip(*results)))
-    figure, axes = plt.subplots(
-        len(thresholds),
-        len(titles),
-        figsize=(5 * len(titles), 3.5 * len(thresholds)),
-        sharex=True,
-        squeeze=False)
-    for row, threshold in zip(axes, thresholds):
-        for column, (axis, title) in enumerate(zip(row, titles)):
-            for config in configs:
-                points = [(start, values[column])
-                          for (c, t, start), values in sorted(results.items())
-                          if (c, t) == (config, threshold)]
-                axis.plot(*zip(*points), marker='o', label=config)
-            axis.set_title(f'{title}, threshold {threshold}', size=10)
-            axis.set_xticks(starts)
-            axis.grid(alpha=.3)
-    for axis in axes[-1]:
-        axis.set_xlabel('masking starts after (of 90 parts of the training)')
-    axes[0, 0].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    panels: dict[str, dict] = {}
+    for (config, threshold, start), values in sorted(
+            results.items(), key=lambda item: item[0][1:]):
+        for title, value in zip(titles, values):
+            lines = panels.setdefault(f'{title}, threshold {threshold}', {})
+            lines.setdefault(config, [{}])[0][start] = value
+    draw_panels(
+        path,
+        panels,
+        columns=len(titles),
+        xlabel='masking starts after (of 90 parts)',
+        xticks=sorted({start for _, _, start in results}))
 
 
 def main() -> None:
@@ -183,7 +172,6 @@ def main() -> None:
                 '', 'threshold', 'start', *titles, 'background masked (%)'
             ], rows))
         draw(results, titles, work_dir / 'fig6.png')
-        print(f'wrote {work_dir / "fig6.png"}')
     failed = len(jobs) - len(results)
     if failed:
         sys.exit(f'error: {failed} of {len(jobs)} runs failed; call again to '
