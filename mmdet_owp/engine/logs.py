@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 
 def read_scalars(folder: str | Path) -> list[dict]:
     """Read the scalars that the training runs in a work folder logged.
@@ -84,6 +86,33 @@ def read_masking(folder: str | Path) -> tuple[float, float]:
     shares = [line['masked_background'] for line in logged.values()]
     seen = max(line['background_objectness_max'] for line in logged.values())
     return sum(shares) / len(shares), seen
+
+
+def read_metrics(folder: Path) -> dict[str, float]:
+    """Read what the newest tools/test.py run in a work folder wrote.
+
+    Args:
+        folder (Path): the work folder.
+
+    Raises:
+        FileNotFoundError: if there was no such run.
+    """
+    # Folders are named by the time of their run.
+    files = sorted(folder.glob('[0-9]*/[0-9]*.json'))
+    if not files:
+        raise FileNotFoundError(
+            f'{folder}: no metrics here; run tools/test.py with '
+            f'--work-dir {folder}')
+    return json.loads(files[-1].read_text())
+
+
+def cell(values: list[float]) -> str:
+    """Write the mean of some fractions in percent; none is a dash."""
+    if not values:
+        return '-'
+    values = 100 * np.array(values)
+    spread = f' ± {values.std(ddof=1):.1f}' if len(values) > 1 else ''
+    return f'{values.mean():.1f}{spread}'
 
 
 def markdown_table(heading: list[str], rows: list[list[str]]) -> str:

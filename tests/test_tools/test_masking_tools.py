@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import cv2
@@ -67,8 +66,25 @@ def test_masked_share_without_a_log(tool, tmp_path):
     assert 'the config must use UnknownMaskFocalLoss' in status
 
 
+class Ended:
+    """A process that has ended."""
+
+    def __init__(self, status):
+        self.returncode = status
+
+    def poll(self):
+        return self.returncode
+
+
 @pytest.fixture
-def trainings(monkeypatch):
+def stand_in(monkeypatch):
+    """Put a function in the place of every process."""
+    monkeypatch.setattr('mmdet_owp.engine.jobs._POLL', 0)
+    return lambda run: monkeypatch.setattr('subprocess.Popen', run)
+
+
+@pytest.fixture
+def trainings(stand_in):
     """Stand-ins for trainings; returns the commands that were run."""
     commands = []
 
@@ -78,12 +94,12 @@ def trainings(monkeypatch):
         folder = Path(command[command.index('--work-dir') + 1])
         start = float(options['model.bbox_head.loss_cls.start_iter'])
         if 'fail' in options and start > 0.5:
-            return subprocess.CompletedProcess(command, 1)
+            return Ended(1)
         write_log(folder, '20260101_000000', {AP: .9, AR: .9, 'step': 1},
                   step(50, .015, .98), {AP: start / 10, AR: start, 'step': 3})
-        return subprocess.CompletedProcess(command, 0)
+        return Ended(0)
 
-    monkeypatch.setattr('subprocess.run', run)
+    stand_in(run)
     return commands
 
 
@@ -133,15 +149,13 @@ def test_sweep(tool, trainings, tmp_path, pictures):
     assert not trainings
 
 
-def test_run_without_validation_is_not_finished(tool, trainings, tmp_path,
-                                                monkeypatch):
-    done = subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr('subprocess.run', lambda *_, **__: done)
+def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
+    stand_in(lambda *_, **__: Ended(0))
     status, table = tool('sweep_unknown.py', 'c.py', '--work-dir', tmp_path)
     assert status.startswith('error: 8 of 8 runs failed') and not table
 
 
-def test_sweep_of_table_4(tool, monkeypatch, tmp_path, pictures):
+def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
     """Other starts and metrics, from the beginning of the training on."""
     names = [
         'lvis-id_base_class-wise/AP', 'lvis-id_base_class-wise/AR@300',
@@ -155,9 +169,9 @@ def test_sweep_of_table_4(tool, monkeypatch, tmp_path, pictures):
         folder = Path(command[command.index('--work-dir') + 1])
         write_log(folder, '20260101_000000', step(50, .01, .98),
                   {name: n + start / 100 for n, name in enumerate(names)})
-        return subprocess.CompletedProcess(command, 0)
+        return Ended(0)
 
-    monkeypatch.setattr('subprocess.run', run)
+    stand_in(run)
     status, table = tool('sweep_unknown.py', 'x_area_lvis.py', '--work-dir',
                          tmp_path, '--thresholds', .95, '--starts', 0, 5, 10,
                          60, '--metrics', *names)
