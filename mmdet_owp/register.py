@@ -8,13 +8,15 @@ from mmdet_owp.evaluation import (
     class_agnostic_recall_metric,
     class_wise_metric,
 )
-from mmdet_owp.models.dense_heads import owp_fcos_head
+from mmdet_owp.models.dense_heads import oln_rpn_head, owp_fcos_head
 from mmdet_owp.models.detectors import frozen_features_fcos
 from mmdet_owp.models.losses import unknown_mask_focal_loss
+from mmdet_owp.models.roi_heads import bbox_score_head, oln_roi_head
 from mmdet_owp.models.task_modules import iou_sampler
 
 __all__ = [
-    'checkpoint', 'class_agnostic_recall_metric', 'class_wise_metric',
-    'coco_split', 'frozen_features_fcos', 'iou_sampler', 'lvis_split',
-    'owp_fcos_head', 'unknown_mask_focal_loss'
+    'bbox_score_head', 'checkpoint', 'class_agnostic_recall_metric',
+    'class_wise_metric', 'coco_split', 'frozen_features_fcos', 'iou_sampler',
+    'lvis_split', 'oln_roi_head', 'oln_rpn_head', 'owp_fcos_head',
+    'unknown_mask_focal_loss'
 ]
