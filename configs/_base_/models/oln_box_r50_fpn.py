@@ -14,8 +14,17 @@ model = dict(
             strides=[4, 8, 16, 32, 64]),
         bbox_coder=dict(type='TBLRBBoxCoder', normalizer=1.0),
         reg_decoded_bbox=True,
-        loss_bbox=dict(type='IoULoss', linear=True, loss_weight=10.0),
-        loss_objectness=dict(type='L1Loss', loss_weight=1.0)),
+        loss_bbox=dict(type='IoULoss', mode='linear', loss_weight=10.0),
+        loss_objectness=dict(type='L1Loss', loss_weight=1.0),
+        # Distances that make an empty box learn nothing: start from half an
+        # anchor to each side, the anchor itself, not from zero as released.
+        init_cfg=dict(
+            type='Normal',
+            layer='Conv2d',
+            std=0.01,
+            override=[
+                dict(type='Normal', name='rpn_reg', std=0.01, bias=0.5)
+            ])),
     roi_head=dict(
         type='OLNRoIHead',
         bbox_head=dict(
