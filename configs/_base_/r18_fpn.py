@@ -3,10 +3,6 @@
 # For `model`, which a file of its own can't set, as two bases can't share a
 # key.
 r18_fpn = dict(
-    data_preprocessor=dict(
-        mean=[103.530, 116.280, 123.675],
-        std=[57.375, 57.12, 58.395],
-        bgr_to_rgb=False),
     backbone=dict(
         depth=18,
         num_stages=3,
@@ -23,7 +19,11 @@ r18_fpn = dict(
         in_channels=[32, 64, 128],
         out_channels=48,
         start_level=0,
-        num_outs=3))
+        num_outs=3),
+    data_preprocessor=dict(
+        mean=[103.530, 116.280, 123.675],
+        std=[57.375, 57.12, 58.395],
+        bgr_to_rgb=False))
 # Two stages that a CPU trains as fast: 256 channels instead of 1024 and 128
 # RoIs an image instead of 512. Square anchors of 4 strides meet 31% of the
 # training boxes at IoU 0.7 and 99% at 0.3, of 8 strides 23% and 72%. RoIs are

@@ -191,6 +191,40 @@ def test_paper_recipe(data_roots, monkeypatch):
     assert config.train_dataloader.sampler.type == 'InfiniteSampler'
 
 
+def test_oln_recipe():
+    """READINGS, Sec. 8, where mmdet's defaults would set it otherwise."""
+    config = Config.fromfile(REPO / 'configs/oln/oln_box_coco.py')
+    assert config.train_cfg.max_epochs == 8
+    warmup, steps = config.param_scheduler
+    assert (warmup.end, steps.milestones, steps.by_epoch) == (500, [6, 7],
+                                                              True)
+    assert config.optim_wrapper.optimizer.lr == 0.02
+    assert config.auto_scale_lr.base_batch_size == 16
+    assert config.train_dataloader.sampler.type == 'DefaultSampler'
+    assert config.model.backbone.init_cfg.checkpoint == 'torchvision://resnet50'
+    alone = Config.fromfile(REPO / 'configs/oln/oln_rpn_coco.py').model
+    assert alone.rpn_head == config.model.rpn_head
+    assert alone.train_cfg == config.model.train_cfg
+    test = config.model.test_cfg
+    assert test.rpn.nms is None and alone.test_cfg.rpn.nms.iou_threshold == 0.7
+    kept = (test.rcnn.proposals.max_per_img, alone.test_cfg.rpn.max_per_img)
+    assert kept == (1500, 1500)
+
+
+def test_oln_solver_on_shapes():
+    """The steps are at the same shares of the training as on COCO."""
+    for name, shares in (('oln_box_shapes', (6 / 8, 7 / 8)),
+                         ('fcos_iou_cs_is_sgd_shapes', (60 / 90, 80 / 90))):
+        config = Config.fromfile(REPO / f'configs/shapes/{name}.py')
+        steps = config.param_scheduler[1]
+        assert steps.milestones == [round(s * steps.end) for s in shares]
+        assert not steps.by_epoch
+    adamw = Config.fromfile(REPO / 'configs/shapes/oln_box_adamw_shapes.py')
+    ours = Config.fromfile(REPO / 'configs/shapes/fcos_iou_cs_is_shapes.py')
+    assert adamw.optim_wrapper == ours.optim_wrapper
+    assert adamw.param_scheduler == ours.param_scheduler
+
+
 LVIS = ('fcos/fcos', 'owp/fcos_iou_cs_is', 'owp_cls/fcos_iou_cs_is_joint',
         'owp_cls/fcos_iou_cs_is_joint_unknown',
         'owp_cls/fcos_iou_cs_is_joint_unknown_area')

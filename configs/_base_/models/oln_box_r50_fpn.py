@@ -22,9 +22,8 @@ model = dict(
             type='Normal',
             layer='Conv2d',
             std=0.01,
-            override=[
-                dict(type='Normal', name='rpn_reg', std=0.01, bias=0.5)
-            ])),
+            override=dict(
+                type='Normal', name='rpn_reg', std=0.01, bias=0.5))),
     roi_head=dict(
         type='OLNRoIHead',
         bbox_head=dict(

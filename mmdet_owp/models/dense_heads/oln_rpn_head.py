@@ -227,9 +227,8 @@ class OLNRPNHead(RPNHead):
         """Predict boxes ranked by the cue.
 
         Args:
-            x (tuple[Tensor]): feature maps.
-            batch_data_samples (list[DetDataSample]): their ``metainfo`` is
-                read.
+            x (tuple[Tensor]): feature maps, one a level.
+            batch_data_samples (list[DetDataSample]): of each image.
             rescale (bool): boxes in pixels of the original image instead of
                 the network input. That is what detectors without a second
                 stage ask for, whose samples also get them as ``proposals``.
