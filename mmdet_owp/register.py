@@ -9,15 +9,17 @@ from mmdet_owp.evaluation import (
     class_wise_metric,
     dump_proposals_metric,
 )
-from mmdet_owp.models.dense_heads import owp_fcos_head
+from mmdet_owp.models.dense_heads import oln_rpn_head, owp_fcos_head
 from mmdet_owp.models.detectors import frozen_features_fcos
 from mmdet_owp.models.losses import unknown_mask_focal_loss
+from mmdet_owp.models.roi_heads import bbox_score_head, oln_roi_head
 from mmdet_owp.models.task_modules import iou_sampler
 from mmdet_owp.visualization import proposal_visualization_hook
 
 __all__ = [
-    'checkpoint', 'class_agnostic_recall_metric', 'class_wise_metric',
-    'coco_split', 'compile_hook', 'cue_floor_hook', 'dump_proposals_metric',
-    'frozen_features_fcos', 'iou_sampler', 'lvis_split', 'owp_fcos_head',
+    'bbox_score_head', 'checkpoint', 'class_agnostic_recall_metric',
+    'class_wise_metric', 'coco_split', 'compile_hook', 'cue_floor_hook',
+    'dump_proposals_metric', 'frozen_features_fcos', 'iou_sampler',
+    'lvis_split', 'oln_roi_head', 'oln_rpn_head', 'owp_fcos_head',
     'proposal_visualization_hook', 'unknown_mask_focal_loss'
 ]

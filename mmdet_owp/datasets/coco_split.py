@@ -22,6 +22,8 @@ class CocoSplitDataset(CocoDataset):
         partition (str | list | dict): see
             :func:`mmdet_owp.partitions.resolve_partition`.
         split (str): ``'base'``, ``'novel'`` or ``'all'``.
+        class_agnostic (bool): whether all boxes have label 0 and the one
+            class is ``'object'``, for detectors with ``num_classes=1``.
         **kwargs: those of mmdet's ``CocoDataset``, without ``classes`` in
             ``metainfo``.
 
@@ -41,11 +43,34 @@ class CocoSplitDataset(CocoDataset):
         ...     pipeline=[])
     """
 
-    def __init__(self, *args, partition: PartitionLike, split: str,
+    def __init__(self,
+                 *args,
+                 partition: PartitionLike,
+                 split: str,
+                 class_agnostic: bool = False,
                  **kwargs) -> None:
         self.partition = partition
         self.split = split
+        self.class_agnostic = class_agnostic
         super().__init__(*args, **kwargs)
+
+    def full_init(self) -> None:
+        """Load the annotations, and forget the classes if so told."""
+        super().full_init()
+        if self.class_agnostic:
+            self._metainfo['classes'] = ('object', )
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """As ``CocoDataset``'s, with label 0 if classes don't matter.
+
+        Args:
+            raw_data_info (dict): an image and its annotations.
+        """
+        info = super().parse_data_info(raw_data_info)
+        if self.class_agnostic:
+            for instance in info['instances']:
+                instance['bbox_label'] = 0
+        return info
 
     def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802
         """Read the file once, and take the classes from its categories.

@@ -20,6 +20,7 @@ class LVISSplitDataset(CocoSplitDataset, LVISV1Dataset):
         partition (str | list | dict): ``'lvis-id'``, ``'lvis-count'``, or
             another, see :func:`mmdet_owp.partitions.resolve_partition`.
         split (str): ``'base'``, ``'novel'`` or ``'all'``.
+        class_agnostic (bool): as of :class:`CocoSplitDataset`.
         **kwargs: those of mmdet's ``CocoDataset``, without ``classes`` in
             ``metainfo``.
 

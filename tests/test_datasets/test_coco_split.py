@@ -4,6 +4,7 @@ import json
 import mmcv
 import numpy as np
 import pytest
+import torch
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_split import CocoSplitDataset
@@ -98,6 +99,26 @@ def test_novel_and_all_splits(make):
     assert [novel.get_data_info(i)['img_id'] for i in range(2)] == [1, 2]
     assert everything.metainfo['classes'] == ('cat', 'dog', 'kite')
     assert everything.cat2label == {3: 0, 5: 1, 9: 2}
+
+
+def test_class_agnostic_keeps_boxes_and_forgets_classes(make):
+    data, plain = make(class_agnostic=True), make()
+    assert data.metainfo['classes'] == ('object', )
+    assert data.partition_classes == plain.partition_classes
+    assert len(data) == len(plain) > 1
+    labels = set()
+    for one, other in zip(data, plain):
+        ours, theirs = (d['data_samples'] for d in (one, other))
+        assert not ours.gt_instances.labels.any()
+        assert not ours.ignored_instances.labels.any()
+        labels |= set(theirs.gt_instances.labels.tolist())
+        for kind in ('gt_instances', 'ignored_instances'):
+            assert torch.equal(
+                getattr(ours, kind).bboxes.tensor,
+                getattr(theirs, kind).bboxes.tensor)
+    assert labels == {0, 1}
+    with pytest.raises(ValueError, match='fish'):
+        make(partition=('cat', 'fish'), class_agnostic=True)
 
 
 def test_test_mode_keeps_every_image(make):

@@ -1,26 +1,8 @@
-# A small network for 128-pixel images, trained from scratch: three stages and
-# fine strides, so that every level has boxes enough to learn from in minutes.
-_base_ = './owp_fcos_r50_fpn.py'
+# The proposer on the small network of the built-in data.
+_base_ = ['./owp_fcos_r50_fpn.py', '../r18_fpn.py']
 
 model = dict(
-    data_preprocessor=dict(std=[57.375, 57.12, 58.395]),
-    backbone=dict(
-        depth=18,
-        num_stages=3,
-        strides=(1, 2, 2),
-        dilations=(1, 1, 1),
-        out_indices=(0, 1, 2),
-        base_channels=32,
-        frozen_stages=-1,
-        norm_cfg=dict(requires_grad=True),
-        norm_eval=False,
-        style='pytorch',
-        init_cfg=None),
-    neck=dict(
-        in_channels=[32, 64, 128],
-        out_channels=48,
-        start_level=0,
-        num_outs=3),
+    **_base_.r18_fpn,
     bbox_head=dict(
         num_classes=8,
         in_channels=48,

@@ -1,0 +1,4 @@
+# Baseline: the first stage of class-agnostic Faster R-CNN alone.
+_base_ = './class_agnostic_faster_rcnn_mobilenetv2_coco-mini.py'
+
+model = _base_.first_stage

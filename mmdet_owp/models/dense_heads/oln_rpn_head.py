@@ -1,0 +1,265 @@
+"""Region proposals by localisation quality: the first stage of OLN."""
+from __future__ import annotations
+
+import torch.nn.functional as F
+from mmdet.models.dense_heads import RPNHead
+from mmdet.models.task_modules.prior_generators import anchor_inside_flags
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2distance
+from mmdet.utils import (
+    ConfigType,
+    InstanceList,
+    OptInstanceList,
+    reduce_mean,
+)
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class OLNRPNHead(RPNHead):
+    r"""Region proposal network that learns how good a box is, not a class.
+
+    Kim et al., *Learning Open-World Object Proposals without Learning to
+    Classify*, Sec. III. One anchor a location predicts the distances to the
+    sides of a box and one cue, the centerness of the anchor's centre in its
+    object,
+
+    .. math:: C^* = \sqrt{\frac{\min(l^*,r^*)}{\max(l^*,r^*)}
+              \cdot \frac{\min(t^*,b^*)}{\max(t^*,b^*)}},
+
+    where 0 stands for a centre outside of it. There is no classifier. The
+    feature that both are predicted from has length 1 at each location.
+
+    With mmdet's ``RPN`` as detector it stands alone (1-RPN), in
+    ``FasterRCNN`` it feeds a second stage.
+
+    Args:
+        in_channels (int): channels of the input feature maps.
+        loss_objectness (dict): loss of the cue, on its sigmoid.
+        **kwargs: those of mmdet's ``RPNHead``, without ``loss_cls``. The
+            anchor generator must give one anchor a location.
+
+    ``train_cfg`` has, beside ``RPNHead``'s ``assigner`` and ``sampler`` for
+    the boxes, ``objectness_assigner`` and ``objectness_sampler`` for the cue:
+    its positive samples get their centerness for a target, its negative ones
+    0. Either loss is divided by the number of the boxes' samples.
+
+    Raises:
+        ValueError: if there is more than one anchor a location.
+
+    Example:
+        >>> import torch
+        >>> head = OLNRPNHead(64, feat_channels=64, anchor_generator=dict(
+        ...     type='AnchorGenerator', scales=[8], ratios=[1.0],
+        ...     strides=[4, 8]))
+        >>> cues, boxes = head([torch.rand(1, 64, s, s) for s in [16, 8]])
+        >>> cues[0].shape, boxes[0].shape
+        (torch.Size([1, 1, 16, 16]), torch.Size([1, 4, 16, 16]))
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 *,
+                 loss_objectness: ConfigType = dict(
+                     type='L1Loss', loss_weight=1.0),
+                 **kwargs) -> None:
+        super().__init__(
+            in_channels,
+            # The parent cannot do without; the loss has no parameters.
+            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True),
+            **kwargs)
+        self.loss_cls = None
+        self.loss_objectness = MODELS.build(loss_objectness)
+        if self.train_cfg:
+            self.objectness_assigner = TASK_UTILS.build(
+                self.train_cfg['objectness_assigner'])
+            self.objectness_sampler = TASK_UTILS.build(
+                self.train_cfg['objectness_sampler'],
+                default_args=dict(context=self))
+
+    def _init_layers(self) -> None:
+        """Build the convolution and the predictors of boxes and cue."""
+        if self.num_base_priors != 1:
+            raise ValueError('OLNRPNHead takes one anchor a location, not '
+                             f'{self.num_base_priors}: give the anchor '
+                             'generator one scale and one ratio')
+        super()._init_layers()
+        del self.rpn_cls
+        self.rpn_obj = nn.Conv2d(self.feat_channels, 1, 1)
+
+    def forward_single(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Forward one level.
+
+        Args:
+            x (Tensor): (batch, in_channels, H, W) feature map.
+
+        Returns:
+            tuple[Tensor, Tensor]: cue logits (batch, 1, H, W), where
+            ``RPNHead`` has its class scores, and boxes as ``bbox_coder`` has
+            them, (batch, 4, H, W).
+        """
+        # In single precision: half knows no epsilon to divide zeros by.
+        x = F.normalize(F.relu(self.rpn_conv(x)).float(), dim=1)
+        return self.rpn_obj(x), self.rpn_reg(x)
+
+    def loss_by_feat(
+            self,
+            cls_scores: list[Tensor],
+            bbox_preds: list[Tensor],
+            batch_gt_instances: InstanceList,
+            batch_img_metas: list[dict],
+            batch_gt_instances_ignore: OptInstanceList = None) -> dict:
+        """Compute the losses.
+
+        Args:
+            cls_scores (list[Tensor]): cue logits of :meth:`forward_single`,
+                per level.
+            bbox_preds (list[Tensor]): likewise its boxes.
+            batch_gt_instances (list[InstanceData]): ``bboxes`` (x1, y1, x2,
+                y2) in pixels of the network input; ``labels`` are not used.
+            batch_img_metas (list[dict]): ``img_shape`` and ``pad_shape`` of
+                each image.
+            batch_gt_instances_ignore (list[InstanceData], optional): crowd
+                regions in ``bboxes``, for assigners that mind them.
+
+        Returns:
+            dict[str, list[Tensor]]: ``loss_rpn_obj`` and ``loss_rpn_bbox``,
+            per level.
+        """
+        losses = super().loss_by_feat(cls_scores, bbox_preds,
+                                      batch_gt_instances, batch_img_metas,
+                                      batch_gt_instances_ignore)
+        losses['loss_rpn_obj'] = losses.pop('loss_rpn_cls')
+        return losses
+
+    def loss_by_feat_single(self, cls_score: Tensor, bbox_pred: Tensor,
+                            anchors: Tensor, labels: Tensor,
+                            label_weights: Tensor, bbox_targets: Tensor,
+                            bbox_weights: Tensor,
+                            avg_factor: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the losses of one level, N = batch * H * W anchors.
+
+        Args:
+            cls_score (Tensor): (batch, 1, H, W) cue logits.
+            bbox_pred (Tensor): (batch, 4, H, W) boxes.
+            anchors (Tensor): (batch, H * W, 4) as (x1, y1, x2, y2).
+            labels (Tensor): (batch, H * W) targets of the cue.
+            label_weights (Tensor): (batch, H * W), 1 for the cue's samples.
+            bbox_targets (Tensor): (batch, H * W, 4) of the boxes.
+            bbox_weights (Tensor): (batch, H * W, 4), 1 for their positives.
+            avg_factor (Tensor): number of the boxes' samples.
+
+        Returns:
+            tuple[Tensor, Tensor]: losses of the cue and of the boxes.
+        """
+        loss_objectness = self.loss_objectness(
+            cls_score.flatten().sigmoid(),
+            labels.flatten(),
+            label_weights.flatten(),
+            avg_factor=avg_factor)
+        bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
+        if self.reg_decoded_bbox:
+            bbox_pred = self.bbox_coder.decode(
+                anchors.reshape(-1, 4), bbox_pred)
+        loss_bbox = self.loss_bbox(
+            bbox_pred,
+            bbox_targets.reshape(-1, 4),
+            bbox_weights.reshape(-1, 4),
+            avg_factor=avg_factor)
+        return loss_objectness, loss_bbox
+
+    def get_targets(self, anchor_list: list[list[Tensor]], *args,
+                    **kwargs) -> tuple:
+        """Assign and sample; as ``AnchorHead``'s, with the cue's targets.
+
+        They stand in place of the labels and their weights. The number of
+        samples, last, is averaged over the processes.
+        """
+        *targets, avg_factor = super().get_targets(anchor_list, *args,
+                                                   **kwargs)
+        avg_factor = anchor_list[0][0].new_tensor(float(avg_factor))
+        return (*targets, reduce_mean(avg_factor))
+
+    def _get_targets_single(self,
+                            flat_anchors: Tensor,
+                            valid_flags: Tensor,
+                            gt_instances: InstanceData,
+                            img_meta: dict,
+                            gt_instances_ignore: InstanceData | None = None,
+                            unmap_outputs: bool = True) -> tuple:
+        """Targets of one image, the cue's in place of the labels."""
+        _, _, *of_boxes = super()._get_targets_single(flat_anchors,
+                                                      valid_flags,
+                                                      gt_instances, img_meta,
+                                                      gt_instances_ignore,
+                                                      unmap_outputs)
+        return (*self._cue_targets(flat_anchors, valid_flags, gt_instances,
+                                   img_meta, gt_instances_ignore), *of_boxes)
+
+    def _cue_targets(
+            self, flat_anchors: Tensor, valid_flags: Tensor,
+            gt_instances: InstanceData, img_meta: dict,
+            gt_instances_ignore: InstanceData | None
+    ) -> tuple[Tensor, Tensor]:
+        """Targets of the cue and weights, 1 for samples, of all anchors."""
+        inside = anchor_inside_flags(flat_anchors, valid_flags,
+                                     img_meta['img_shape'][:2],
+                                     self.train_cfg['allowed_border'])
+        inds = inside.nonzero().squeeze(1)
+        anchors = InstanceData(priors=flat_anchors[inds])
+        assigned = self.objectness_assigner.assign(anchors, gt_instances,
+                                                   gt_instances_ignore)
+        sampled = self.objectness_sampler.sample(assigned, anchors,
+                                                 gt_instances)
+        targets, weights = flat_anchors.new_zeros(2, len(flat_anchors))
+        weights[inds[sampled.neg_inds]] = 1
+        weights[inds[sampled.pos_inds]] = 1
+        targets[inds[sampled.pos_inds]] = anchor_centerness(
+            sampled.pos_priors, sampled.pos_gt_bboxes)
+        return targets, weights
+
+    def predict(self,
+                x: tuple[Tensor],
+                batch_data_samples: SampleList,
+                rescale: bool = False) -> InstanceList:
+        """Predict boxes ranked by the cue.
+
+        Args:
+            x (tuple[Tensor]): feature maps, one a level.
+            batch_data_samples (list[DetDataSample]): of each image.
+            rescale (bool): boxes in pixels of the original image instead of
+                the network input. That is what detectors without a second
+                stage ask for, whose samples also get them as ``proposals``.
+
+        Returns:
+            list[InstanceData]: ``bboxes`` (n, 4) as (x1, y1, x2, y2),
+            ``scores`` (n, ), descending, and ``labels``, all 0, of each
+            image.
+        """
+        results = super().predict(x, batch_data_samples, rescale)
+        if rescale:
+            for sample, found in zip(batch_data_samples, results):
+                sample.proposals = found
+        return results
+
+
+def anchor_centerness(anchors: Tensor, boxes: Tensor) -> Tensor:
+    """Centerness of the anchors' centres in boxes.
+
+    Args:
+        anchors (Tensor): (n, 4) as (x1, y1, x2, y2).
+        boxes (Tensor): (n, 4), one an anchor.
+
+    Returns:
+        Tensor: (n, ), from 0, on a side or outside, to 1, in the middle.
+    """
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    distances = bbox2distance(centres, boxes).clamp(min=0)
+    # Pairs of opposite sides: (l, r) and (t, b).
+    pairs = distances.reshape(-1, 2, 2).transpose(1, 2)
+    ratios = pairs.amin(2) / pairs.amax(2).clamp(min=1e-12)
+    return ratios.prod(1).sqrt()
+
+

@@ -1,0 +1,413 @@
+"""OLN's two stages against hand-made boxes, brute force and mmdet's own."""
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.models.dense_heads import FCOSHead
+from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
+
+import mmdet_owp.register  # noqa: F401
+from mmdet_owp.models.dense_heads import oln_rpn_head
+from mmdet_owp.models.dense_heads.oln_rpn_head import anchor_centerness
+from mmdet_owp.models.roi_heads import bbox_score_head
+
+REPO = Path(__file__).parents[2]
+SIZES = [(32, 32), (16, 16), (8, 8)]
+META = dict(
+    img_shape=(128, 128),
+    pad_shape=(128, 128),
+    batch_input_shape=(128, 128),
+    scale_factor=(2.0, 2.0))
+pytestmark = pytest.mark.usefixtures('mmdet_scope')
+
+
+def build(name='oln_box_shapes', seed=0, **options):
+    config = Config.fromfile(REPO / f'configs/shapes/{name}.py')
+    config.merge_from_dict(options)
+    torch.manual_seed(seed)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    return model
+
+
+def objects(*boxes):
+    boxes = torch.tensor(boxes, dtype=torch.float).reshape(-1, 4)
+    return InstanceData(
+        bboxes=boxes, labels=torch.zeros(len(boxes), dtype=torch.long))
+
+
+def batch(*boxes_of_images):
+    samples, inputs = [], []
+    for i, boxes in enumerate(boxes_of_images):
+        sample = DetDataSample(metainfo=META, gt_instances=objects(*boxes))
+        sample.gt_instances.labels += i
+        samples.append(sample)
+        generator = torch.Generator().manual_seed(i)
+        inputs.append(
+            torch.randint(0, 256, (3, 128, 128), generator=generator))
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def iou(boxes, others):
+    """Brute force, (n, m)."""
+    boxes, others = np.asarray(boxes, float), np.asarray(others, float)
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    inner = (high - low).clip(min=0).prod(2)
+    areas = [(b[:, 2:] - b[:, :2]).prod(1) for b in (boxes, others)]
+    return inner / (areas[0][:, None] + areas[1][None] - inner)
+
+
+def test_centerness_of_anchors():
+    anchors = torch.tensor([[0., 0, 8, 8]]).expand(5, 4)
+    boxes = torch.tensor([
+        [2., 0, 10, 8],  # distances of (4, 4): l 2, r 6, t 4, b 4
+        [0, 0, 8, 8],
+        [3, 2, 13, 7],  # l 1, r 9, t 2, b 3
+        [4, 0, 9, 9],  # on the left side
+        [5, 0, 9, 9],  # outside
+    ])
+    expected = [(2 / 6)**0.5, 1, (1 / 9 * 2 / 3)**0.5, 0, 0]
+    torch.testing.assert_close(
+        anchor_centerness(anchors, boxes), torch.tensor(expected))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.tuples(*[st.floats(1, 100)] * 4),
+    st.tuples(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 60)))
+def test_centerness_is_that_of_fcos(distances, anchor):
+    """Of the anchor's centre; its size does not matter."""
+    x, y, half = anchor
+    left, top, right, bottom = distances
+    box = torch.tensor([[x - left, y - top, x + right, y + bottom]])
+    target = FCOSHead.centerness_target(None, torch.tensor([distances]))
+    found = anchor_centerness(
+        torch.tensor([[x - half, y - half, x + half, y + half]]), box)
+    torch.testing.assert_close(found, target, atol=2e-4, rtol=2e-4)
+
+
+def cue_targets(head, gt):
+    """Anchors, and the targets and weights of the cue, by hand-made flags."""
+    anchors = torch.cat(head.prior_generator.grid_priors(SIZES, device='cpu'))
+    flags = torch.ones(len(anchors), dtype=torch.bool)
+    torch.manual_seed(0)
+    targets, weights, *_ = head._get_targets_single(anchors, flags, gt, META)
+    inside = ((anchors >= 0) & (anchors < 128)).all(1)
+    return anchors, targets, weights, inside
+
+
+def test_few_positives_are_filled_with_zeros_from_below_a_tenth():
+    head = build().rpn_head
+    gt = objects([40, 40, 62, 60], [90, 20, 118, 60])
+    anchors, targets, weights, inside = cue_targets(head, gt)
+    overlaps = iou(anchors, gt.bboxes)
+    best = torch.from_numpy(overlaps.max(1))
+    positive = inside & (best >= 0.3)
+    assert 0 < positive.sum() < 256 and weights.sum() == 256
+    assert not weights[~inside].any()
+    sampled = weights.bool()
+    assert sampled[positive].all()
+    assert (best[sampled & ~positive] < 0.1).all()
+    assert not targets[~positive].any()
+    centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).numpy()
+    for i in positive.nonzero().flatten().tolist():
+        box = gt.bboxes[overlaps[i].argmax()].numpy()
+        low, high = centres[i] - box[:2], box[2:] - centres[i]
+        sides = np.minimum(low, high).clip(min=0) / np.maximum(low, high)
+        assert targets[i] == pytest.approx(sides.prod()**0.5, abs=1e-5)
+
+
+def test_many_positives_leave_no_zeros():
+    head = build().rpn_head
+    gt = objects(*[[x, y, x + 18, y + 18] for x in range(0, 110, 18)
+                   for y in range(0, 110, 18)])
+    anchors, _, weights, _ = cue_targets(head, gt)
+    best = iou(anchors, gt.bboxes).max(1)
+    assert weights.sum() == 256 and (best[weights.bool()] >= 0.3).all()
+
+
+def rpn_losses(head, *boxes_of_images, seed=0):
+    torch.manual_seed(seed)
+    cues = [torch.randn(len(boxes_of_images), 1, *s) for s in SIZES]
+    boxes = [torch.rand(len(boxes_of_images), 4, *s) for s in SIZES]
+    for level in (*cues, *boxes):
+        level.requires_grad_()
+    torch.manual_seed(1)  # of the samples
+    losses = head.loss_by_feat(cues, boxes, [objects(*b)
+                                             for b in boxes_of_images],
+                               [META] * len(boxes_of_images))
+    return losses, cues, boxes
+
+
+def test_first_stage_losses_by_hand():
+    head = build().rpn_head
+    image = [[40, 40, 62, 60], [30, 30, 95, 95]]
+    losses, cues, boxes = rpn_losses(head, image)
+    assert set(losses) == {'loss_rpn_obj', 'loss_rpn_bbox'}
+    gt = objects(*image)
+    anchors = torch.cat(head.prior_generator.grid_priors(SIZES, device='cpu'))
+    flags = torch.ones(len(anchors), dtype=torch.bool)
+    torch.manual_seed(1)
+    targets, weights, box_targets, box_weights, positive, negative, _ = \
+        head._get_targets_single(anchors, flags, gt, META)
+    cue = torch.cat([level.flatten() for level in cues]).sigmoid()
+    samples = len(positive) + len(negative)
+    assert samples == 256
+    # They are numbered among the anchors inside the image.
+    assert (box_weights > 0).all(1).sum() == len(positive) > 0
+    positive = (box_weights > 0).all(1)
+    torch.testing.assert_close(
+        sum(losses['loss_rpn_obj']),
+        ((cue - targets).abs() * weights).sum() / samples)
+    # Top, bottom, left and right, in sides of the anchor.
+    sides = torch.cat(
+        [level[0].flatten(1).T for level in boxes])[positive].detach()
+    priors = anchors[positive]
+    (x, y), size = ((priors[:, :2] + priors[:, 2:]) / 2).T, (
+        priors[:, 2] - priors[:, 0])
+    top, bottom, left, right = (sides * size[:, None]).T
+    predicted = torch.stack([x - left, y - top, x + right, y + bottom], 1)
+    ious = iou(predicted, box_targets[positive]).diagonal()
+    assert sum(losses['loss_rpn_bbox']).item() == pytest.approx(
+        10 * (1 - ious).sum() / samples, rel=1e-4)
+    best = iou(priors, gt.bboxes).max(1)
+    own_best = iou(anchors, gt.bboxes).max(0)
+    assert all(b >= 0.7 or b in own_best for b in best)
+
+
+def test_images_without_objects():
+    losses, cues, _ = rpn_losses(build().rpn_head, [])
+    assert sum(losses['loss_rpn_bbox']) == 0
+    total = sum(losses['loss_rpn_obj'])
+    total.backward()
+    assert total > 0
+    assert sum((level.grad != 0).sum() for level in cues) == 256
+    model = build('oln_box_cls_shapes')
+    optim = build_optim_wrapper(
+        model,
+        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)))
+    log = model.train().train_step(batch([], []), optim)
+    assert all(value.isfinite() for value in log.values())
+    assert log['loss_bbox'] == log['loss_bbox_score'] == 0
+
+
+def test_counts_are_averaged_over_processes(monkeypatch):
+    """As if another process had three times as many samples."""
+    image = [[40, 40, 62, 60], [30, 30, 95, 95]]
+    model = build()
+    before, *_ = rpn_losses(model.rpn_head, image)
+    score = model.roi_head.bbox_head.score_loss(*scores_and_samples())
+    for module in (oln_rpn_head, bbox_score_head):
+        monkeypatch.setattr(module, 'reduce_mean', lambda count: count * 2)
+    after, *_ = rpn_losses(model.rpn_head, image)
+    for name, levels in before.items():
+        torch.testing.assert_close(sum(after[name]) * 2, sum(levels))
+    torch.testing.assert_close(
+        model.roi_head.bbox_head.score_loss(*scores_and_samples()) * 2, score)
+
+
+def test_feature_has_length_one():
+    head = build().rpn_head
+    seen = []
+    for predictor in (head.rpn_obj, head.rpn_reg):
+        predictor.register_forward_hook(
+            lambda module, inputs, output: seen.append(inputs[0]))
+    x = torch.randn(2, 48, 8, 8) * 100
+    head.forward_single(x)
+    for feature in seen:
+        torch.testing.assert_close(
+            feature.norm(dim=1), torch.ones(2, 8, 8), atol=1e-5, rtol=0)
+    # Where the convolution gives nothing there is no direction either.
+    head.rpn_conv.bias.data.fill_(-1e6)
+    assert not seen[0].isnan().any()
+    assert all(out.isfinite().all() for out in head.forward_single(x))
+
+
+def test_first_stage_has_no_classifier():
+    head = build().rpn_head
+    assert {name.split('.')[0] for name, _ in head.named_parameters()
+            } == {'rpn_conv', 'rpn_reg', 'rpn_obj'}
+    with pytest.raises(TypeError, match='loss_cls'):
+        build(**{'model.rpn_head.loss_cls': dict(type='CrossEntropyLoss')})
+    with pytest.raises(ValueError, match='one anchor a location, not 3'):
+        build(**{'model.rpn_head.anchor_generator.ratios': [0.5, 1.0, 2.0]})
+
+
+def scores_and_samples():
+    """Box scores of two images, of which the second has no object."""
+    samples = []
+    for gts, positive, negative in (
+        ([[10., 10, 30, 30]], [[10., 10, 30, 30], [10, 10, 30, 50]],
+         [[60., 60, 80, 80]]), ([], [], [[0., 0, 9, 9], [5, 5, 9, 9]])):
+        gt = objects(*gts)
+        priors = torch.tensor(positive + negative)
+        assigned = type(
+            'Assigned', (),
+            dict(
+                gt_inds=torch.tensor([1] * len(positive) +
+                                     [0] * len(negative)),
+                labels=torch.zeros(len(priors), dtype=torch.long)))
+        samples.append(
+            SamplingResult(
+                pos_inds=torch.arange(len(positive)),
+                neg_inds=torch.arange(len(positive), len(priors)),
+                priors=priors,
+                gt_bboxes=gt.bboxes,
+                assign_result=assigned,
+                gt_flags=torch.zeros(len(priors), dtype=torch.uint8)))
+    return torch.tensor([0.3, -1, 2, 5, -5], requires_grad=True), samples
+
+
+def test_box_score_learns_from_positives_alone():
+    """Toward the IoU of the proposal that went in: 1 and 400 / 800."""
+    scores, samples = scores_and_samples()
+    loss = build().roi_head.bbox_head.score_loss(scores, samples)
+    loss.backward()
+    chance = scores.detach().sigmoid()
+    expected = ((1 - chance[0]) + (0.5 - chance[1]).abs()) / 5
+    torch.testing.assert_close(loss.detach(), expected)
+    assert (scores.grad != 0).tolist() == [True, True, False, False, False]
+
+
+def gradients(model):
+    torch.manual_seed(0)
+    data = model.data_preprocessor(
+        batch([[20, 20, 60, 60]], [[50, 30, 90, 90]]), training=True)
+    total, _ = model.parse_losses(model.train()(**data, mode='loss'))
+    total.backward()
+    return {name: p.grad for name, p in model.named_parameters()}
+
+
+def test_switched_off_class_loss_gives_no_gradient():
+    without, off = build(), build(
+        **{
+            'model.roi_head.bbox_head.loss_cls':
+            dict(type='CrossEntropyLoss', loss_weight=0.0)
+        })
+    assert not any('cls' in name for name, _ in without.named_parameters())
+    off.load_state_dict(without.state_dict(), strict=False)
+    expected, found = gradients(without), gradients(off)
+    for name in ('weight', 'bias'):
+        assert not found.pop(f'roi_head.bbox_head.fc_cls.{name}').any()
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient)
+
+
+def test_final_score_is_the_geometric_mean():
+    head = build().roi_head.bbox_head
+    boxes = torch.tensor([[0., 0, 20, 20], [40, 40, 80, 80], [2, 0, 20, 20],
+                          [90, 90, 140, 120]])
+    rpn = torch.tensor([0.9, 0.4, 0.8, 0.25])
+    logits = torch.tensor([0.0, 2.0, 0.0, -9.0])
+    found = head.propose(
+        torch.cat([torch.zeros(4, 1), boxes], 1), rpn, torch.zeros(4, 4),
+        logits, META, dict(
+            nms=dict(type='nms', iou_threshold=0.7), max_per_img=1500), True)
+    scores = np.sqrt(rpn.numpy() / (1 + np.exp(-logits.numpy())))
+    # The third overlaps the first by 0.9; the last is cut to the image.
+    assert found.scores.numpy() == pytest.approx(scores[[0, 1, 3]], rel=1e-5)
+    torch.testing.assert_close(
+        found.bboxes,
+        torch.tensor([[0., 0, 10, 10], [20, 20, 40, 40], [45, 45, 64, 60]]))
+    assert not found.labels.any()
+
+
+def predict(model, data):
+    with torch.no_grad():
+        return model.eval().test_step(data)
+
+
+@pytest.mark.parametrize('name', ['oln_box_shapes', 'oln_box_cls_shapes'])
+def test_end_to_end(name):
+    model = build(name)
+    optim = build_optim_wrapper(
+        model,
+        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)))
+    data = batch([[20, 20, 60, 60]], [[50, 30, 90, 90]])
+    before = copy.deepcopy(model.state_dict())
+    for _ in range(2):
+        model.train().train_step(data, optim)
+    for key, parameter in model.named_parameters():
+        if 'head' in key:
+            assert not torch.equal(parameter, before[key]), key
+    first, second = predict(model, data), predict(model, data)
+    for one, other in zip(first, second):
+        assert torch.equal(one.proposals.bboxes, other.proposals.bboxes)
+        scores = one.proposals.scores
+        assert torch.equal(scores, other.proposals.scores)
+        assert 1 < len(scores) <= 1500 and (scores.diff() <= 0).all()
+        # In pixels of the image, which was enlarged to twice its size.
+        assert one.proposals.bboxes.max() <= 64
+        if 'cls' not in name:
+            assert one.pred_instances is one.proposals
+    with pytest.raises(ValueError, match='hold proposals already'):
+        predict(model, dict(data, data_samples=first))
+
+
+def test_class_detections_are_those_of_a_standard_head():
+    """Same weights, same detections: the box score does not touch them."""
+    settings = {'model.test_cfg.rcnn.score_thr': 0.1}
+    ours = build('oln_box_cls_shapes', **settings)
+    standard = build(
+        'oln_box_cls_shapes', **settings, **{
+            'model.roi_head.type': 'StandardRoIHead',
+            'model.roi_head.bbox_head': dict(
+                _delete_=True,
+                type='Shared2FCBBoxHead',
+                in_channels=48,
+                fc_out_channels=256,
+                num_classes=8,
+                reg_class_agnostic=True)
+        })
+    torch.nn.init.normal_(ours.roi_head.bbox_head.fc_cls.weight, std=0.3)
+    state = ours.state_dict()
+    for name in ('weight', 'bias'):
+        del state[f'roi_head.bbox_head.fc_bbox_score.{name}']
+    standard.load_state_dict(state)
+    data = batch([], [])
+    for one, other in zip(predict(ours, data), predict(standard, data)):
+        assert len(one.pred_instances) > 1
+        for key in ('bboxes', 'scores', 'labels'):
+            assert torch.equal(one.pred_instances[key],
+                               other.pred_instances[key])
+        # It leaves the first stage's boxes to the second.
+        assert 'proposals' not in other
+
+
+def test_first_stage_alone():
+    """Suppressed where it stands alone, not where it feeds a second stage."""
+    alone, both = build('oln_rpn_shapes'), build()
+    state = alone.bbox_head.state_dict()
+    for parameter in state.values():
+        torch.nn.init.normal_(parameter, std=0.3)
+    state['rpn_reg.bias'].fill_(0.5)
+    alone.bbox_head.load_state_dict(state)
+    both.rpn_head.load_state_dict(state)
+    sample, = predict(alone, batch([]))
+    assert sample.proposals is sample.pred_instances
+    assert (sample.proposals.scores.diff() <= 0).all()
+    x = [torch.randn(1, 48, *size) for size in SIZES]
+    sample = DetDataSample(metainfo=META)
+    fed, = both.rpn_head.predict(x, [sample])
+    left, = alone.bbox_head.predict(x, [sample])
+    assert 'proposals' not in sample
+    assert len(left) < len(fed) <= 2000
+    assert (iou(fed.bboxes, fed.bboxes) > 0.7).sum() > len(fed)
+
+
+def test_masks_are_refused():
+    with pytest.raises(ValueError, match='predicts no masks'):
+        build(**{'model.roi_head.mask_head': dict(type='FCNMaskHead')})

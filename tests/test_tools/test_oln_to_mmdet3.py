@@ -1,0 +1,130 @@
+"""The converter, on checkpoints with the released names and shapes."""
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+import mmdet_owp.register  # noqa: F401
+
+REPO = Path(__file__).parents[2]
+TOOL = REPO / 'tools/model_converters/oln_to_mmdet3.py'
+pytestmark = pytest.mark.usefixtures('mmdet_scope')
+
+# From the released oln_rpn_head.py, convfc_bbox_score_head.py and oln_box.py.
+FIRST_STAGE = {
+    'rpn_head.rpn_conv': (256, 256, 3, 3),
+    'rpn_head.rpn_cls': (1, 256, 1, 1),
+    'rpn_head.rpn_reg': (4, 256, 1, 1),
+    'rpn_head.rpn_obj': (1, 256, 1, 1),
+}
+SECOND_STAGE = {
+    'roi_head.bbox_head.fc_cls': (2, 1024),
+    'roi_head.bbox_head.fc_reg': (4, 1024),
+    'roi_head.bbox_head.shared_fcs.0': (1024, 256 * 7 * 7),
+    'roi_head.bbox_head.shared_fcs.1': (1024, 1024),
+    'roi_head.bbox_head.fc_bbox_score': (1, 1024),
+}
+
+
+@pytest.fixture(scope='module')
+def features():
+    """Names and shapes of mmdet's ResNet-50 and FPN, unchanged since 2."""
+    config = Config.fromfile(REPO / 'configs/oln/oln_box_coco.py').model
+    config.backbone.init_cfg = None
+    shapes = {}
+    for part in ('backbone', 'neck'):
+        for name, value in MODELS.build(config[part]).state_dict().items():
+            shapes[f'{part}.{name}'] = value
+    assert {'backbone.conv1.weight', 'backbone.layer4.2.bn3.running_var',
+            'neck.lateral_convs.3.conv.bias'} <= shapes.keys()
+    return shapes
+
+
+def released(features, heads):
+    """A state dict whose tensors differ and take no room."""
+    shapes = {name: (t.shape, t.dtype) for name, t in features.items()}
+    for name, shape in heads.items():
+        shapes[f'{name}.weight'] = shape, torch.float
+        shapes[f'{name}.bias'] = shape[:1], torch.float
+    return {
+        name: torch.tensor(i, dtype=dtype).expand(shape)
+        for i, (name, (shape, dtype)) in enumerate(shapes.items())
+    }
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Convert a state dict; returns what the tool says and the file."""
+
+    def run(state, *options):
+        source, out = tmp_path / 'released.pth', tmp_path / 'out.pth'
+        torch.save(dict(meta=dict(epoch=8), state_dict=state), source)
+        monkeypatch.setattr('sys.argv',
+                            [TOOL.name, *map(str, (source, out, *options))])
+        try:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        except SystemExit as exit_:
+            assert not out.exists() and '\n' not in exit_.code
+            return exit_.code, None
+        assert [p.name for p in tmp_path.glob('out*')] == ['out.pth']
+        return capsys.readouterr().out, torch.load(out)['state_dict']
+
+    return run
+
+
+@pytest.mark.parametrize('stages', [1, 2])
+def test_round_trip(features, call, stages):
+    heads = {**FIRST_STAGE, **(SECOND_STAGE if stages == 2 else {})}
+    state = released(features, heads)
+    name = 'oln_box_coco' if stages == 2 else 'oln_rpn_coco'
+    path = REPO / f'configs/oln/{name}.py'
+    said, converted = call(state, '--config', path)
+    assert 'rpn_head.rpn_cls.weight -> left out: not trained' in said
+    config = Config.fromfile(path)
+    config.model.backbone.init_cfg = None
+    model = MODELS.build(config.model)
+    model.load_state_dict(converted)
+    loaded = model.state_dict()
+    back = {
+        key if stages == 2 else key.replace('bbox_head.', 'rpn_head.'): value
+        for key, value in loaded.items()
+    }
+    classifiers = [key for key in state if '_cls.' in key]
+    assert state.keys() - back.keys() == set(classifiers)
+    assert len(classifiers) == 2 * stages
+    for key, value in back.items():
+        assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize('remove, message', [
+    ('rpn_head.rpn_obj', 'for want of rpn_head.rpn_obj.weight, rpn_head'),
+    ('roi_head.bbox_head.fc_bbox_score', 'bbox_head.fc_bbox_score.weight'),
+    ('neck.', r'for want of neck\.\*$'),
+])
+def test_what_is_missing_is_named(features, call, remove, message):
+    state = released(features, {**FIRST_STAGE, **SECOND_STAGE})
+    said, _ = call({k: v for k, v in state.items() if remove not in k})
+    assert said.startswith('error: ')
+    assert re.search(message, said)
+
+
+def test_other_models_are_refused(features, call):
+    heads = {**FIRST_STAGE, **SECOND_STAGE}
+    said, _ = call(released(features, {**heads, 'mask_head.conv': (1, 1)}))
+    assert 'mask_head.conv.weight is in none of' in said
+    heads['roi_head.bbox_head.fc_reg'] = (80, 1024)
+    said, _ = call(released(features, heads))
+    assert 'fc_reg has 80 outputs instead of 4' in said
+
+
+def test_config_must_fit(features, call):
+    state = released(features, {**FIRST_STAGE, **SECOND_STAGE})
+    config = REPO / 'configs/shapes/oln_box_shapes.py'
+    said, _ = call(state, '--config', config)
+    assert f'of another shape for {config}, such as backbone.' in said
