@@ -215,3 +215,10 @@ def test_bad_input(run_tool):
         run_tool('gone.py')
     with pytest.raises(SystemExit):
         run_tool(PROPOSER, '--checkpoint', 'only_ours.pth')
+
+
+def test_operations_by_hand(tool):
+    conv = torch.nn.Conv2d(3, 8, 3)
+    # 8 x 8 positions of 8 channels, of 3 x 3 x 3 products and sums each.
+    assert tool['flops_of'](lambda: conv(torch.rand(1, 3, 10, 10))) == (
+        2 * 8 * 8 * 8 * 27)

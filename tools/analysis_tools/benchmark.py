@@ -62,6 +62,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile, record_function
+from torch.utils.flop_counter import FlopCounterMode
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_file import read_coco
@@ -504,6 +505,16 @@ def state_of(subject: Subject) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
+def flops_of(function: Callable) -> int:
+    """Count floating-point operations: a multiplication and an addition are 2.
+
+    Convolutions and matrix products alone count, as is usual.
+    """
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
 # What makes the host wait for a CUDA device: a number taken from a tensor, and
 # results whose size depends on values. An index with a mask is a nonzero.
 WAITS = {
@@ -567,7 +578,7 @@ def measure(subjects: dict[str, Subject],
 
     Returns:
         tuple: one dict for each part, source and model; and for each model
-        where the host waits in a training step.
+        where the host waits in a training step, and operations of inference.
     """
     rows = []
     for num, boxes in sources:
@@ -592,10 +603,12 @@ def measure(subjects: dict[str, Subject],
     steps = {name: p['step'] for name, p in parts.items()}
     if args.profile:
         write_trace(steps, args)
-    return rows, {
+    waiting = {
         name: waits(prepare(), args.device)
         for name, prepare in steps.items()
     }
+    flops = {name: flops_of(p['inference']()) for name, p in parts.items()}
+    return rows, waiting, flops
 
 
 def cells(row: dict, stock: dict) -> list[str]:
@@ -629,7 +642,7 @@ def main() -> None:
             mean = sum(map(len, drawn)) / args.batch
             sources = [(f'{mean:.3g}', drawn)]
         subjects = build_all(images.to(args.device), args)
-    rows, waiting = measure(subjects, sources, args)
+    rows, waiting, flops = measure(subjects, sources, args)
     lines = []
     for row in rows:
         if row['model'] == STOCK:
@@ -656,11 +669,25 @@ def main() -> None:
     states = {name: state_of(s) / MIB for name, s in subjects.items()}
     text += '\n\nWeights and optimizer state in MiB: ' + ', '.join(
         f'{name} {size:.1f}' for name, size in states.items()) + '.'
+    numbers = {
+        name: sum(p.numel() for p in s.model.parameters())
+        for name, s in subjects.items()
+    }
+    text += '\n\nMillions of parameters and GFLOPs of inference an image: '
+    text += ', '.join(
+        f'{name} {number / 1e6:.2f} and {flops[name] / args.batch / 1e9:.2f}'
+        for name, number in numbers.items()) + '.'
     print(text)
     if args.json:
         Path(args.json).write_text(
             json.dumps(
-                dict(settings=vars(args), rows=rows, waits=waiting), indent=1))
+                dict(
+                    settings=vars(args),
+                    rows=rows,
+                    waits=waiting,
+                    flops=flops,
+                    parameters=numbers),
+                indent=1))
 
 
 if __name__ == '__main__':
