@@ -1,5 +1,6 @@
 """The tool that checks a data set and prints its config."""
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -146,3 +147,34 @@ def test_starts_without_mmdet_or_torch():
             'sys.exit(bool({"torch", "mmdet", "mmengine"} & '
             'set(sys.modules)))')
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+def test_config_of_the_docs(own_data, tmp_path):
+    """What docs/custom_data.md shows is what the tool writes, but shorter."""
+    from mmengine.config import Config
+    _, mine, shorter, *_ = [''] + re.findall(
+        r'```python\n(.*?)```', (REPO / 'docs/custom_data.md').read_text(),
+        re.S)
+    (tmp_path / 'custom').mkdir()
+    path = tmp_path / 'custom/mine.py'
+    path.write_text(mine.replace("'../", f"'{REPO}/configs/"))
+    (path.parent / 'shorter.py').write_text(shorter)
+    saved = path.parent / 'saved.py'
+    sys_argv = [
+        sys.executable, TOOL, own_data / 'train.json', own_data / 'val.json',
+        '--images', own_data / 'train', own_data / 'val', '--base', 'star,key',
+        '--save', saved, '--parent',
+        REPO / 'configs/owp/fcos_iou_cs_is_coco.py'
+    ]
+    subprocess.run(sys_argv, check=True, capture_output=True)
+    ours, theirs = Config.fromfile(saved), Config.fromfile(path)
+    assert set(ours) == set(theirs)
+    for part in ('train', 'val', 'test'):
+        a, b = (c[f'{part}_dataloader'].dataset for c in (ours, theirs))
+        assert set(a) == set(b) and a.split == b.split == 'base'
+    assert ours.model == theirs.model
+    config = Config.fromfile(path.parent / 'shorter.py')
+    assert config.param_scheduler[1].milestones == [6000, 8000]
+    assert config.param_scheduler[1].type == 'MultiStepLR'
+    assert config.train_cfg.type == 'IterBasedTrainLoop'
+    assert config.default_hooks.checkpoint.max_keep_ckpts == 2
