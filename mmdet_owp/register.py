@@ -7,6 +7,7 @@ from mmdet_owp.engine import checkpoint
 from mmdet_owp.evaluation import (
     class_agnostic_recall_metric,
     class_wise_metric,
+    dump_proposals_metric,
 )
 from mmdet_owp.models.dense_heads import owp_fcos_head
 from mmdet_owp.models.detectors import frozen_features_fcos
@@ -15,6 +16,6 @@ from mmdet_owp.models.task_modules import iou_sampler
 
 __all__ = [
     'checkpoint', 'class_agnostic_recall_metric', 'class_wise_metric',
-    'coco_split', 'frozen_features_fcos', 'iou_sampler', 'lvis_split',
-    'owp_fcos_head', 'unknown_mask_focal_loss'
+    'coco_split', 'dump_proposals_metric', 'frozen_features_fcos',
+    'iou_sampler', 'lvis_split', 'owp_fcos_head', 'unknown_mask_focal_loss'
 ]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,42 @@ def run(start):
         return process.returncode, output
 
     return run_command
+
+
+@pytest.fixture
+def call_tool(monkeypatch):
+    """Call a tool in this process; returns what it exits with, or None."""
+
+    def call(path, *words):
+        monkeypatch.setattr('sys.argv', [str(path), *map(str, words)])
+        try:
+            runpy.run_path(str(path), run_name='__main__')
+        except SystemExit as exit_:
+            return exit_.code
+        return None
+
+    return call
+
+
+@pytest.fixture(scope='session')
+def untrained(tmp_path_factory):
+    """Write a checkpoint of random weights for a config; returns its path."""
+
+    def write(config: Path) -> Path:
+        import torch
+        from mmdet.registry import MODELS
+        from mmengine.config import Config
+        from mmengine.registry import DefaultScope
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            model = MODELS.build(Config.fromfile(config).model)
+            model.init_weights()
+        path = tmp_path_factory.mktemp('checkpoints') / f'{config.stem}.pth'
+        classes = tuple('abcdefgh')
+        torch.save(
+            dict(
+                state_dict=model.state_dict(),
+                meta=dict(dataset_meta=dict(classes=classes))), path)
+        return path
+
+    return write

@@ -25,9 +25,14 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader
+from torch import nn
 from torch.hub import download_url_to_file, get_dir
 
 MapLocation = Union[str, torch.device, Callable, None]
+
+
+class RefusedCheckpointError(ValueError):
+    """Loading the checkpoint would call more than weights need."""
 
 
 def _history_buffer_method(owner: type, name: str) -> Callable:
@@ -73,8 +78,10 @@ def check_exists(path: str, remedy: str | None = None) -> None:
             'config names those it starts from (load_from, init_cfg)'))
 
 
-def load_checkpoint(path: str, map_location: MapLocation = 'cpu') -> dict:
-    """Load a checkpoint file; nothing in it is executed.
+def load_checkpoint(path: str,
+                    map_location: MapLocation = 'cpu',
+                    trust: bool = False) -> dict:
+    """Load a checkpoint file; nothing in it is executed unless trusted.
 
     The text of the config that a training checkpoint holds is dropped:
     mmengine would execute it, when resuming and in inferencers.
@@ -83,26 +90,28 @@ def load_checkpoint(path: str, map_location: MapLocation = 'cpu') -> dict:
         path (str): a file written by mmengine or by ``torch.save``.
         map_location (str | torch.device | Callable, optional): as in
             :func:`torch.load`. Defaults to ``'cpu'``.
+        trust (bool): let the file call what it likes.
 
     Returns:
         dict: the checkpoint, or a bare state dict.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: in one line, if the file is no checkpoint, is damaged, or
-            needs a function that is not on the list of harmless ones.
+        RefusedCheckpointError: a ValueError in one line, if it needs a
+            function that is not on the list of harmless ones.
+        ValueError: likewise, if the file is no checkpoint or is damaged.
     """
     path = osp.expanduser(path)
     check_exists(path)
     try:
         with torch.serialization.safe_globals(_safe_globals()):
             checkpoint = torch.load(
-                path, map_location=map_location, weights_only=True)
+                path, map_location=map_location, weights_only=not trust)
     # A file that isn't a checkpoint makes PyTorch's reader raise anything.
     except Exception as error:
         refused = re.search(r'GLOBAL (\S+\([^)]*\)|\S+)', str(error))
         if refused:
-            raise ValueError(
+            raise RefusedCheckpointError(
                 f'{path}: refused, because loading it would call '
                 f'{refused.group(1)}, which weights do not need; if you know '
                 'and trust its author, ask for a file that holds tensors '
@@ -153,6 +162,32 @@ CheckpointLoader.register_scheme(('http://', 'https://'),
                                  force=True)
 
 
+def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:
+    """Name the model's weights that a checkpoint would leave random.
+
+    Args:
+        model (nn.Module): without a wrapper.
+        checkpoint (dict): as :func:`load_checkpoint` returns it.
+
+    Returns:
+        list[str]: those that it lacks or has in another shape.
+    """
+    given = _named_weights(checkpoint)
+    return [
+        name for name, weight in model.state_dict().items()
+        if getattr(given.get(name), 'shape', None) != weight.shape
+        # Counters of batch norms, absent from converted checkpoints.
+        and not name.endswith('num_batches_tracked')
+    ]
+
+
+def _named_weights(checkpoint: dict) -> dict:
+    return {
+        re.sub(r'^module\.', '', name): weight
+        for name, weight in checkpoint.get('state_dict', checkpoint).items()
+    }
+
+
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
     """Stops a run whose checkpoint leaves weights of the model random.
@@ -186,17 +221,9 @@ class CheckpointMatchHook(Hook):
         """
         model = getattr(runner.model, 'module', runner.model)
         state = checkpoint.get('state_dict', checkpoint)
-        given = {
-            re.sub(r'^module\.', '', name): weight
-            for name, weight in state.items()
-        }
+        given = _named_weights(checkpoint)
         wanted = model.state_dict()
-        wrong = [
-            name for name, weight in wanted.items()
-            if getattr(given.get(name), 'shape', None) != weight.shape
-            # Counters of batch norms, absent from converted checkpoints.
-            and not name.endswith('num_batches_tracked')
-        ]
+        wrong = unlike_weights(model, checkpoint)
         fault = 'are missing or have another shape'
         remedy = 'give the config the checkpoint was trained with'
         # The runner builds its optimizer to train, before it loads.

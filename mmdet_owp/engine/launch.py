@@ -131,6 +131,8 @@ def check_start(cfg: Config) -> None:
 def check_data(cfg: Config, *splits: str) -> None:
     """Check that the files the data sets are read from are there.
 
+    Those are annotations, images and, for a second stage, proposals.
+
     Args:
         cfg (Config): a whole config.
         *splits (str): of ``'train'``, ``'val'`` and ``'test'``.
@@ -140,10 +142,12 @@ def check_data(cfg: Config, *splits: str) -> None:
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
-        for dataset in _datasets(loader.dataset if loader else {}):
+        for dataset in datasets(loader.dataset if loader else {}):
             root = dataset.get('data_root') or ''
             prefixes = dataset.get('data_prefix', {}).values()
-            for name in (dataset.ann_file, *prefixes):
+            proposals = dataset.get('proposal_file')
+            second_stage = [proposals] if proposals else []
+            for name in (dataset.ann_file, *prefixes, *second_stage):
                 path = osp.join(root, name)
                 # Another storage than the disk has its own errors.
                 elsewhere = '://' in path or dataset.get('backend_args')
@@ -153,17 +157,29 @@ def check_data(cfg: Config, *splits: str) -> None:
                     str(dataset.get('partition')),
                     'set data_root, ann_file and data_prefix of '
                     f'{split}_dataloader.dataset')
+                if name == proposals:
+                    remedy = ('make it with `python tools/dump_proposals.py '
+                              'CONFIG CHECKPOINT` of a proposer, or name '
+                              'another by --cfg-options '
+                              f'{split}_dataloader.dataset.proposal_file=...')
                 raise FileNotFoundError(f'{path}: no such data; ' +
                                         remedy.format(root=root))
 
 
-def _datasets(dataset: dict) -> Iterator[dict]:
-    """Yield the data sets with files inside wrappers such as ConcatDataset."""
+def datasets(dataset: dict) -> Iterator[dict]:
+    """Yield the data sets with files inside wrappers such as ConcatDataset.
+
+    Args:
+        dataset (dict): config of a data set.
+
+    Yields:
+        dict: config of one with an ``ann_file``.
+    """
     if 'ann_file' in dataset:
         yield dataset
     inner = dataset.get('dataset', dataset.get('datasets', []))
     for one in [inner] if isinstance(inner, dict) else inner:
-        yield from _datasets(one)
+        yield from datasets(one)
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -178,7 +194,8 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         ValueError: for a launcher that needs devices, where there are none.
     """
-    if cfg.launcher != 'none' and get_device() == 'cpu':
+    if (cfg.launcher != 'none' and get_device() == 'cpu'
+            and not dist.is_initialized()):
         init_cpu_group(cfg)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)

@@ -10,6 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.evaluation.take_proposals import TakeProposals
 from mmdet_owp.evaluation.text_table import text_table, transpose
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 from mmdet_owp.recall import (
@@ -100,7 +101,7 @@ class ClassAgnosticRecallMetric(BaseMetric):
                 annotations, self.partition.categories('all'))
         except ValueError as error:
             raise ValueError(f'{ann_file}: {error}') from error
-        self._said_no_proposals = False
+        self._take_proposals = TakeProposals()
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Take the proposals of a batch.
@@ -110,23 +111,12 @@ class ClassAgnosticRecallMetric(BaseMetric):
             data_samples (Sequence[dict]): results of the model.
         """
         for sample in data_samples:
-            proposals = sample.get('proposals')
-            if proposals is None:
-                proposals = sample['pred_instances']
-                self._say_no_proposals()
+            proposals = self._take_proposals(sample)
             self.results.append(
                 dict(
                     img_id=sample['img_id'],
                     bboxes=proposals['bboxes'].cpu().numpy(),
                     scores=proposals['scores'].cpu().numpy()))
-
-    def _say_no_proposals(self) -> None:
-        if not self._said_no_proposals:
-            print_log(
-                'The model gives no `proposals`: its detections, of whatever '
-                'class, are judged by their scores instead.',
-                logger='current')
-            self._said_no_proposals = True
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Compute the metrics from the results of all processes.

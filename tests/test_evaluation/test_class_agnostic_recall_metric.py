@@ -11,7 +11,10 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.evaluation import class_agnostic_recall_metric
+from mmdet_owp.evaluation import (
+    class_agnostic_recall_metric,
+    take_proposals,
+)
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
     ClassAgnosticRecallMetric,
 )
@@ -73,8 +76,9 @@ def samples(annotations):
 def said(monkeypatch):
     """What the metric logs."""
     texts = []
-    monkeypatch.setattr(class_agnostic_recall_metric, 'print_log',
-                        lambda text, **_: texts.append(text))
+    for module in (class_agnostic_recall_metric, take_proposals):
+        monkeypatch.setattr(module, 'print_log',
+                            lambda text, **_: texts.append(text))
     return texts
 
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 from pathlib import Path
 
@@ -15,17 +14,12 @@ AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys):
+def tool(monkeypatch, capsys, call_tool):
     """Call a tool; returns what it exits with and the cells of its table."""
     monkeypatch.setenv('MPLBACKEND', 'Agg')
 
     def call(name, *words):
-        monkeypatch.setattr('sys.argv', [name, *map(str, words)])
-        status = None
-        try:
-            runpy.run_path(str(TOOLS / name), run_name='__main__')
-        except SystemExit as exit_:
-            status = exit_.code
+        status = call_tool(TOOLS / name, *words)
         table = [[cell.strip() for cell in line.split('|')[1:-1]]
                  for line in capsys.readouterr().out.splitlines()
                  if line.startswith('|')]

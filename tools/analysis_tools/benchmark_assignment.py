@@ -19,7 +19,6 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -35,6 +34,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.engine.logs import markdown_table
+from mmdet_owp.engine.timing import take_turns
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 MIB = 2**20
@@ -151,27 +151,6 @@ def predicts(head: nn.Module, features: list[Tensor],
     return predict
 
 
-def seconds(functions: dict[str, Callable], args: argparse.Namespace) -> dict:
-    """Time functions in turns, of which the first does not count."""
-
-    def synchronize() -> None:
-        if args.device != 'cpu':
-            torch.cuda.synchronize()
-
-    times = {name: [] for name in functions}
-    for turn in range(args.repeat + 1):
-        if sum(map(sum, times.values())) > 60:
-            break
-        for name, function in functions.items():
-            synchronize()
-            start = time.perf_counter()
-            function()
-            synchronize()
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(t) for name, t in times.items()}
-
-
 def peak(function: Callable, device: str) -> float:
     """Measure the memory that a function allocates at once, in MiB."""
     if device != 'cpu':
@@ -227,11 +206,14 @@ def main() -> None:
         name: predicts(head, features, samples[0])
         for name, head in heads.items()
     }
-    times = {key: seconds(f, args) for key, f in measured.items()}
+    times = {
+        key: take_turns(f, args.repeat, args.device)
+        for key, f in measured.items()
+    }
     rows = []
     for (what, num), functions in measured.items():
         memory = [peak(f, args.device) for f in functions.values()]
-        took = list(times[what, num].values())
+        took = [statistics.median(t) for t in times[what, num].values()]
         rows.append([
             what,
             str(num), *(f'{1000 * t:.1f}' for t in took),

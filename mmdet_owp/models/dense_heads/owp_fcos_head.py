@@ -513,31 +513,13 @@ class OWPFCOSHead(FCOSHead):
             list[InstanceData]: as the ``proposals`` of :meth:`predict`.
         """
         if cfg is None:
-            cfg = self.test_cfg.get('proposals', self.test_cfg)
-        sizes = [level.shape[-2:] for level in bbox_preds]
-        all_points = self.prior_generator.grid_priors(
-            sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
-        scores, distances, points = [], [], []
-        for cls_score, bbox_pred, cues, level_points in zip(
-                cls_scores, bbox_preds, cue_logits, all_points):
-            score = objectness_logits(cues).float().sigmoid()
-            if self.proposal_score == 'cls':
-                best = cls_score.float().sigmoid().amax(1, keepdim=True)
-                score = score * best
-            score = score.flatten(1)
-            num = score.shape[1]
-            nms_pre = cfg.get('nms_pre', -1)
-            score, top = score.topk(min(nms_pre, num) if nms_pre > 0 else num)
-            scores.append(score)
-            distances.append(
-                bbox_pred.flatten(2).transpose(1, 2).gather(
-                    1, top[..., None].expand(-1, -1, 4)))
-            points.append(level_points[top])
-        boxes = self.bbox_coder.decode(
-            torch.cat(points, 1),
-            torch.cat(distances, 1),
-            max_shape=[meta['img_shape'] for meta in batch_img_metas])
-        scores = torch.cat(scores, 1)
+            cfg = self.proposal_cfg
+        boxes, scores = self.candidates_by_feat(
+            cls_scores,
+            bbox_preds,
+            cue_logits,
+            nms_pre=cfg.get('nms_pre', -1),
+            max_shapes=[meta['img_shape'] for meta in batch_img_metas])
         return [
             self._bbox_post_process(
                 InstanceData(
@@ -551,6 +533,68 @@ class OWPFCOSHead(FCOSHead):
             for bboxes, score, meta in zip(boxes, scores, batch_img_metas)
         ]
 
+    @property
+    def proposal_cfg(self) -> ConfigType:
+        """What controls the proposals in ``test_cfg``."""
+        return self.test_cfg.get('proposals', self.test_cfg)
+
+    def candidates_by_feat(
+        self,
+        cls_scores: list[Tensor | None],
+        bbox_preds: list[Tensor],
+        cue_logits: list[Tensor],
+        nms_pre: int,
+        max_shapes: list[tuple[int, int]] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Decode the best locations of each level, before suppression.
+
+        It can be traced with sizes left open, if ``max_shapes`` is None.
+
+        Args:
+            cls_scores (list[Tensor | None]): as in :meth:`propose_by_feat`.
+            bbox_preds (list[Tensor]): likewise.
+            cue_logits (list[Tensor]): likewise.
+            nms_pre (int): candidates a level at most; all if not positive.
+            max_shapes (list[tuple[int, int]], optional): height and width
+                that boxes of each image are cut at.
+
+        Returns:
+            tuple[Tensor, Tensor]: boxes (batch, n, 4) as (x1, y1, x2, y2) in
+            pixels of the network input, and their scores (batch, n),
+            descending within each level.
+        """
+        sizes = [level.shape[-2:] for level in bbox_preds]
+        all_points = self.prior_generator.grid_priors(
+            sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
+        scores, distances, points = [], [], []
+        for cls_score, bbox_pred, cues, level_points in zip(
+                cls_scores, bbox_preds, cue_logits, all_points):
+            score = objectness(cues)
+            if self.proposal_score == 'cls':
+                best = cls_score.float().sigmoid().amax(1, keepdim=True)
+                score = score * best
+            score = score.flatten(1)
+            score, top = score.topk(_at_most(nms_pre, score.shape[1]))
+            scores.append(score)
+            distances.append(
+                bbox_pred.flatten(2).transpose(1, 2).gather(
+                    1, top[..., None].expand(-1, -1, 4)))
+            points.append(level_points[top])
+        boxes = self.bbox_coder.decode(
+            torch.cat(points, 1),
+            torch.cat(distances, 1),
+            max_shape=max_shapes)
+        return boxes, torch.cat(scores, 1)
+
+
+def _at_most(nms_pre: int, num: int | Tensor) -> int | Tensor:
+    """Cut the number of locations, which is a tensor while it is traced."""
+    if nms_pre <= 0:
+        return num
+    if isinstance(num, Tensor):  # min() would freeze one of the two
+        return torch.minimum(num, torch.tensor(nms_pre))
+    return min(nms_pre, num)
+
 
 def _flatten(levels: list[Tensor]) -> Tensor:
     """(batch, channels, H, W) a level to (num_locations, channels)."""
@@ -563,6 +607,12 @@ def _flatten(levels: list[Tensor]) -> Tensor:
 def _mean_over_processes(count: Tensor, at_least: float) -> Tensor:
     """Average a count over processes, without waiting for the device."""
     return reduce_mean(count.float()).clamp(min=at_least)
+
+
+def objectness(cue_logits: Tensor) -> Tensor:
+    """Geometric mean of the cues, (batch, 1, H, W)."""
+    # Not by objectness_logits: what it needs for logits, ONNX has not.
+    return F.logsigmoid(cue_logits.float()).mean(1, keepdim=True).exp()
 
 
 def objectness_logits(cue_logits: Tensor) -> Tensor:

@@ -1,0 +1,284 @@
+"""Exported proposals against the detector's own and brute force."""
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from mmengine.config import Config
+
+from mmdet_owp.deployment import onnx_check, onnx_export
+
+onnx = pytest.importorskip('onnx', reason='onnx is not installed')
+pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
+
+# None was seen in the export. With 200 candidates a level, the first has
+# fewer on each level; of the others the finest levels have more. Padded are
+# all but the second.
+SIZES = [(20, 30), (64, 64), (40, 100), (101, 45)]
+CUES = {
+    'iou': ('fcos_iou_cs_is_shapes', {}),
+    'mean':
+    ('fcos_iou_cs_is_shapes', dict(objectness=('centerness', 'iou'))),
+    'tower': ('fcos_iou_cs_is_shapes',
+              dict(conditional='tower', objectness=('centerness', ))),
+    'fpn': ('fcos_iou_cs_is_shapes',
+            dict(conditional='fpn', norm_on_bbox=False)),
+    'baseline': ('fcos_shapes', dict(centerness_on_reg=False)),
+    'joint': ('fcos_iou_cs_is_joint_shapes', {}),
+}
+
+
+@pytest.fixture(scope='module')
+def make(tiny_config):
+    """Build a detector with random weights and 200 candidates a level."""
+
+    @cache
+    def read(name):
+        return Config.fromfile(tiny_config(name))
+
+    def make_detector(cue='iou', **proposals):
+        name, head = CUES[cue]
+        config = deepcopy(read(name))
+        config.model.bbox_head.update(head)
+        config.model.test_cfg.proposals.update(nms_pre=200, **proposals)
+        config.model.data_preprocessor.bgr_to_rgb = cue == 'mean'
+        torch.manual_seed(0)
+        detector = onnx_export.load_detector(config, None)
+        # Scores and sizes that differ, so that there is an order to find.
+        for name, parameter in detector.bbox_head.named_parameters():
+            if re.match(r'conv_(?!reg).*weight', name):
+                torch.nn.init.normal_(parameter, std=.3)
+            elif name == 'conv_reg.bias':
+                torch.nn.init.constant_(parameter, 1.)
+        return detector
+
+    return make_detector
+
+
+@pytest.fixture
+def export(tmp_path):
+    """Export a detector; returns its session, and keeps the file."""
+
+    def export_and_open(detector, with_nms=True):
+        path = str(tmp_path / 'new' / 'model.onnx')
+        onnx_export.export_onnx(detector, path, with_nms)
+        return onnx_check.open_model(path)
+
+    return export_and_open
+
+
+def pixels(batch, size, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (batch, *size, 3), np.uint8)
+
+
+def iou(box, boxes):
+    low, high = (f(box[k], boxes[:, k]) for f, k in
+                 ((np.maximum, slice(2)), (np.minimum, slice(2, 4))))
+    common = (high - low).clip(0).prod(1)
+    area, areas = ((b[..., 2:] - b[..., :2]).prod(-1) for b in (box, boxes))
+    return common / np.maximum(area + areas - common, 1e-12)
+
+
+def brute_force(boxes, scores, max_num, threshold):
+    """Numbers of the boxes that survive, best first."""
+    kept = []
+    for i in np.argsort(-scores, kind='stable'):
+        overlaps = iou(boxes[i], boxes[kept]) if kept else np.zeros(1)
+        if scores[i] >= 0 and overlaps.max() <= threshold:
+            kept.append(i)
+    return kept[:max_num]
+
+
+def assert_same(found, expected):
+    for (boxes, scores), (eager_boxes, eager_scores) in zip(
+            found, expected, strict=True):
+        assert (np.diff(scores) <= 0).all()
+        assert boxes.shape == eager_boxes.shape
+        # In order: no two of these scores are alike.
+        np.testing.assert_allclose(scores, eager_scores, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(boxes, eager_boxes, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('cue', CUES)
+def test_proposals_are_those_of_the_detector(cue, make, export, tmp_path):
+    detector = make(cue)
+    session = export(detector)
+    for size in SIZES:
+        images = pixels(2, size)
+        expected = onnx_check.propose_eagerly(detector, images)
+        assert_same(
+            onnx_check.propose_by_onnx(session, images, None), expected)
+        counts = [len(scores) for _, scores in expected]
+        assert min(counts) > 10
+    # It is in the file only if the proposals are ranked by it.
+    model = onnx.load(tmp_path / 'new' / 'model.onnx')
+    classifier = [w for w in model.graph.initializer if 'cls' in w.name]
+    assert bool(classifier) == (cue == 'baseline')
+
+
+def test_nms_inside_is_nms_outside(make, export):
+    detector = make(max_per_img=25)
+    outside, inside = export(detector, False), export(detector)
+    for size, candidates in zip(SIZES, (64 + 16 + 4, 200 + 64 + 16, 200 + 128 +
+                                        32, 200 + 128 + 32)):
+        images = pixels(3, size)
+        boxes, scores = outside.run(None, dict(images=images))
+        assert scores.shape == (3, candidates)
+        assert (np.diff(scores) <= 0).all()
+        kept = [brute_force(b, s, 25, .6) for b, s in zip(boxes, scores)]
+        expected = [(b[k], s[k]) for b, s, k in zip(boxes, scores, kept)]
+        assert_same(
+            onnx_check.propose_by_onnx(inside, images, None), expected)
+        assert_same(
+            onnx_check.propose_by_onnx(outside, images,
+                                       detector.bbox_head.proposal_cfg),
+            expected)
+        _, _, image = inside.run(None, dict(images=images))
+        assert (np.diff(image) >= 0).all()
+        assert np.bincount(image).tolist() == [len(k) for k in kept]
+
+
+@pytest.mark.parametrize('with_nms', [True, False])
+def test_no_proposals(with_nms, make, export):
+    """All distances are 0: no box has an area."""
+    detector = make()
+    torch.nn.init.constant_(detector.bbox_head.conv_reg.bias, -1e4)
+    session = export(detector, with_nms)
+    images = pixels(2, (40, 100))
+    for found in (onnx_check.propose_eagerly(detector, images),
+                  onnx_check.propose_by_onnx(
+                      session, images, detector.bbox_head.proposal_cfg)):
+        assert [(b.shape, s.shape) for b, s in found] == [((0, 4), (0, ))] * 2
+
+
+def test_small_boxes_are_left_out(make, export):
+    detector = make(min_bbox_size=6)
+    images = pixels(1, (64, 64))
+    (boxes, scores), = onnx_check.propose_by_onnx(
+        export(detector), images, None)
+    assert len(boxes) < len(
+        onnx_check.propose_eagerly(make(), images)[0][0])
+    assert (boxes[:, 2:] - boxes[:, :2]).min() > 6
+    assert_same([(boxes, scores)],
+                onnx_check.propose_eagerly(detector, images))
+
+
+class Suppression(torch.nn.Module):
+    """The operator alone."""
+
+    def forward(self, boxes, scores):
+        return onnx_export.NonMaxSuppression.apply(boxes, scores, 20, .5)
+
+
+@pytest.fixture(scope='module')
+def suppression(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp('onnx') / 'nms.onnx')
+    onnx_export.trace(
+        Suppression(), (torch.rand(1, 3, 4).cumsum(2), torch.rand(1, 1, 3)),
+        path,
+        dynamic_axes=dict(boxes={1: 'n'}, scores={2: 'n'}, kept={0: 'kept'}),
+        input_names=['boxes', 'scores'],
+        output_names=['kept'])
+    return onnx_check.open_model(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(corners=arrays(np.int64, st.tuples(
+    st.integers(1, 40), st.just(4)), elements=st.integers(0, 8)),
+       seed=st.integers(0, 99))
+def test_suppression(suppression, corners, seed):
+    """Of boxes that meet often, at the very threshold too, or have no area."""
+    first, second = corners[:, :2], corners[:, 2:]
+    boxes = np.concatenate(
+        [np.minimum(first, second), np.maximum(first, second)],
+        1).astype(np.float32)
+    scores = np.random.default_rng(seed).permutation(len(boxes))
+    scores = (scores / 40 - .1).astype(np.float32)
+    scores[scores < 0] = onnx_export.NO_BOX
+    expected = brute_force(boxes, scores, 20, .5)
+    by_onnx, = suppression.run(
+        None, dict(boxes=boxes[None], scores=scores[None, None]))
+    eager = Suppression()(
+        torch.from_numpy(boxes)[None], torch.from_numpy(scores)[None, None])
+    assert by_onnx[:, 2].tolist() == eager[:, 2].tolist() == expected
+
+
+def test_difference():
+    boxes = np.array([[0, 0, 9, 9], [5, 5, 20, 20.]])
+    scores = np.array([.9, .8])
+    same = onnx_check.largest_difference((boxes, scores),
+                                         (boxes[::-1], scores[::-1]))
+    assert same == (0, 0)
+    # A proposal that one list lacks counts as far as the next is.
+    fewer = boxes[:1], scores[:1]
+    expected = 11, pytest.approx(.1)
+    assert onnx_check.largest_difference((boxes, scores), fewer) == expected
+    assert onnx_check.largest_difference(fewer, (boxes, scores)) == expected
+    none = boxes[:0], scores[:0]
+    assert onnx_check.largest_difference(none, none) == (0, 0)
+    assert onnx_check.largest_difference(fewer, none)[0] == float('inf')
+
+
+def test_refusals(make, tiny_config, tmp_path, monkeypatch):
+    path = str(tmp_path / 'model.onnx')
+    with pytest.raises(ValueError, match='soft_nms.*--nms outside'):
+        soft = dict(type='soft_nms', iou_threshold=.5)
+        onnx_export.export_onnx(make(nms=soft), path)
+    config = Config.fromfile(tiny_config())
+    state = make().state_dict()
+    del state['bbox_head.conv_reg.bias']
+    checkpoint = tmp_path / 'less.pth'
+    torch.save(dict(state_dict=state), checkpoint)
+    with pytest.raises(ValueError, match=r'1 weight\(s\) .*conv_reg.bias'):
+        onnx_export.load_detector(config, str(checkpoint))
+    config.model.bbox_head.type = 'ATSSHead'
+    with pytest.raises(ValueError, match='its head is ATSSHead'):
+        onnx_export.load_detector(config, None)
+    detector = make()
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(ValueError, match='pip install onnx onnxruntime'):
+        onnx_export.export_onnx(detector, path)
+    assert not (tmp_path / 'model.onnx').exists()
+
+
+def test_images(tiny_config, shapes_dir, tmp_path):
+    config = Config.fromfile(tiny_config())
+    path = next((shapes_dir / 'val').glob('*.png'))
+    image, = onnx_check.read_images(config, [str(path)])
+    expected = cv2.resize(cv2.imread(str(path)), (128, 128))
+    np.testing.assert_array_equal(image, expected)
+    with pytest.raises(FileNotFoundError, match='no_such.png'):
+        list(onnx_check.read_images(config, ['no_such.png']))
+    for content in (b'', b'text'):
+        (tmp_path / 'bad.png').write_bytes(content)
+        with pytest.raises(ValueError, match='bad.png: no image'):
+            list(onnx_check.read_images(config, [str(tmp_path / 'bad.png')]))
+
+
+def test_docs(repo, make, export, shapes_dir, tmp_path, monkeypatch):
+    """The example of docs/deployment.md, against the detector."""
+    detector = make()
+    export(detector)
+    monkeypatch.chdir(tmp_path / 'new')
+    image = cv2.imread(str(next((shapes_dir / 'val').glob('*.png'))))
+    image = image[:50]
+    cv2.imwrite('image.png', image)
+    code, = re.findall(r'```python\n(.*?)```',
+                       (repo / 'docs/deployment.md').read_text(), re.S)
+    # The size of the config.
+    names = {}
+    code = code.replace('1333', '128').replace('800', '128')
+    exec(code, names)
+    resized = cv2.resize(image, (128, 100))
+    (boxes, scores), = onnx_check.propose_eagerly(detector, resized[None])
+    assert len(boxes) > 10
+    assert_same([(names['boxes'], names['scores'])], [(boxes / 2, scores)])
