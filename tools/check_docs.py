@@ -50,10 +50,7 @@ LAUNCHERS = {
     ('tools/test.py', ('PARTITION', 'JOB', 'CONFIG', 'CHECKPOINT')),
 }
 # Pages that other branches bring.
-COMING = {
-    'docs/deployment.md', 'docs/figures.md', 'docs/inference.md',
-    'docs/oln.md', 'docs/reproduce.md', 'docs/second_stage.md'
-}
+COMING = {'docs/figures.md', 'docs/oln.md', 'docs/reproduce.md'}
 # Programs are not found, so bash asks this function; ours have a slash in
 # their name and are functions of that name.
 PRELUDE = '''

@@ -1,7 +1,6 @@
 """The tool that checks a data set and prints its config."""
 import json
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -34,19 +33,13 @@ def own_data(tmp_path_factory):
 
 
 @pytest.fixture
-def tool(own_data, monkeypatch, capsys):
-    """Call it on the data; returns exit status, stdout and stderr."""
+def tool(own_data, call_tool, monkeypatch, capsys):
+    """Call it on the data; returns exit status and output."""
 
     def call(*arguments, cwd=own_data):
         monkeypatch.chdir(cwd)
-        monkeypatch.setattr('sys.argv', ['check_dataset.py', *arguments])
-        status = 0
-        try:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        except SystemExit as end:
-            status = end.code
-        out, err = capsys.readouterr()
-        return status, out, err
+        status = call_tool(TOOL, *arguments)
+        return status, capsys.readouterr().out
 
     return call
 
@@ -54,10 +47,10 @@ def tool(own_data, monkeypatch, capsys):
 def test_printed_config_trains_and_tests(own_data, tool, tiny_config,
                                          tmp_path, mmdet_scope):
     """Pasted as it is, it trains and judges a classifier beside proposals."""
-    status, out, _ = tool('train.json', 'val.json', '--images', 'train', 'val',
+    status, out = tool('train.json', 'val.json', '--images', 'train', 'val',
                           '--base', BASE, '--read', '--parent',
                           str(tiny_config('fcos_iou_cs_is_joint_shapes')))
-    assert status == 0, out
+    assert status is None, out
     assert 'hidden beside base objects' in out
     # The relative path to an absolute parent is from configs/custom.
     _, config = out.split('# Written by', 1)
@@ -86,11 +79,11 @@ def test_printed_config_trains_and_tests(own_data, tool, tiny_config,
 
 def test_json_and_saved_config(own_data, tool, tmp_path):
     saved = tmp_path / 'configs/mine.py'
-    status, out, _ = tool('my data/train.json', 'my data/val.json', '--images',
+    status, out = tool('my data/train.json', 'my data/val.json', '--images',
                           'my data/train', str(own_data / 'val'), '--base',
                           'shapes', '--save', str(saved), '--json',
                           cwd=own_data.parent)
-    assert status == 0
+    assert status is None
     report = json.loads(out)
     assert report['problems'] == 0 and saved.read_text() == report['config']
     train = report['files']['my data/train.json']
@@ -109,13 +102,13 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     (tmp_path / 'val.json').write_text(json.dumps(content))
     arguments = ('train.json', str(tmp_path / 'val.json'), '--images', 'val',
                  '--base', 'star')
-    status, out, _ = tool(*arguments)
+    status, out = tool(*arguments)
     # Of eight training images, half have names of those in val/.
     assert status == '2 problems: see above'
     assert 'problem: image files not in val: 4' in out
     assert 'problem: annotations whose bbox is not four' in out
     assert 'Written by' not in out
-    status, out, _ = tool(*arguments, '--json')
+    status, out = tool(*arguments, '--json')
     report = json.loads(out)
     assert report['config'] is None and report['problems'] == 2
     assert status == '2 problems: see above'
@@ -131,13 +124,13 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     (('train.json', '--base', 'voc'), "error: train.json: partition 'voc'"),
 ])
 def test_wrong_input_gets_one_line(tool, arguments, message):
-    status, _, _ = tool(*arguments)
+    status, _ = tool(*arguments)
     assert status.startswith(message) and '\n' not in status
 
 
 def test_one_file_gives_no_config(tool):
-    status, out, _ = tool('train.json', '--base', BASE)
-    assert status == 0
+    status, out = tool('train.json', '--base', BASE)
+    assert status is None
     assert 'For a config, give a file to evaluate on' in out
 
 
