@@ -144,7 +144,8 @@ def test_our_head_runs_on_other_backbones(write_config, backbone, channels):
 
 def example(page: str, key: str, folder: Path) -> Config:
     """The first config of a page with that key, parents found from here."""
-    blocks = re.findall(r'```python\n(.*?)```', (REPO / page).read_text(), re.S)
+    text = (REPO / page).read_text()
+    blocks = re.findall(r'```python\n(.*?)```', text, re.S)
     code = next(block for block in blocks if key in block)
     path = folder / 'example.py'
     code = code.replace("'./", f"'{REPO}/configs/shapes/")
