@@ -281,6 +281,15 @@ class Evaluation(NamedTuple):
         """AR@k: mean recall over IoU thresholds."""
         return float(np.mean(self.recall(k, area)))
 
+    def average_recalls(self, max_k: int) -> np.ndarray:
+        """AR@k of k = 1, …, max_k, (max_k, ); NaN if there is no object."""
+        hits = self.found['all']
+        rank = self.rank[hits.proposal]
+        found = np.bincount(rank[rank < max_k], minlength=max_k).cumsum()
+        return _divide(
+            found,
+            len(self.iou_thrs) * np.count_nonzero(self.wanted['all']))
+
     def average_precision(self) -> float:
         """Class-agnostic AP with the largest k."""
         return float(np.mean(self.precision))
@@ -291,13 +300,7 @@ class Evaluation(NamedTuple):
         .. math:: \frac{1}{\ln 1000} \sum_{k=1}^{999}
             \frac{AR@k + AR@(k+1)}{2} \, \ln\frac{k+1}{k}
         """
-        hits = self.found['all']
-        rank = self.rank[hits.proposal]
-        found = np.bincount(
-            rank[rank < AUC_MAX], minlength=AUC_MAX).cumsum()
-        recall = _divide(
-            found,
-            len(self.iou_thrs) * np.count_nonzero(self.wanted['all']))
+        recall = self.average_recalls(AUC_MAX)
         steps = np.diff(np.log(np.arange(1, AUC_MAX + 1)))
         return float(
             ((recall[1:] + recall[:-1]) / 2 * steps).sum() / np.log(AUC_MAX))

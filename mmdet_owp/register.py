@@ -3,7 +3,7 @@
 It imports mmdet, which takes seconds; :mod:`mmdet_owp` itself does not.
 """
 from mmdet_owp.datasets import coco_split, lvis_split
-from mmdet_owp.engine import checkpoint
+from mmdet_owp.engine import checkpoint, compile_hook, cue_floor_hook
 from mmdet_owp.evaluation import (
     class_agnostic_recall_metric,
     class_wise_metric,
@@ -13,9 +13,11 @@ from mmdet_owp.models.dense_heads import owp_fcos_head
 from mmdet_owp.models.detectors import frozen_features_fcos
 from mmdet_owp.models.losses import unknown_mask_focal_loss
 from mmdet_owp.models.task_modules import iou_sampler
+from mmdet_owp.visualization import proposal_visualization_hook
 
 __all__ = [
     'checkpoint', 'class_agnostic_recall_metric', 'class_wise_metric',
-    'coco_split', 'dump_proposals_metric', 'frozen_features_fcos',
-    'iou_sampler', 'lvis_split', 'owp_fcos_head', 'unknown_mask_focal_loss'
+    'coco_split', 'compile_hook', 'cue_floor_hook', 'dump_proposals_metric',
+    'frozen_features_fcos', 'iou_sampler', 'lvis_split', 'owp_fcos_head',
+    'proposal_visualization_hook', 'unknown_mask_focal_loss'
 ]

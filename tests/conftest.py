@@ -85,6 +85,20 @@ def tiny_config(tmp_path_factory):
     return write
 
 
+@pytest.fixture
+def pictures(monkeypatch):
+    """Figures that tools of the test write, while they also are written."""
+    from mmdet_owp.visualization import style
+    kept, save = [], style.save
+
+    def keep(figure, path):
+        kept.append(figure)
+        save(figure, path)
+
+    monkeypatch.setattr(style, 'save', keep)
+    return kept
+
+
 @pytest.fixture(scope='session')
 def start(shapes_dir):
     """Start a command of the repository on the tiny data; returns a Popen.

@@ -4,11 +4,11 @@
 
 - Links inside the repository, and their anchors, lead somewhere; so do paths
   of tools, configs and modules in the text.
-- Commands in ``sh`` blocks are understood: bash expands the blocks, with every
-  program replaced by one that writes down how it was called. A tool of ours
-  must exist and take the arguments; training and testing, on one process or
-  many, are dry runs that build the model and its schedule. Scripts that tests
-  run must exist. Any other program is an error.
+- Commands in ``sh`` blocks are understood: bash expands the blocks of a page,
+  with every program replaced by one that writes down how it was called. A tool
+  of ours must exist and take the arguments; training and testing, on one or
+  many processes, are dry runs that build the model and its schedule. Scripts
+  that tests run must exist. Any other program is an error.
 """
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REPO = Path(__file__).resolve().parents[1]
 # What stands for something of the reader's: CONFIG, configs/custom/….
 OWN = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
 # Programs that are not ours.
-FOREIGN = {'cat', 'git', 'ln', 'mkdir', 'mim', 'nvidia-smi', 'pip', 'tee'}
+FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'tee'}
 # Scripts that tests run, or that run the tests.
 SCRIPTS = {
     'tools/install.sh', 'tools/quickstart.sh', 'tools/run_tests.sh'
@@ -50,12 +50,13 @@ LAUNCHERS = {
     ('tools/test.py', ('PARTITION', 'JOB', 'CONFIG', 'CHECKPOINT')),
 }
 # Pages that other branches bring.
-COMING = {'docs/figures.md', 'docs/oln.md', 'docs/reproduce.md'}
+COMING = {'docs/oln.md'}
 # Programs are not found, so bash asks this function; ours have a slash in
 # their name and are functions of that name.
 PRELUDE = '''
 command_not_found_handle() { printf '%s\\0' "$#" "$@" >>"$CALLS"; }
 source() { :; }
+.() { :; }
 cd() { :; }
 '''
 FUNCTION = '{0}() {{ command_not_found_handle {0} "$@"; }}\n'
@@ -135,11 +136,11 @@ def check_links(page: Path) -> Iterator[str]:
                 yield f'path {word}: no such file'
 
 
-def expand(block: str) -> list[list[str]]:
-    """Find the commands of a block as bash would run them, without doing so.
+def expand(code: str) -> list[list[str]]:
+    """Find the commands of shell code as bash would run them, running none.
 
     Args:
-        block (str): shell code.
+        code (str): shell code.
 
     Returns:
         list[list[str]]: words of each command, each once.
@@ -148,9 +149,9 @@ def expand(block: str) -> list[list[str]]:
         ValueError: in one line, if bash doesn't understand it.
     """
     ours = [p.relative_to(REPO) for p in (REPO / 'tools').glob('*.sh')]
-    script = PRELUDE + ''.join(FUNCTION.format(path) for path in ours) + block
+    script = PRELUDE + ''.join(FUNCTION.format(path) for path in ours) + code
     with tempfile.TemporaryDirectory() as folder:
-        env = dict(PATH='/nowhere', CALLS='calls', LC_ALL='C.UTF-8')
+        env = dict(PATH='/nowhere', CALLS='calls', PYTHON='python')
         done = subprocess.run(['/bin/bash', '-c', script],
                               cwd=folder,
                               env=env,
@@ -187,12 +188,20 @@ def check_command(words: Sequence[str]) -> str | None:
     if program in LAUNCHERS:
         return check_launcher(program, arguments)
     if program == 'bash' and arguments:
-        if arguments[0] not in SCRIPTS or not (REPO / arguments[0]).is_file():
-            return f'{arguments[0]} is no script that tests run'
-        return None
+        return check_script(arguments[0])
     if program == 'python' and arguments:
         return check_tool(*arguments)
     return None if program in FOREIGN else f'{program}: unknown program'
+
+
+def check_script(path: str) -> str | None:
+    """Check a script of ours: by the commands in it, unless tests run it."""
+    if not (REPO / path).is_file():
+        return f'{path}: no such script'
+    if path in SCRIPTS:
+        return None
+    wrong = map(check_command, expand((REPO / path).read_text()))
+    return next(filter(None, wrong), None)
 
 
 def check_launcher(program: str, arguments: list[str]) -> str | None:
@@ -221,6 +230,8 @@ def check_tool(tool: str, *arguments: str) -> str | None:
         return said.getvalue().strip().rsplit('error: ', 1)[-1]
     if tool in ('tools/train.py', 'tools/test.py') and not OWN.search(
             args.config):
+        if not (REPO / args.config).is_file():
+            return 'no such config'
         return dry_run(args.config, repr(args.cfg_options))
     return None
 
@@ -288,18 +299,18 @@ def check_blocks(page: Path) -> Iterator[str]:
         str: one line for each.
     """
     _, blocks = split(page.read_text(encoding='utf-8'))
-    for language, block in blocks:
-        if language not in ('sh', 'bash', 'shell', 'console'):
-            continue
-        try:
-            commands = expand(block)
-        except (ValueError, subprocess.TimeoutExpired) as error:
-            yield f'block {block.splitlines()[0]!r}: {error}'
-            continue
-        for words in commands:
-            wrong = check_command(words)
-            if wrong:
-                yield f'`{shlex.join(words)}`: {wrong}'
+    # In one shell, as a reader's: variables of a block hold in the next.
+    script = '\n'.join(block for language, block in blocks
+                       if language in ('sh', 'bash', 'shell', 'console'))
+    try:
+        commands = expand(script)
+    except (ValueError, subprocess.TimeoutExpired) as error:
+        yield str(error)
+        return
+    for words in commands:
+        wrong = check_command(words)
+        if wrong:
+            yield f'`{shlex.join(words)}`: {wrong}'
 
 
 def main() -> None:

@@ -3,7 +3,11 @@ from __future__ import annotations
 
 import json
 import os.path as osp
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 
 def read_coco(path: str) -> dict:
@@ -57,3 +61,50 @@ def check_categories(categories: Sequence[Mapping], path: str) -> None:
         raise ValueError(
             f'{path}: categories must be in ascending id and have different '
             'names, because mmdet numbers labels by their order in the file')
+
+
+class SideBoxes(NamedTuple):
+    """Boxes (x1, y1, x2, y2) in pixels, (n, 4), by image id.
+
+    Attributes:
+        novel (dict[int, ndarray]): of the novel objects, without crowds.
+        base (dict[int, ndarray]): of the base objects, likewise.
+        base_crowd (dict[int, ndarray]): of the crowds of base objects.
+    """
+    novel: dict[int, np.ndarray]
+    base: dict[int, np.ndarray]
+    base_crowd: dict[int, np.ndarray]
+
+
+def read_boxes(dataset: Any) -> SideBoxes:
+    """Read the objects of both sides, whichever a data set shows.
+
+    Args:
+        dataset (CocoSplitDataset): or another that knows its
+            ``partition_classes`` and ``ann_file``.
+
+    Raises:
+        ValueError: in one line, if it doesn't.
+    """
+    partition = getattr(dataset, 'partition_classes', None)
+    if partition is None:
+        raise ValueError(
+            f'{type(dataset).__name__} does not tell base and novel objects '
+            'apart: use CocoSplitDataset or LVISSplitDataset')
+    base = partition.categories('base')
+    found = SideBoxes(*(defaultdict(list) for _ in range(3)))
+    for a in read_coco(dataset.ann_file)['annotations']:
+        crowd, is_base = a.get('iscrowd'), a['category_id'] in base
+        if is_base:
+            boxes = found.base_crowd if crowd else found.base
+        elif crowd or a['category_id'] not in partition.novel:
+            continue
+        else:
+            boxes = found.novel
+        x, y, width, height = a['bbox']
+        boxes[a['image_id']].append((x, y, x + width, y + height))
+    return SideBoxes(*(
+        defaultdict(lambda: np.empty((0, 4)), {
+            image_id: np.array(rows, float)
+            for image_id, rows in boxes.items()
+        }) for boxes in found))

@@ -47,14 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--work-dir',
         help='folder for logs, checkpoints and metrics; default: '
         'work_dirs/NAME_OF_CONFIG')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='replace settings of the config, for example '
-        'train_dataloader.batch_size=4 or key="[(a,b),(c,d)]" (quoted, '
-        'without spaces)')
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -63,6 +56,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank', '--local-rank', type=int, default=0, help='ignored '
         'where LOCAL_RANK is set, as torchrun does')
+
+
+def add_cfg_options(parser: ArgumentParser) -> None:
+    """Add the argument that replaces settings of a config."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='replace settings of the config, for example '
+        'train_dataloader.batch_size=4 or key="[(a,b),(c,d)]" (quoted, '
+        'without spaces)')
 
 
 def read_config(path: str) -> Config:

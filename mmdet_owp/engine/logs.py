@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 
 def read_scalars(folder: str | Path) -> list[dict]:
     """Read the scalars that the training runs in a work folder logged.
@@ -36,6 +38,30 @@ def read_scalars(folder: str | Path) -> list[dict]:
     return scalars
 
 
+def read_curves(folder: str | Path) -> dict[str, dict[int, float]]:
+    """Read how all logged values went over a training.
+
+    Args:
+        folder (str | Path): the work folder.
+
+    Returns:
+        dict[str, dict[int, float]]: by name the values by iteration, in
+        ascending order. A validation stands at the last iteration that was
+        logged before it. Of what was logged again after a resume the last
+        counts.
+
+    Raises:
+        FileNotFoundError: in one line, if there is no such log.
+    """
+    curves, iteration = {}, 0
+    for line in read_scalars(folder):
+        iteration = line.get('iter', iteration)
+        for name, value in line.items():
+            curves.setdefault(name, {})[iteration] = value
+    return {name: dict(sorted(curve.items()))
+            for name, curve in curves.items()}
+
+
 def read_masking(folder: str | Path) -> tuple[float, float]:
     """Read what ``UnknownMaskFocalLoss`` logged in a training.
 
@@ -60,6 +86,33 @@ def read_masking(folder: str | Path) -> tuple[float, float]:
     shares = [line['masked_background'] for line in logged.values()]
     seen = max(line['background_objectness_max'] for line in logged.values())
     return sum(shares) / len(shares), seen
+
+
+def read_metrics(folder: Path) -> dict[str, float]:
+    """Read what the newest tools/test.py run in a work folder wrote.
+
+    Args:
+        folder (Path): the work folder.
+
+    Raises:
+        FileNotFoundError: if there was no such run.
+    """
+    # Folders are named by the time of their run.
+    files = sorted(folder.glob('[0-9]*/[0-9]*.json'))
+    if not files:
+        raise FileNotFoundError(
+            f'{folder}: no metrics here; run tools/test.py with '
+            f'--work-dir {folder}')
+    return json.loads(files[-1].read_text())
+
+
+def cell(values: list[float]) -> str:
+    """Write the mean of some fractions in percent; none is a dash."""
+    if not values:
+        return '-'
+    values = 100 * np.array(values)
+    spread = f' ± {values.std(ddof=1):.1f}' if len(values) > 1 else ''
+    return f'{values.mean():.1f}{spread}'
 
 
 def markdown_table(heading: list[str], rows: list[list[str]]) -> str:

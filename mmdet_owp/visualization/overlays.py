@@ -1,17 +1,17 @@
 """Pictures of what a proposer finds and of what trains it, on arrays.
 
-Colours are the same everywhere: green found, red missed.
+Objects found are solid green, missed ones dashed orange.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from mmdet.evaluation import bbox_overlaps
 
-FOUND, MISSED, OTHER = '#22dd44', '#ff3030', '#ffffff'
+from mmdet_owp.visualization import style
 
 
 def is_found(objects: np.ndarray, proposals: np.ndarray,
@@ -32,7 +32,7 @@ def is_found(objects: np.ndarray, proposals: np.ndarray,
 def draw_found_and_missed(ax: Axes, image: np.ndarray, objects: np.ndarray,
                           proposals: np.ndarray,
                           others: np.ndarray) -> tuple[int, int]:
-    """Draw objects in green if a proposal finds them (IoU 0.5), else in red.
+    """Draw objects solid if a proposal finds them (IoU 0.5), else dashed.
 
     Args:
         ax (Axes): where to draw.
@@ -45,28 +45,49 @@ def draw_found_and_missed(ax: Axes, image: np.ndarray, objects: np.ndarray,
     Returns:
         tuple[int, int]: how many are found, and how many there are.
     """
-    ax.imshow(image)
-    ax.set_axis_off()
+    style.show_image(ax, image)
     found = is_found(objects, proposals)
-    for box in others:
-        _rectangle(ax, box, OTHER, linestyle=':', linewidth=0.8)
-    for box, hit in zip(objects, found):
-        _rectangle(ax, box, FOUND if hit else MISSED, linewidth=1.4)
+    draw_boxes(ax, others, style.OTHER, linestyle=':', linewidth=0.8)
+    draw_boxes(ax, objects[found], style.FOUND, linewidth=1.4)
+    draw_boxes(
+        ax, objects[~found], style.MISSED, linestyle='--', linewidth=1.4)
     return int(found.sum()), len(objects)
 
 
-def draw_heat_map(ax: Axes, image: np.ndarray, heat: np.ndarray) -> None:
+def draw_heat_map(ax: Axes, image: np.ndarray,
+                  heat: np.ndarray) -> AxesImage:
     """Draw an objectness map over a pale image.
 
     Args:
         ax (Axes): where to draw.
         image (ndarray): (H, W, 3) uint8, RGB.
         heat (ndarray): (H, W) objectness in [0, 1].
+
+    Returns:
+        AxesImage: the map, for a colour bar.
     """
-    gray = image.mean(-1)
-    ax.imshow(gray, cmap='gray', vmin=-100, vmax=355)
-    ax.imshow(heat, cmap='inferno', vmin=0, vmax=1, alpha=0.65)
-    ax.set_axis_off()
+    style.show_image(ax, image.mean(-1), cmap='gray', vmin=-100, vmax=355)
+    return ax.imshow(heat, cmap=style.HEAT, vmin=0, vmax=1, alpha=0.65)
+
+
+def draw_masked(ax: Axes, image: np.ndarray, masked: np.ndarray,
+                boxes: np.ndarray, unlabelled: np.ndarray) -> None:
+    """Draw what unknown masking takes out, as the paper's Fig. 4 does.
+
+    Args:
+        ax (Axes): where to draw.
+        image (ndarray): (H, W, 3) uint8, RGB.
+        masked (ndarray): (H, W) bool, blue.
+        boxes (ndarray): (n, 4) ground truth (x1, y1, x2, y2) in pixels.
+        unlabelled (ndarray): (m, 4) objects that the training doesn't know,
+            dotted white.
+    """
+    style.show_image(ax, image)
+    blue = np.zeros((*masked.shape, 4))
+    blue[masked] = to_rgba(style.AREA, 0.6)
+    ax.imshow(blue)
+    draw_boxes(ax, boxes, style.TRUTH)
+    draw_boxes(ax, unlabelled, style.OTHER, linestyle=':')
 
 
 def draw_locations(ax: Axes, image: np.ndarray, boxes: np.ndarray,
@@ -78,20 +99,50 @@ def draw_locations(ax: Axes, image: np.ndarray, boxes: np.ndarray,
         image (ndarray): (H, W, 3) uint8, RGB.
         boxes (ndarray): (n, 4) ground truth (x1, y1, x2, y2) in pixels.
         regression (ndarray): (p, 2) locations (x, y) in pixels that train
-            the regression, and with it the cue: red points.
+            the regression, and with it the cue: orange points.
         hard (ndarray): (q, 2) locations that train the cue alone: blue
             crosses.
     """
-    ax.imshow(image)
-    ax.set_axis_off()
-    for box in boxes:
-        _rectangle(ax, box, '#ffdd33', linewidth=1.2)
-    ax.plot(*hard.T, 'x', color='#33aaff', markersize=3, markeredgewidth=0.9)
-    ax.plot(*regression.T, '.', color='#ff3030', markersize=4)
+    style.show_image(ax, image)
+    draw_boxes(ax, boxes, style.TRUTH)
+    ax.plot(
+        *hard.T,
+        'x',
+        color=style.CROSSES,
+        markersize=4,
+        markeredgewidth=1.2,
+        path_effects=style.outlined(1.2))
+    ax.plot(
+        *regression.T,
+        'o',
+        color=style.POINTS,
+        markersize=3,
+        markeredgewidth=0.5,
+        markeredgecolor='black')
 
 
-def _rectangle(ax: Axes, box: Sequence[float], color: str, **kwargs) -> None:
-    x1, y1, x2, y2 = box
-    ax.add_patch(
-        Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color,
-                  **kwargs))
+def draw_boxes(ax: Axes,
+               boxes: np.ndarray,
+               color: str,
+               *,
+               linewidth: float = 1.2,
+               linestyle: str = '-') -> None:
+    """Draw the outlines of boxes.
+
+    Args:
+        ax (Axes): where to draw.
+        boxes (ndarray): (n, 4) as (x1, y1, x2, y2) in pixels.
+        color (str): of the lines.
+        linewidth (float): in points.
+        linestyle (str): as in matplotlib.
+    """
+    for x1, y1, x2, y2 in boxes:
+        ax.add_patch(
+            Rectangle((x1, y1),
+                      x2 - x1,
+                      y2 - y1,
+                      fill=False,
+                      edgecolor=color,
+                      linewidth=linewidth,
+                      linestyle=linestyle,
+                      path_effects=style.outlined(linewidth)))

@@ -65,6 +65,21 @@ def test_blocks_are_expanded_by_bash():
     ]
 
 
+def test_script_is_checked_by_its_commands(tmp_path):
+    script = tmp_path / 'script.sh'
+    script.write_text('. other.sh\n"$PYTHON" tools/train.py CONFIG.py "a b"\n')
+    # An absolute path takes the place of the repository's.
+    assert TOOL['check_script'](str(script)) == 'unrecognized arguments: a b'
+    script.write_text('. other.sh\n"$PYTHON" tools/train.py CONFIG.py\n')
+    assert TOOL['check_script'](str(script)) is None
+
+
+def test_blocks_of_a_page_share_a_shell(check):
+    text = '```sh\nmine=tools/trian.py\n```\nand\n```sh\npython $mine\n```\n'
+    assert check(text) == ['`python tools/trian.py`: tools/trian.py: no such '
+                           'tool']
+
+
 @pytest.mark.parametrize('line, wrong', [
     ('bash tools/quickstart.sh', ''),
     ('python tools/train.py configs/shapes/fcos_shapes.py --resume', ''),
@@ -74,12 +89,13 @@ def test_blocks_are_expanded_by_bash():
     ('tools/dist_test.sh configs/shapes/fcos_shapes.py a.pth 8', ''),
     ('tools/slurm_train.sh part job configs/shapes/fcos_shapes.py w', ''),
     ('git clone x', ''),
-    ('bash tools/python.sh', 'tools/python.sh is no script that tests run'),
+    ('bash tools/nothing.sh', 'tools/nothing.sh: no such script'),
     ('frobnicate', 'frobnicate: unknown program'),
     ('tools/nothing.sh', 'No such file'),
     ('python tools/trian.py x', 'tools/trian.py: no such tool'),
     ('python tools/train.py', 'arguments are required: config'),
     ('python tools/train.py configs/shapes/nothing.py', 'no such config'),
+    ('python tools/train.py nothing.py', 'no such config'),
     ('python tools/test.py configs/shapes/fcos_shapes.py a.pth --ressume',
      'unrecognized arguments: --ressume'),
     ('tools/dist_train.sh configs/shapes/fcos_shapes.py',

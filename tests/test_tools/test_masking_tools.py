@@ -2,12 +2,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import cv2
 import pytest
-from matplotlib import pyplot as plt
 
 TOOLS = Path(__file__).parents[2] / 'tools/analysis_tools'
 AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
@@ -16,7 +14,6 @@ AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
 @pytest.fixture
 def tool(monkeypatch, capsys, call_tool):
     """Call a tool; returns what it exits with and the cells of its table."""
-    monkeypatch.setenv('MPLBACKEND', 'Agg')
 
     def call(name, *words):
         status = call_tool(TOOLS / name, *words)
@@ -69,8 +66,25 @@ def test_masked_share_without_a_log(tool, tmp_path):
     assert 'the config must use UnknownMaskFocalLoss' in status
 
 
+class Ended:
+    """A process that has ended."""
+
+    def __init__(self, status):
+        self.returncode = status
+
+    def poll(self):
+        return self.returncode
+
+
 @pytest.fixture
-def trainings(monkeypatch):
+def stand_in(monkeypatch):
+    """Put a function in the place of every process."""
+    monkeypatch.setattr('mmdet_owp.engine.jobs._POLL', 0)
+    return lambda run: monkeypatch.setattr('subprocess.Popen', run)
+
+
+@pytest.fixture
+def trainings(stand_in):
     """Stand-ins for trainings; returns the commands that were run."""
     commands = []
 
@@ -80,16 +94,16 @@ def trainings(monkeypatch):
         folder = Path(command[command.index('--work-dir') + 1])
         start = float(options['model.bbox_head.loss_cls.start_iter'])
         if 'fail' in options and start > 0.5:
-            return subprocess.CompletedProcess(command, 1)
+            return Ended(1)
         write_log(folder, '20260101_000000', {AP: .9, AR: .9, 'step': 1},
                   step(50, .015, .98), {AP: start / 10, AR: start, 'step': 3})
-        return subprocess.CompletedProcess(command, 0)
+        return Ended(0)
 
-    monkeypatch.setattr('subprocess.run', run)
+    stand_in(run)
     return commands
 
 
-def test_sweep(tool, trainings, tmp_path):
+def test_sweep(tool, trainings, tmp_path, pictures):
     configs = ['configs/x_joint_unknown.py', 'configs/x_finetune_unknown.py']
     arguments = (*configs, '--work-dir', tmp_path, '--seed', 3)
     status, table = tool('sweep_unknown.py', *arguments, '--cfg-options',
@@ -118,7 +132,7 @@ def test_sweep(tool, trainings, tmp_path):
         part = 100 * int(row[2].split('/')[0]) / 90
         assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}', '1.5']
     assert cv2.imread(str(tmp_path / 'fig6.png')).std() > 10
-    panels = plt.gcf().axes
+    panels = pictures[-1].axes
     assert [panel.get_title() for panel in panels] == [
         f'{name}, threshold {threshold}' for threshold in (0.925, 0.95)
         for name in ('AP of base classes', 'AR@100 of novel classes')
@@ -135,15 +149,13 @@ def test_sweep(tool, trainings, tmp_path):
     assert not trainings
 
 
-def test_run_without_validation_is_not_finished(tool, trainings, tmp_path,
-                                                monkeypatch):
-    done = subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr('subprocess.run', lambda *_, **__: done)
+def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
+    stand_in(lambda *_, **__: Ended(0))
     status, table = tool('sweep_unknown.py', 'c.py', '--work-dir', tmp_path)
     assert status.startswith('error: 8 of 8 runs failed') and not table
 
 
-def test_sweep_of_table_4(tool, monkeypatch, tmp_path):
+def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
     """Other starts and metrics, from the beginning of the training on."""
     names = [
         'lvis-id_base_class-wise/AP', 'lvis-id_base_class-wise/AR@300',
@@ -157,9 +169,9 @@ def test_sweep_of_table_4(tool, monkeypatch, tmp_path):
         folder = Path(command[command.index('--work-dir') + 1])
         write_log(folder, '20260101_000000', step(50, .01, .98),
                   {name: n + start / 100 for n, name in enumerate(names)})
-        return subprocess.CompletedProcess(command, 0)
+        return Ended(0)
 
-    monkeypatch.setattr('subprocess.run', run)
+    stand_in(run)
     status, table = tool('sweep_unknown.py', 'x_area_lvis.py', '--work-dir',
                          tmp_path, '--thresholds', .95, '--starts', 0, 5, 10,
                          60, '--metrics', *names)
@@ -169,6 +181,6 @@ def test_sweep_of_table_4(tool, monkeypatch, tmp_path):
         [f'{start}/90', *(f'{100 * n + start / 90:.1f}' for n in range(4))]
         for start in (0, 5, 10, 60)
     ]
-    panels = plt.gcf().axes
+    panels = pictures[-1].axes
     assert len(panels) == 4
     assert list(panels[3].lines[0].get_xdata()) == [0, 5, 10, 60]

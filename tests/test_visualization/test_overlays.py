@@ -3,7 +3,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from mmdet_owp.visualization import overlays
+from mmdet_owp.visualization import overlays, style
 
 
 def test_found_is_green_and_missed_is_red():
@@ -20,10 +20,10 @@ def test_found_is_green_and_missed_is_red():
         for patch in axes.patches
     }
     assert colours == {
-        (5, 5, 4, 4): overlays.OTHER,
-        (0, 0, 10, 10): overlays.FOUND,
-        (20, 0, 10, 10): overlays.MISSED,
-        (50, 50, 10, 10): overlays.MISSED
+        (5, 5, 4, 4): style.OTHER,
+        (0, 0, 10, 10): style.FOUND,
+        (20, 0, 10, 10): style.MISSED,
+        (50, 50, 10, 10): style.MISSED
     }
 
 

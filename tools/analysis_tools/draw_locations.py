@@ -3,7 +3,7 @@
     python tools/analysis_tools/draw_locations.py CONFIG CHECKPOINT \
         --out locations.png
 
-Red points train both; blue crosses are the low-IoU locations in a box that
+Orange points train both; blue crosses are the low-IoU locations in a box that
 train the cue alone. Which these are depends on the boxes that the checkpoint
 predicts.
 """
@@ -11,12 +11,12 @@ import argparse
 
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
 from mmengine.dataset import pseudo_collate
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.engine.launch import one_line_errors
-from mmdet_owp.visualization import command_line
+from mmdet_owp.visualization import command_line, style
+from mmdet_owp.visualization.head_outputs import HeadOutputs
 from mmdet_owp.visualization.overlays import draw_locations
 
 
@@ -37,48 +37,41 @@ def training_locations(model: torch.nn.Module,
     head = model.bbox_head
     data = model.data_preprocessor(data, training=True)
     boxes = data['data_samples'][0].gt_instances.bboxes
-    # In test mode the head gives distances in pixels.
-    _, distances, _ = head(model.extract_feat(data['inputs']))
-    sizes = [level.shape[-2:] for level in distances]
-    assigned = head.sampler.assign(sizes, head.strides, head.regress_ranges,
-                                   [boxes])
+    with HeadOutputs(model) as outputs:
+        head(model.extract_feat(data['inputs']))
+    assigned = head.sampler.assign(outputs.sizes, head.strides,
+                                   head.regress_ranges, [boxes])
     points = torch.cat(
-        head.prior_generator.grid_priors(sizes, device=boxes.device))
-    distances = torch.cat([d[0].flatten(1).T for d in distances])
+        head.prior_generator.grid_priors(outputs.sizes, device=boxes.device))
     inds = assigned.cue >= 0
     trains_both = assigned.regression[inds] >= 0
-    in_cue, _ = head.sampler.sample(
-        head.bbox_coder.decode(points[inds], distances[inds]),
-        boxes[assigned.cue[inds]], trains_both)
+    in_cue, _ = head.sampler.sample(outputs.boxes()[inds],
+                                    boxes[assigned.cue[inds]], trains_both)
     points = points[inds]
     return (points[trains_both].cpu().numpy(),
             points[in_cue & ~trains_both].cpu().numpy())
 
 
-def main() -> None:
+def draw(args: argparse.Namespace) -> None:
     """Draw the picture."""
-    args = parse_args()
-    with one_line_errors():
-        model, dataset = command_line.load(args, 'train')
-    chosen = np.random.default_rng(args.seed).permutation(
-        len(dataset))[:args.num]
-    figure, axes = plt.subplots(
-        1, args.num, figsize=(4 * args.num, 3.8), squeeze=False)
-    for axis, i in zip(axes[0], chosen):
-        item = dataset[int(i)]
-        regression, hard = training_locations(model, pseudo_collate([item]))
-        image = item['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
-        draw_locations(axis, image,
-                       item['data_samples'].gt_instances.bboxes.numpy(),
-                       regression, hard)
-        axis.set_title(f'{len(regression)} + {len(hard)} locations', size=9)
-    figure.suptitle(
-        'Red points train the regression and the cue, blue crosses the cue '
-        'alone.', size=10)
-    figure.tight_layout()
-    figure.savefig(args.out, dpi=120)
-    print(f'wrote {args.out}')
+    model, dataset = command_line.load(args, train=True, augment=True)
+    chosen = command_line.shuffled(dataset, args.seed)[:args.num]
+    title = ('Orange points train the regression and the cue, blue crosses '
+             'the cue alone.')
+    with style.new_figure(1, args.num, 1.05 * style.WIDTH / args.num,
+                          title) as (figure, axes):
+        for axis, i in zip(axes[0], chosen):
+            item = dataset[int(i)]
+            regression, hard = training_locations(model,
+                                                  pseudo_collate([item]))
+            image = item['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
+            draw_locations(axis, image,
+                           item['data_samples'].gt_instances.bboxes.numpy(),
+                           regression, hard)
+            axis.set_title(f'{len(regression)} + {len(hard)} locations')
+        style.save(figure, args.out)
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        draw(parse_args())

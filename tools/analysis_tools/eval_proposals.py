@@ -19,36 +19,25 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.evaluation import offline
 from mmdet_owp.evaluation.class_wise import STYLES, evaluate_class_wise
 from mmdet_owp.evaluation.proposal_files import ProposalRows, read_proposals
 from mmdet_owp.evaluation.text_table import Rows, text_table, transpose
-from mmdet_owp.partitions import SPLITS, Partition, parse_partition
+from mmdet_owp.partitions import SPLITS, Partition
 from mmdet_owp.recall import (
     PROTOCOLS,
     Evaluation,
     GroundTruth,
-    Proposals,
-    RecallEvaluator,
     bootstrap_difference,
 )
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('annotations', help='COCO annotation file, with the '
-                        'objects of base and novel classes')
+    parser = offline.parser(__doc__)
     parser.add_argument(
         'proposals', nargs='+', help='file of proposals; of two, the second '
         'is compared with the first')
-    parser.add_argument(
-        '--partition',
-        help='which classes are base: a name such as voc, or the base '
-        'classes (names or ids) with commas between; without one every '
-        'class is asked for')
     parser.add_argument(
         '--split',
         nargs='+',
@@ -83,41 +72,28 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resamples', type=int, default=1000, help='of the bootstrap')
     parser.add_argument('--seed', type=int, default=0, help='likewise')
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='let a pickle execute what it likes: only of authors you trust')
     args = parser.parse_args()
     if len(args.proposals) > 2:
         parser.error('give one file of proposals, or two to compare')
     if min(args.k) < 1:
         parser.error('--k must be positive')
-    args.split = args.split or ['novel' if args.partition else 'all']
-    if not args.partition and args.split != ['all']:
-        parser.error('--split novel or base needs a --partition')
+    args.split = args.split or [offline.usual_split(args)]
+    for split in args.split:
+        offline.check_split(parser, args, split)
     return args
 
 
 def judge(args: argparse.Namespace, partition: Partition, truth: GroundTruth,
           rows: ProposalRows) -> dict[str, Evaluation]:
     """Evaluate one file, by split and protocol."""
-    proposals = Proposals.from_rows(truth.image_ids, rows.image_ids,
-                                    rows.boxes, rows.scores)
-    untested = len(truth.image_ids) - proposals.num_images
-    if untested:
-        print(f'{untested} images have no proposals: their objects count as '
-              'missed.')
-    evaluator = RecallEvaluator(truth, proposals)
+    evaluator = offline.evaluator(truth, rows)
     protocols = PROTOCOLS if args.protocol == 'both' else [args.protocol]
     found = {
         f'{partition.prefix(split)}_{protocol}':
         evaluator.evaluate(partition.categories(split), protocol, args.k)
         for split in args.split for protocol in protocols
     }
-    for name, evaluation in found.items():
-        warning = evaluation.cut_short()
-        if warning:
-            print(f'warning: {name}: {warning}')
+    offline.warn(found)
     return found
 
 
@@ -160,10 +136,7 @@ def main() -> None:
     args = parse_args()
     source, metrics, evaluations = args.annotations, {}, []
     try:
-        annotations = read_coco(source)
-        partition = parse_partition(args.partition, annotations['categories'],
-                                    source)
-        truth = GroundTruth.from_coco(annotations, partition.categories('all'))
+        annotations, partition, truth = offline.read_truth(args)
         for source in args.proposals:
             print(f'{source}: ', end='', flush=True)  # reading takes its time
             rows = read_proposals(
@@ -195,8 +168,7 @@ def main() -> None:
                 name: {**table[name], **details[name]} for name in table
             }
     except (OSError, ValueError) as error:
-        text = str(error)
-        sys.exit(f'error: {text if source in text else f"{source}: {text}"}')
+        sys.exit(offline.one_line(source, error))
     if len(evaluations) == 2:
         compared = {}
         for name, first in evaluations[0].items():

@@ -14,6 +14,7 @@ import argparse
 import sys
 
 from mmdet_owp.engine.logs import markdown_table, read_masking
+from mmdet_owp.labels import labelled
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,20 +22,16 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('rows', nargs='+', metavar='LABEL=FOLDER')
-    args = parser.parse_args()
-    for row in args.rows:
-        if '=' not in row:
-            parser.error(f'{row}: a row is LABEL=FOLDER')
-    return args
+    parser.add_argument(
+        'rows', nargs='+', type=labelled, metavar='LABEL=FOLDER')
+    return parser.parse_args()
 
 
 def main() -> None:
     """Print the table."""
     args = parse_args()
     rows = []
-    for row in args.rows:
-        label, folder = row.rsplit('=', 1)
+    for label, (folder, ) in args.rows:
         try:
             share, seen = read_masking(folder)
         except OSError as error:

@@ -12,13 +12,11 @@ paper's Table 3, ``--columns lvis-id`` (or ``lvis-count``) those of its Tables
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from mmdet_owp.engine.logs import markdown_table
+from mmdet_owp.engine.logs import cell, markdown_table, read_metrics
+from mmdet_owp.labels import labelled
 from mmdet_owp.partitions import LVIS_PARTITIONS
 
 PROPOSALS = {
@@ -64,40 +62,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('rows', nargs='+', metavar='LABEL=FOLDER[,FOLDER...]')
+    parser.add_argument(
+        'rows',
+        nargs='+',
+        type=labelled,
+        metavar='LABEL=FOLDER[,FOLDER...]')
     parser.add_argument('--columns', choices=COLUMNS, default='proposals')
-    args = parser.parse_args()
-    for row in args.rows:
-        if '=' not in row:
-            parser.error(f'{row}: a row is LABEL=FOLDER[,FOLDER...]')
-    return args
-
-
-def read_metrics(folder: Path) -> dict[str, float]:
-    """Read what the newest tools/test.py run in a work folder wrote.
-
-    Args:
-        folder (Path): the work folder.
-
-    Raises:
-        FileNotFoundError: if there was no such run.
-    """
-    # Folders are named by the time of their run.
-    files = sorted(folder.glob('[0-9]*/[0-9]*.json'))
-    if not files:
-        raise FileNotFoundError(
-            f'{folder}: no metrics here; run tools/test.py with '
-            f'--work-dir {folder}')
-    return json.loads(files[-1].read_text())
-
-
-def cell(values: list[float]) -> str:
-    """Write the mean of some fractions in percent; none is a dash."""
-    if not values:
-        return '-'
-    values = 100 * np.array(values)
-    spread = f' ± {values.std(ddof=1):.1f}' if len(values) > 1 else ''
-    return f'{values.mean():.1f}{spread}'
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -105,10 +76,9 @@ def main() -> None:
     args = parse_args()
     columns = COLUMNS[args.columns]
     lines = []
-    for row in args.rows:
-        label, folders = row.rsplit('=', 1)
+    for label, folders in args.rows:
         try:
-            runs = [read_metrics(Path(f)) for f in folders.split(',')]
+            runs = [read_metrics(Path(f)) for f in folders]
         except (OSError, ValueError) as error:
             sys.exit(f'error: {error}')
         lines.append([

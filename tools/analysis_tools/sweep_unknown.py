@@ -22,13 +22,12 @@ Table 4 of the paper, areas masked on LVIS:
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
-from matplotlib import pyplot as plt
-
+from mmdet_owp.engine.jobs import Command, Job, add_cfg_options, run_jobs
 from mmdet_owp.engine.logs import markdown_table, read_masking, read_scalars
+from mmdet_owp.visualization.curves import draw_panels
 
 TRAIN = Path(__file__).parents[1] / 'train.py'
 LOSS = 'model.bbox_head.loss_cls'
@@ -71,18 +70,13 @@ def parse_args() -> argparse.Namespace:
         help="names in the log; default: base AP and novel AR@100 of COCO's "
         'partition')
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='further settings of every run, as tools/train.py takes them')
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
-def train(config: str, folder: Path, options: list[str],
-          metrics: list[str]) -> bool:
-    """Train one setting unless it is finished; tell whether it is then.
+def training(config: str, folder: Path, options: list[str],
+             metrics: list[str]) -> Job:
+    """Plan the training of one setting.
 
     Args:
         config (str): path.
@@ -90,26 +84,14 @@ def train(config: str, folder: Path, options: list[str],
         options (list[str]): KEY=VALUE.
         metrics (list[str]): what a finished run has logged.
     """
-    done = folder / 'done'
-    if done.exists():
-        print(f'{folder}: finished')
-        return True
-    folder.mkdir(parents=True, exist_ok=True)
-    output = folder / 'output.log'
-    print(f'{folder}: training, output in {output}', flush=True)
-    command = [
+    words = [
         sys.executable, TRAIN, config, '--work-dir', folder, '--resume',
         '--cfg-options', *options
     ]
-    with output.open('a') as stream:
-        status = subprocess.run([str(word) for word in command],
-                                stdout=stream,
-                                stderr=subprocess.STDOUT).returncode
-    if status == 0 and last_metrics(folder, metrics) is not None:
-        done.touch()
-        return True
-    print(f'{folder}: failed, see {output}', file=sys.stderr)
-    return False
+    return Job(
+        folder,
+        lambda: [Command([str(word) for word in words])],
+        complete=lambda: last_metrics(folder, metrics) is not None)
 
 
 def last_metrics(folder: Path, metrics: list[str]) -> list[float] | None:
@@ -136,28 +118,18 @@ def draw(results: dict[tuple[str, float, int], list[float]],
         titles (list[str]): of the metrics.
         path (Path): of the picture.
     """
-    configs, thresholds, starts = map(sorted, map(set, zip(*results)))
-    figure, axes = plt.subplots(
-        len(thresholds),
-        len(titles),
-        figsize=(5 * len(titles), 3.5 * len(thresholds)),
-        sharex=True,
-        squeeze=False)
-    for row, threshold in zip(axes, thresholds):
-        for column, (axis, title) in enumerate(zip(row, titles)):
-            for config in configs:
-                points = [(start, values[column])
-                          for (c, t, start), values in sorted(results.items())
-                          if (c, t) == (config, threshold)]
-                axis.plot(*zip(*points), marker='o', label=config)
-            axis.set_title(f'{title}, threshold {threshold}', size=10)
-            axis.set_xticks(starts)
-            axis.grid(alpha=.3)
-    for axis in axes[-1]:
-        axis.set_xlabel('masking starts after (of 90 parts of the training)')
-    axes[0, 0].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    panels: dict[str, dict] = {}
+    for (config, threshold, start), values in sorted(
+            results.items(), key=lambda item: item[0][1:]):
+        for title, value in zip(titles, values):
+            lines = panels.setdefault(f'{title}, threshold {threshold}', {})
+            lines.setdefault(config, [{}])[0][start] = value
+    draw_panels(
+        path,
+        panels,
+        columns=len(titles),
+        xlabel='masking starts after (of 90 parts)',
+        xticks=sorted({start for _, _, start in results}))
 
 
 def main() -> None:
@@ -165,37 +137,45 @@ def main() -> None:
     args = parse_args()
     work_dir = Path(args.work_dir)
     titles = [METRICS.get(name, name) for name in args.metrics]
-    results, rows, failed = {}, [], []
-    for config in args.configs:
-        name = Path(config).stem
-        for threshold in args.thresholds:
-            for start in args.starts:
-                folder = work_dir / f'{name}_{threshold}_{start}k'
-                if not train(config, folder, [
-                        f'{LOSS}.threshold={threshold}',
-                        f'{LOSS}.start_iter={start / 90}',
-                        f'randomness.seed={args.seed}', *args.cfg_options
-                ], args.metrics):
-                    failed.append(folder)
-                    continue
-                values = last_metrics(folder, args.metrics)
-                results[name, threshold, start] = values
-                rows.append([
-                    name,
-                    str(threshold), f'{start}/90',
-                    *(f'{value:.1f}' for value in values),
-                    f'{100 * read_masking(folder)[0]:.3g}'
-                ])
+    jobs = {
+        (Path(config).stem, threshold, start): training(
+            config,
+            work_dir / f'{Path(config).stem}_{threshold}_{start}k', [
+                f'{LOSS}.threshold={threshold}',
+                f'{LOSS}.start_iter={start / 90}',
+                f'randomness.seed={args.seed}', *args.cfg_options
+            ], args.metrics)
+        for config in args.configs
+        for threshold in args.thresholds
+        for start in args.starts
+    }
+    try:
+        run_jobs(list(jobs.values()))
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on', file=sys.stderr)
+        sys.exit(130)
+    results, rows = {}, []
+    for (name, threshold, start), job in jobs.items():
+        if not job.finished:
+            continue
+        values = last_metrics(job.folder, args.metrics)
+        results[name, threshold, start] = values
+        rows.append([
+            name,
+            str(threshold), f'{start}/90',
+            *(f'{value:.1f}' for value in values),
+            f'{100 * read_masking(job.folder)[0]:.3g}'
+        ])
     if results:
         print(
             markdown_table([
                 '', 'threshold', 'start', *titles, 'background masked (%)'
             ], rows))
         draw(results, titles, work_dir / 'fig6.png')
-        print(f'wrote {work_dir / "fig6.png"}')
+    failed = len(jobs) - len(results)
     if failed:
-        sys.exit(f'error: {len(failed)} of {len(failed) + len(results)} runs '
-                 'failed; call again to resume them')
+        sys.exit(f'error: {failed} of {len(jobs)} runs failed; call again to '
+                 'resume them')
 
 
 if __name__ == '__main__':

@@ -74,10 +74,13 @@ def measure(args: argparse.Namespace) -> list[dict]:
         session = onnx_check.open_model(path, args.threads)
         for image in images if args.images else [noise]:
             image = image[None]
-            functions = dict(
-                eager=partial(onnx_check.propose_eagerly, detector, image),
-                onnx=partial(onnx_check.propose_by_onnx, session, image, cfg))
-            found = [function()[0] for function in functions.values()]
+            # There is nothing to prepare for a turn but the call itself.
+            parts = dict(
+                eager=partial(partial, onnx_check.propose_eagerly, detector,
+                              image),
+                onnx=partial(partial, onnx_check.propose_by_onnx, session,
+                             image, cfg))
+            found = [prepare()()[0] for prepare in parts.values()]
             box, score = onnx_check.largest_difference(*found)
             measured.append(
                 dict(
@@ -85,7 +88,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
                     proposals=[len(boxes) for boxes, _ in found],
                     box_difference=box,
                     score_difference=score,
-                    seconds=take_turns(functions, args.repeat)))
+                    seconds=take_turns(parts, args.repeat)))
     return measured
 
 

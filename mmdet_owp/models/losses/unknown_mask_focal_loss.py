@@ -127,7 +127,7 @@ class UnknownMaskFocalLoss(FocalLoss):
         outside = background & ~locations.in_object
         masked = torch.zeros_like(outside)
         if self.has_started():
-            masked = self._mask(objectness, outside, locations)
+            masked = self.mask(objectness, outside, locations)
             kept = (~masked).to(pred.dtype)
             weight = kept if weight is None else weight * kept
         loss = super().forward(pred, target, weight, avg_factor,
@@ -149,9 +149,19 @@ class UnknownMaskFocalLoss(FocalLoss):
         # The half rounds a product such as 4999.999 or 5000.001.
         return hub.get_info('iter', 0) > start - 0.5
 
-    def _mask(self, objectness: Tensor, outside: Tensor,
-              locations: Locations) -> Tensor:
-        """Choose what loses its weight, (num_locations, ) bool."""
+    def mask(self, objectness: Tensor, outside: Tensor,
+             locations: Locations) -> Tensor:
+        """Choose what loses its weight once masking has started.
+
+        Args:
+            objectness (Tensor): (num_locations, ), probabilities.
+            outside (Tensor): (num_locations, ) bool, the background outside
+                of the ground truth.
+            locations (Locations): for areas, their boxes and levels.
+
+        Returns:
+            Tensor: (num_locations, ) bool.
+        """
         unknown = outside & (objectness > self.threshold)
         if self.mode == 'pixel':
             return unknown

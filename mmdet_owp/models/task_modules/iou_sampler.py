@@ -1,7 +1,8 @@
 """Which location of the feature pyramid trains what, and toward which box."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -40,9 +41,10 @@ class IoUSampler:
     input, as mmdet's ``MlvlPointGenerator`` puts it. It fits a box in whose
     inside it lies and whose farthest side is within its level's range.
 
-    The work is done box by box: a box can only fit the locations of a small
-    window of each level, whose size does not depend on the box, so that no
-    (locations x boxes) tensor is built and nothing waits for the GPU.
+    A box can only fit the locations of a small window of each level, whose
+    size does not depend on the box: these are tested, all boxes and levels at
+    once, so that no (locations x boxes) tensor is built and nothing waits for
+    the GPU.
 
     Args:
         candidates (str): locations that train the objectness cue.
@@ -113,85 +115,99 @@ class IoUSampler:
         none = len(boxes)
         by_rank = torch.cat([by_rank, by_rank.new_full((1, ), -1)])
 
-        locations, ranks, fitting, centered = [], [], [], []
-        first = 0
-        for size, stride, regress_range in zip(featmap_sizes, strides,
-                                               regress_ranges):
-            rows, columns, fits, is_center = self._window(
-                size, stride, regress_range, boxes)
-            height, width = size
-            start = first + image * (height * width)
-            locations.append((start[:, None, None] + rows[:, :, None] * width +
-                              columns[:, None, :]).flatten())
-            ranks.append(rank[:, None, None].expand_as(fits).flatten())
-            fitting.append(fits.flatten())
-            centered.append(is_center.flatten())
-            first += num_images * height * width
-        locations, ranks = torch.cat(locations), torch.cat(ranks)
+        rows, columns, fits, is_center = self._windows(featmap_sizes, strides,
+                                                       regress_ranges, boxes)
+        widths = [width for _, width in featmap_sizes]
+        areas = [height * width for height, width in featmap_sizes]
+        # The first location of an image in a level, and what lies before.
+        firsts = accumulate([0, *areas[:-1]])
+        widths, areas, firsts = _to(boxes.device, [widths, areas, firsts])
+        starts = firsts[:, None] * num_images + areas[:, None] * image
+        row_starts = starts[..., None] + rows * widths[:, None, None]
+        locations = row_starts[..., None] + columns[..., None, :]
+        ranks = rank[:, None, None].expand_as(fits)
 
-        def smallest_of(chosen: list[Tensor]) -> Tensor:
+        def smallest_of(chosen: Tensor) -> Tensor:
             lowest = ranks.new_full((num_locations, ), none)
             lowest.scatter_reduce_(
-                0, locations, ranks.masked_fill(~torch.cat(chosen), none),
-                'amin')
+                0, locations.flatten(),
+                ranks.masked_fill(~chosen, none).flatten(), 'amin')
             return by_rank[lowest]
 
-        regression = smallest_of(centered)
+        regression = smallest_of(is_center)
         if self.candidates == 'center' or self.center_radius is None:
             return Assignment(regression, regression)
-        smallest = smallest_of(fitting)
+        smallest = smallest_of(fits)
         return Assignment(regression,
                           torch.where(regression >= 0, regression, smallest))
 
-    def _window(
-        self, size: tuple[int, int], stride: int,
-        regress_range: tuple[float, float], boxes: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Test the locations of one level that a box may meet.
+    def _windows(
+            self, featmap_sizes: Sequence[tuple[int, int]],
+            strides: Sequence[int],
+            regress_ranges: Sequence[tuple[float, float]],
+            boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Test the locations that a box may meet, on all levels at once.
+
+        A window is as long as the longest of all levels. Where the map is
+        shorter, its last location stands in it more than once, which leaves
+        a minimum over them as it is.
 
         Returns:
-            tuple: rows (num_boxes, h) and columns (num_boxes, w) of a window
-            of h x w locations a box; whether they fit the box, and whether
-            they also lie in its centre region, (num_boxes, h, w) bool.
+            tuple: rows (num_levels, num_boxes, h) and columns (num_levels,
+            num_boxes, w) of a window of h x w locations a box; whether they
+            fit the box, and whether they also lie in its centre region,
+            (num_levels, num_boxes, h, w) bool.
         """
-        low, high = regress_range
+        radii = [(self.center_radius or 0) * stride for stride in strides]
+        lows, highs = zip(*regress_ranges)
+        constants = _to(boxes.device, [strides, lows, highs, radii],
+                        boxes.dtype)
+        steps, low, high, radius = constants[..., None]
         index, nearest, farthest, central = [], [], [], []
-        for axis, cells in ((1, size[0]), (0, size[1])):
+        for axis, cells in ((1, [h for h, _ in featmap_sizes]),
+                            (0, [w for _, w in featmap_sizes])):
             begin, end = boxes[:, axis], boxes[:, axis + 2]
             # Both distances of a fitting location are at most `high`, so it
             # lies in [end - high, begin + high], which inside of the box is
             # never longer than `high`.
-            first, reach = torch.maximum(begin, end - high), high
+            first, reach = torch.maximum(begin, end - high), highs
             if self.center_radius is not None:
-                radius = stride * self.center_radius
                 center = (begin + end) / 2
                 if self.candidates == 'center':
                     first = torch.maximum(first, center - radius)
-                    reach = min(reach, 2 * radius)
-            length = min(int(min(reach / stride, cells)) + 2, cells)
-            start = (first / stride - 0.5).floor().clamp(0, cells - length)
-            i = start.long()[:, None] + torch.arange(
-                length, device=boxes.device)
-            position = (i.to(boxes.dtype) + 0.5) * stride
+                    reach = [min(h, 2 * r) for h, r in zip(highs, radii)]
+            lengths = [
+                min(int(min(r / s, c)) + 2, c)
+                for r, s, c in zip(reach, strides, cells)
+            ]
+            last = _to(boxes.device,
+                       [[c - n for c, n in zip(cells, lengths)],
+                        [c - 1 for c in cells]])[..., None]
+            start = (first / steps - 0.5).floor().clamp(min=0)
+            i = torch.minimum(start, last[0]).long()[..., None] + torch.arange(
+                max(lengths), device=boxes.device)
+            i = torch.minimum(i, last[1, ..., None])
+            position = (i.to(boxes.dtype) + 0.5) * steps[..., None]
             to_begin = position - begin[:, None]
             to_end = end[:, None] - position
             index.append(i)
             nearest.append(torch.minimum(to_begin, to_end))
             farthest.append(torch.maximum(to_begin, to_end))
             if self.center_radius is not None:
-                lower = torch.maximum(center - radius, begin)[:, None]
-                upper = torch.minimum(center + radius, end)[:, None]
+                lower = torch.maximum(center - radius, begin)[..., None]
+                upper = torch.minimum(center + radius, end)[..., None]
                 central.append((position > lower) & (position < upper))
 
-        def over_window(of_rows: Tensor, of_columns: Tensor, operator):
-            return operator(of_rows[:, :, None], of_columns[:, None, :])
+        def over_windows(of_rows: Tensor, of_columns: Tensor, operator):
+            return operator(of_rows[..., None], of_columns[..., None, :])
 
-        far = over_window(*farthest, torch.maximum)
-        fits = over_window(nearest[0] > 0, nearest[1] > 0, torch.logical_and)
-        fits = fits & (far >= low) & (far <= high)
+        far = over_windows(*farthest, torch.maximum)
+        fits = over_windows(nearest[0] > 0, nearest[1] > 0, torch.logical_and)
+        fits = fits & (far >= low[..., None, None]) & (
+            far <= high[..., None, None])
         if self.center_radius is None:
             return index[0], index[1], fits, fits
-        return index[0], index[1], fits, fits & over_window(
+        return index[0], index[1], fits, fits & over_windows(
             *central, torch.logical_and)
 
     @staticmethod
@@ -265,7 +281,17 @@ class IoUSampler:
 
 def _number_through(batch_boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Concatenate the boxes of a batch, with the image index of each."""
-    boxes = torch.cat(list(batch_boxes))
-    counts = torch.tensor([len(b) for b in batch_boxes])
-    image = torch.arange(len(batch_boxes)).repeat_interleave(counts)
-    return boxes, image.to(boxes.device, non_blocking=True)
+    image = [
+        boxes.new_full((len(boxes), ), index, dtype=torch.long)
+        for index, boxes in enumerate(batch_boxes)
+    ]
+    return torch.cat(list(batch_boxes)), torch.cat(image)
+
+
+def _to(device: torch.device,
+        values: Sequence[Iterable[float]],
+        dtype: torch.dtype = torch.long) -> Tensor:
+    """Bring numbers of the levels to the device, without waiting for it."""
+    return torch.tensor(
+        [list(row) for row in values], dtype=dtype).to(
+            device, non_blocking=True)

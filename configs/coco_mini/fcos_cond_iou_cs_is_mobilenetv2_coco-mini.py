@@ -1,0 +1,4 @@
+# Conditional IoU-CS-IS (Table 1), seeing the tower.
+_base_ = './fcos_iou_cs_is_mobilenetv2_coco-mini.py'
+
+model = dict(bbox_head=dict(conditional='tower'))

@@ -1,0 +1,4 @@
+# sqrt(centerness * IoU) (Table 1).
+_base_ = './fcos_iou_shapes.py'
+
+model = dict(bbox_head=dict(objectness=('centerness', 'iou')))

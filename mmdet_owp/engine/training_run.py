@@ -1,0 +1,257 @@
+"""One training and its test, as commands of tools/train.py and tools/test.py.
+
+Needs mmengine, to read configs, but not mmdet.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+import functools
+import json
+import math
+import os
+import os.path as osp
+import statistics
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.engine.jobs import Command, Job
+from mmdet_owp.engine.logs import read_scalars
+from mmdet_owp.partitions import resolve_partition
+
+
+class TrainingRun:
+    """One training and its test.
+
+    Both are done by :attr:`job`. The settings that make the results are kept
+    in ``settings.json``, so that a folder is never continued, or its numbers
+    shown, with others.
+
+    Args:
+        config (Path): file.
+        folder (Path): for checkpoints, logs and metrics.
+        settings (list[str]): KEY=VALUE that make the results, for training
+            and test.
+        tools (Path): folder of train.py and the others.
+        options (tuple[str]): KEY=VALUE that don't, for training. Default ().
+        gpus (int): of the training; 0, the default, is the CPU. The images a
+            step are shared out among them: they are not more of them.
+        start (TrainingRun, optional): it starts from the last checkpoint of.
+        environments (tuple[dict]): of training and test.
+
+    Attributes:
+        cfg (Config): of the training.
+        iterations (int | None): steps of the training; None where that
+            follows from data that are not there.
+        job (Job): to run it.
+
+    Raises:
+        ValueError: in one line, if the images of a step cannot be shared out
+            among the GPUs.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        folder: Path,
+        settings: list[str],
+        tools: Path,
+        options: tuple[str, ...] = (),
+        gpus: int = 0,
+        start: TrainingRun | None = None,
+        environments: tuple[dict, dict] = ({}, {})
+    ) -> None:
+        self.config, self.folder, self.tools = config, folder, tools
+        self.settings, self.gpus, self.start = settings, gpus, start
+        self.environments = environments
+        plain = Config.fromfile(config, import_custom_modules=False)
+        plain.merge_from_dict(_parse(settings))
+        # As JSON has it: without tuples.
+        self.record = json.loads(json.dumps(plain.to_dict(), default=str))
+        self.options = [*options, *self._batch_size(plain)]
+        self.cfg = copy.deepcopy(plain)
+        self.cfg.merge_from_dict(_parse([*self.options, *settings]))
+        loop = self.cfg.train_cfg
+        self.by_epoch = 'max_epochs' in loop
+        self.last = loop.max_epochs if self.by_epoch else loop.max_iters
+        self.iterations = self._count_iterations()
+        self.job = Job(
+            folder,
+            self._begin,
+            lambda: any(self.test_folder.glob('[0-9]*/[0-9]*.json')),
+            start.job if start else None,
+            self.progress,
+            refused=self._conflict())
+
+    def _batch_size(self, cfg: Config) -> list[str]:
+        """Set the images of a GPU, for the sum that the rate is made for."""
+        total = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+        key, processes = 'train_dataloader.batch_size', max(self.gpus, 1)
+        if total is None or any(s.startswith(f'{key}=')
+                                for s in self.settings):
+            return []
+        if total % processes:
+            raise ValueError(f'{self.config}: {total} images a step cannot '
+                             f'be shared out among {self.gpus} GPUs')
+        if total == processes * cfg.train_dataloader.batch_size:
+            return []
+        return [f'{key}={total // processes}']
+
+    def _count_iterations(self) -> int | None:
+        """Count the steps of the training."""
+        if not self.by_epoch:
+            return self.last
+        loader = self.cfg.train_dataloader
+        images = _count_images(
+            osp.join(loader.dataset.data_root, loader.dataset.ann_file),
+            loader.dataset.partition, loader.dataset.split)
+        step = loader.batch_size * max(self.gpus, 1)
+        return images and self.last * math.ceil(images / step)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Its last checkpoint."""
+        unit = 'epoch' if self.by_epoch else 'iter'
+        return self.folder / f'{unit}_{self.last}.pth'
+
+    @property
+    def test_folder(self) -> Path:
+        """The work folder of its test."""
+        return self.folder / 'test'
+
+    @property
+    def part_done(self) -> float:
+        """Part of the training that its newest checkpoint has behind it."""
+        try:
+            newest = (self.folder / 'last_checkpoint').read_text().strip()
+        except FileNotFoundError:
+            return 0.
+        return int(Path(newest).stem.split('_')[-1]) / self.last
+
+    def _conflict(self) -> str:
+        """Tell which setting differs from what is in the folder, if any."""
+        path = self.folder / 'settings.json'
+        if not path.exists():
+            return ''
+        before = json.loads(path.read_text())['config']
+        if before == self.record:
+            return ''
+        return (f'{self.folder} was made with other settings '
+                f'({_difference(before, self.record)}); remove it, or choose '
+                'another folder')
+
+    def _begin(self) -> list[Command]:
+        """Note the settings; return the commands that are left."""
+        self.folder.joinpath('settings.json').write_text(
+            json.dumps(dict(gpus=self.gpus, config=self.record), indent=1))
+        return self.commands()
+
+    def commands(self) -> list[Command]:
+        """Return the commands that are left to do."""
+        test = self._command('test', [_short(self.checkpoint)],
+                             ['--work-dir', _short(self.test_folder)],
+                             self.settings)
+        if self.part_done >= 1:
+            return [test]
+        options = [*self.options, *self.settings]
+        if self.start:
+            options.insert(0, f'load_from={_short(self.start.checkpoint)}')
+        train = self._command('train', [],
+                              ['--work-dir',
+                               _short(self.folder), '--resume'], options)
+        return [train, test]
+
+    def _command(self, name: str, checkpoint: list[str],
+                 arguments: list[str], options: list[str]) -> Command:
+        """Call train.py or test.py, in one process or several."""
+        environment = dict(self.environments[name == 'test'])
+        words = [_short(self.config), *checkpoint]
+        if self.gpus > 1:
+            words = [
+                'bash',
+                _short(self.tools / f'dist_{name}.sh'), *words,
+                str(self.gpus)
+            ]
+            environment['PYTHON'] = sys.executable
+        else:
+            words = [sys.executable, _short(self.tools / f'{name}.py'), *words]
+        return Command([*words, *arguments, '--cfg-options', *options],
+                       environment)
+
+    def progress(self) -> str:
+        """How far it is, and how long the training will take."""
+        if self.part_done >= 1:
+            return 'testing'
+        steps = _training_steps(self.folder)
+        if not steps or not self.iterations:
+            return ''
+        step = steps[-1]['step']
+        minutes = (self.iterations - step) * _median_time(steps) / 60
+        return (f'iteration {step} of {self.iterations}, '
+                f'{minutes:.0f} min left')
+
+
+def measured_step_time(folder: Path) -> float | None:
+    """Median time of the training steps that a folder's logs tell of.
+
+    Args:
+        folder (Path): the work folder of a training.
+
+    Returns:
+        float | None: in seconds; None without logs.
+    """
+    steps = _training_steps(folder)
+    return _median_time(steps) if steps else None
+
+
+def _training_steps(folder: Path) -> list[dict]:
+    """Read what a training has logged of its steps."""
+    try:
+        return [line for line in read_scalars(folder) if 'loss' in line]
+    except FileNotFoundError:
+        return []
+
+
+def _median_time(steps: list[dict]) -> float:
+    return statistics.median(step['time'] for step in steps)
+
+
+def _parse(options: list[str]) -> dict:
+    """Read KEY=VALUE as tools/train.py does."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('options', nargs='+', action=DictAction)
+    return parser.parse_args(options).options
+
+
+@functools.lru_cache
+def _count_images(ann_file: str, partition: str, split: str) -> int | None:
+    """Count the images that have a box of a split; None without the file."""
+    if not osp.isfile(ann_file):
+        return None
+    content = read_coco(ann_file)
+    classes = resolve_partition(partition, content['categories'],
+                                ann_file).categories(split)
+    return len({
+        box['image_id']
+        for box in content['annotations']
+        if box['category_id'] in classes and not box.get('iscrowd')
+    })
+
+
+def _difference(before, now, name: str = '') -> str:
+    """Name the first entry in which two nested settings differ."""
+    if isinstance(before, list) and isinstance(now, list):
+        before, now = dict(enumerate(before)), dict(enumerate(now))
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return f'{name[1:]} was {before!r}, is {now!r}'
+    key = next(k for k in [*before, *now]
+               if k not in before or k not in now or before[k] != now[k])
+    return _difference(before.get(key), now.get(key), f'{name}.{key}')
+
+
+def _short(path: Path) -> str:
+    """Write a path from the current folder, where that is shorter."""
+    return min(str(path), os.path.relpath(path), key=len)

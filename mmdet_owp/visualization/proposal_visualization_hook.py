@@ -1,0 +1,148 @@
+"""Shows during training what the proposals find."""
+from __future__ import annotations
+
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmdet.registry import HOOKS
+from mmdet.structures import DetDataSample
+from mmengine.dist import is_main_process
+from mmengine.fileio import get
+from mmengine.hooks import Hook
+from mmengine.structures import InstanceData
+
+from mmdet_owp.datasets.coco_file import read_boxes
+from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
+from mmdet_owp.visualization import style
+from mmdet_owp.visualization.head_outputs import HeadOutputs, score_map
+from mmdet_owp.visualization.overlays import (
+    draw_found_and_missed,
+    draw_heat_map,
+)
+
+
+@HOOKS.register_module()
+class ProposalVisualizationHook(Hook):
+    r"""Draws novel objects found and missed, and the objectness map.
+
+    Of the first image of every ``interval``-th batch of a validation, the
+    same ones each time, for all backends of the visualizer: files,
+    TensorBoard, Weights & Biases. It takes the place of mmdet's
+    ``DetVisualizationHook``, which draws class detections only::
+
+        python tools/train.py CONFIG --cfg-options \
+            default_hooks.visualization.type=ProposalVisualizationHook
+
+    The map comes from the pass that is made anyway. A head that makes no
+    ``proposals`` is judged by its detections, and one without objectness has
+    no map. The data set must be a ``CocoSplitDataset`` or one of its kind,
+    which knows the novel classes.
+
+    Args:
+        interval (int): batches from one picture to the next.
+        k (int): proposals an image that count.
+        backend_args (dict, optional): where images are read from, as in
+            ``LoadImageFromFile``.
+    """
+
+    def __init__(self,
+                 interval: int = 50,
+                 k: int = 100,
+                 backend_args: dict | None = None) -> None:
+        self.interval = interval
+        self.k = k
+        self.backend_args = backend_args
+        self._objects = None
+        self._outputs = None
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Read the objects once.
+
+        Args:
+            runner (Runner): of the training.
+
+        Raises:
+            ValueError: in one line, if the data set knows no novel classes.
+        """
+        if self._objects is not None or not is_main_process():
+            return
+        self._objects = read_boxes(runner.val_dataloader.dataset)
+
+    def before_val_iter(self,
+                        runner: Any,
+                        batch_idx: int,
+                        data_batch: dict | None = None) -> None:
+        """Listen to the head, if an image of the batch will be drawn.
+
+        Args:
+            runner (Runner): of the training.
+            batch_idx (int): number of the batch in the validation.
+            data_batch (dict, optional): unused.
+        """
+        model = getattr(runner.model, 'module', runner.model)
+        head = getattr(model, 'bbox_head', None)
+        if self._draws(batch_idx) and isinstance(head, OWPFCOSHead):
+            self._outputs = HeadOutputs(model).__enter__()
+
+    def after_val_iter(self,
+                       runner: Any,
+                       batch_idx: int,
+                       data_batch: dict | None = None,
+                       outputs: Sequence[DetDataSample] | None = None) -> None:
+        """Draw the first image of the batch.
+
+        Args:
+            runner (Runner): of the training.
+            batch_idx (int): number of the batch in the validation.
+            data_batch (dict, optional): unused.
+            outputs (Sequence[DetDataSample]): results of the batch.
+        """
+        if not self._draws(batch_idx):
+            return
+        heat = None
+        if self._outputs is not None:
+            self._outputs.__exit__()
+            heat = score_map(self._outputs.objectness(),
+                             self._outputs.head.strides, outputs[0])
+            self._outputs = None
+        name = osp.splitext(osp.basename(outputs[0].img_path))[0]
+        runner.visualizer.add_image(f'proposals_{name}',
+                                    self.picture(outputs[0], heat),
+                                    runner.iter)
+
+    def _draws(self, batch_idx: int) -> bool:
+        return batch_idx % self.interval == 0 and is_main_process()
+
+    def picture(self, sample: DetDataSample,
+                heat: np.ndarray | None) -> np.ndarray:
+        """Draw one image.
+
+        Args:
+            sample (DetDataSample): with ``proposals`` or, else,
+                ``pred_instances`` in pixels of the image file.
+            heat (ndarray, optional): (H, W) objectness in [0, 1].
+
+        Returns:
+            ndarray: (height, width, 3) uint8, RGB.
+        """
+        image = mmcv.imfrombytes(
+            get(sample.img_path, backend_args=self.backend_args),
+            channel_order='rgb')
+        found: InstanceData = sample.get('proposals', sample.pred_instances)
+        best = found.scores.argsort(descending=True)[:self.k]
+        novel, base, _ = (boxes[sample.img_id] for boxes in self._objects)
+        columns = 1 if heat is None else 2
+        height = style.WIDTH / columns * image.shape[0] / image.shape[1] + 0.3
+        with style.new_figure(1, columns, height) as (figure, axes):
+            hits, of = draw_found_and_missed(
+                axes[0, 0], image, novel, found.bboxes[best].cpu().numpy(),
+                base)
+            axes[0, 0].set_title(f'{hits} of {of} novel objects found by '
+                                 f'{self.k} proposals')
+            if heat is not None:
+                draw_heat_map(axes[0, 1], image, heat)
+                axes[0, 1].set_title('objectness')
+            return style.as_array(figure)

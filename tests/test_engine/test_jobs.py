@@ -1,0 +1,187 @@
+"""Jobs in real processes, stopped and killed."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mmdet_owp.engine import jobs
+from mmdet_owp.engine.jobs import Command, Job, run_jobs
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(jobs, '_POLL', 0.01)
+
+
+def shell(folder, *scripts, start=None, complete=lambda: True, **options):
+    """A job of shell scripts, which run in its folder."""
+    return Job(
+        folder, lambda:
+        [Command(['sh', '-c', f'cd {folder}; {s}'], {}) for s in scripts],
+        complete, start, **options)
+
+
+def test_each_runs_once_after_its_start(tmp_path):
+    log = tmp_path / 'log'
+    # It ends after the third, which doesn't wait for it.
+    first = shell(
+        tmp_path / 'first',
+        f'until grep again {log}; do sleep 0.01; done; echo first >>{log}')
+    second = shell(tmp_path / 'second', f'echo second >>{log}', start=first)
+    third = shell(
+        tmp_path / 'third', f'echo third $SLOT >>{log}',
+        f'echo again >>{log}')
+    ended = []
+    run_jobs([second, first, third], [dict(SLOT='a'), dict(SLOT='b')],
+             ended.append)
+    lines = log.read_text().split('\n')
+    assert lines == ['third b', 'again', 'first', 'second', '']
+    assert set(ended) == {first, second, third} and ended[-1] is second
+    assert all(job.finished for job in ended)
+    run_jobs([second, first, third])
+    assert log.read_text().split('\n') == lines
+
+
+def test_one_at_a_time_in_one_slot(tmp_path):
+    log = tmp_path / 'log'
+    run_jobs([
+        shell(tmp_path / name,
+              f'echo {name} >>{log}; sleep 0.1; echo {name} >>{log}')
+        for name in 'abc'
+    ])
+    assert log.read_text().split() == list('aabbcc')
+
+
+def test_a_failing_job_costs_no_other(tmp_path, capsys):
+    bad = shell(tmp_path / 'bad', 'echo no such thing >&2; echo; exit 3',
+                'touch ran')
+    after = shell(tmp_path / 'after', 'touch ran', start=bad)
+    empty = shell(tmp_path / 'empty', 'true', complete=lambda: False)
+    refused = shell(tmp_path / 'refused', 'touch ran', refused='too big')
+    good = shell(tmp_path / 'good', 'touch ran')
+    failed = {}
+    run_jobs([bad, after, empty, refused, good],
+             on_failed=lambda job, why: failed.update({job.folder.name: why}))
+    assert failed == {
+        'bad': 'no such thing (exit status 3; all of its output: '
+               f'{bad.output})',
+        'after': 'bad is missing, which it starts from',
+        'empty': f'it ended without results; see {empty.output}',
+        'refused': 'too big',
+    }
+    assert [job.finished for job in (bad, empty, good)] == [0, 0, 1]
+    assert not list(tmp_path.glob('[!g]*/ran'))
+    assert 'bad: failed: no such thing' in capsys.readouterr().out
+    run_jobs([shell(bad.folder, 'true'), shell(after.folder, 'touch ran')])
+    assert (after.folder / 'ran').exists()
+
+
+def test_done_without_results_is_done_again(tmp_path):
+    job = shell(
+        tmp_path / 'job',
+        'touch result',
+        complete=(tmp_path / 'job/result').exists)
+    run_jobs([job])
+    (job.folder / 'result').unlink()
+    assert not job.finished
+    run_jobs([job])
+    assert job.finished
+
+
+def test_progress_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(jobs, '_PROGRESS', 0.05)
+    run_jobs([shell(tmp_path / 'job', 'sleep 0.3', progress=lambda: 'half')])
+    assert '[0:00:00] job: half' in capsys.readouterr().out
+
+
+# Two jobs, each with a process of its own under a shell, for a minute.
+SCRIPT = '''
+import sys
+from pathlib import Path
+from mmdet_owp.engine.jobs import Command, Job, run_jobs
+
+root = Path(sys.argv[1])
+script = 'sleep 60 & echo $! >{0}/pid.part; mv {0}/pid.part {0}/pid; wait'
+run_jobs([
+    Job(root / name,
+        lambda name=name: [Command(['sh', '-c', script.format(root / name)])],
+        lambda: True) for name in 'ab'
+], [{}, {}])
+'''
+
+
+@pytest.fixture
+def started(tmp_path, repo):
+    """The script, once its jobs run, and the processes of its jobs."""
+    process = subprocess.Popen([sys.executable, '-c', SCRIPT, tmp_path],
+                               env=dict(os.environ, PYTHONPATH=str(repo)),
+                               stderr=subprocess.DEVNULL)
+    files = [tmp_path / name / 'pid' for name in 'ab']
+    wait_until(lambda: all(file.exists() for file in files))
+    inner = [int(file.read_text()) for file in files]
+    yield process, inner
+    process.kill()
+    process.wait()
+    for number in filter(alive, inner):
+        os.kill(number, signal.SIGKILL)
+
+
+def wait_until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(number):
+    """Whether there is such a process that has not ended."""
+    try:
+        with open(f'/proc/{number}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+linux = pytest.mark.skipif(
+    not sys.platform.startswith('linux'), reason='needs /proc')
+
+
+@linux
+@pytest.mark.parametrize('number',
+                         [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_stop_everything(started, number, tmp_path):
+    process, inner = started
+    assert all(map(alive, inner))
+    process.send_signal(number)
+    process.wait(timeout=20)
+    assert process.returncode
+    wait_until(lambda: not any(map(alive, inner)))
+    # Their folders are free at once.
+    run_jobs([shell(tmp_path / 'a', 'touch ran')])
+    assert (tmp_path / 'a/ran').exists()
+
+
+@linux
+def test_folder_of_a_killed_call_is_not_shared(started, tmp_path, capsys):
+    """Its shells end with it; what they started may go on for a while."""
+    process, inner = started
+    process.kill()
+    process.wait()
+    again = [shell(tmp_path / name, 'touch ran') for name in 'ab']
+    os.kill(inner[0], signal.SIGKILL)
+    ended = []
+
+    def on_finished(job):
+        ended.append((job.folder.name, alive(inner[1])))
+        if job is again[0]:
+            os.kill(inner[1], signal.SIGKILL)
+
+    run_jobs(again, [{}, {}], on_finished)
+    assert ended == [('a', True), ('b', False)]
+    assert (f'b: waits for another process that works in {tmp_path}/b'
+            in capsys.readouterr().out)

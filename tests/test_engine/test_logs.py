@@ -1,0 +1,31 @@
+"""Curves out of the logs of runs that were killed and resumed."""
+import json
+
+from mmdet_owp.engine.logs import read_curves
+
+
+def test_curves(tmp_path):
+    runs = [
+        # Killed after a validation and one interval more.
+        [
+            dict(iter=50, step=50, loss_iou=.9),
+            dict(iter=100, step=100, loss_iou=.8),
+            dict(step=1, AR=.1),
+            dict(iter=150, step=150, loss_iou=.7)
+        ],
+        [
+            dict(iter=150, step=150, loss_iou=.6, floor_loss_iou=.5),
+            dict(step=2, AR=.2)
+        ],
+        # Resumed once more, from the first checkpoint.
+        [dict(iter=120, step=120, loss_iou=.65), dict(step=1, AR=.3)]
+    ]
+    for i, lines in enumerate(runs):
+        path = tmp_path / f'2026010{i}_000000' / 'vis_data' / 'scalars.json'
+        path.parent.mkdir(parents=True)
+        path.write_text('\n'.join(map(json.dumps, lines)))
+    curves = read_curves(tmp_path)
+    assert list(curves['loss_iou'].items()) == [(50, .9), (100, .8),
+                                                (120, .65), (150, .6)]
+    assert list(curves['AR'].items()) == [(100, .1), (120, .3), (150, .2)]
+    assert curves['floor_loss_iou'] == {150: .5}

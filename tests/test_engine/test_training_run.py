@@ -1,0 +1,142 @@
+"""A training and its test as commands."""
+from __future__ import annotations
+
+import json
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import mmdet_owp.register  # noqa: F401
+from mmdet_owp.engine.training_run import TrainingRun, measured_step_time
+
+
+@pytest.fixture
+def plan(repo, tmp_path, shapes_dir, monkeypatch):
+    """Plan a run of a config of the repository."""
+    monkeypatch.setenv('SHAPES', str(shapes_dir))
+
+    def plan_run(name='shapes/fcos_iou_cs_is_shapes', *settings, **options):
+        folder = tmp_path / name.split('/')[1]
+        folder.mkdir(exist_ok=True)
+        return TrainingRun(repo / 'configs' / f'{name}.py', folder,
+                           ['randomness.seed=7', *settings], repo / 'tools',
+                           **options)
+
+    return plan_run
+
+
+def test_iterations_are_those_of_the_loader(plan, mmdet_scope):
+    run = plan('shapes/fcos_shapes', 'train_dataloader.batch_size=3')
+    loader = Runner.build_dataloader(run.cfg.train_dataloader, seed=0)
+    assert run.iterations == 3 * len(loader) == 9
+    assert run.checkpoint.name == 'epoch_3.pth'
+    # Three processes take three times the images a step.
+    run = plan(
+        'shapes/fcos_shapes', 'train_dataloader.batch_size=1', gpus=3)
+    assert run.iterations == 9
+
+
+def test_iterations_of_the_paper_need_no_data(plan, monkeypatch):
+    monkeypatch.setenv('COCO_ROOT', '/none')
+    monkeypatch.setenv('COCO_MINI', '/none')
+    run = plan('owp/fcos_iou_coco')
+    assert (run.iterations, run.checkpoint.name) == (90000, 'iter_90000.pth')
+    assert plan('coco_mini/fcos_mobilenetv2_coco-mini').iterations is None
+
+
+@pytest.mark.parametrize('gpus, batch', [(0, 16), (1, 16), (2, 8), (8, None)])
+def test_gpus_share_the_papers_batch(plan, gpus, batch):
+    """Whatever their number, a step has 16 images, as the rate wants."""
+    run = plan('owp/fcos_iou_coco', gpus=gpus)
+    train, test = run.commands()
+    options = [f'train_dataloader.batch_size={batch}'] if batch else []
+    assert train.words[-1 - len(options):] == [*options, 'randomness.seed=7']
+    assert run.cfg.train_dataloader.batch_size * max(gpus, 1) == 16
+    launcher = ['dist_train.sh', 'dist_test.sh'] if gpus > 1 else [
+        'train.py', 'test.py'
+    ]
+    assert [c.words[1].split('/')[-1] for c in (train, test)] == launcher
+    config = train.words.index('--work-dir') - (2 if gpus > 1 else 1)
+    assert train.words[config].endswith('configs/owp/fcos_iou_coco.py')
+    if gpus > 1:
+        assert train.words[config + 1] == test.words[4] == str(gpus)
+        assert train.environment['PYTHON'] == train.environment['PYTHON']
+
+
+def test_gpus_that_cannot_share(plan):
+    with pytest.raises(ValueError, match='^[^\n]*16 images a step cannot be '
+                       'shared out among 3 GPUs$'):
+        plan('owp/fcos_iou_coco', gpus=3)
+    # Unless the user says how.
+    run = plan('owp/fcos_iou_coco', 'train_dataloader.batch_size=5', gpus=3)
+    assert run.cfg.train_dataloader.batch_size == 5
+
+
+def test_start_is_the_last_checkpoint_of_another(plan):
+    proposer = plan()
+    run = plan('shapes/fcos_iou_cs_is_frozen_shapes', start=proposer)
+    train, test = run.commands()
+    option, = (word for word in train.words if word.startswith('load_from='))
+    assert option.endswith('fcos_iou_cs_is_shapes/epoch_3.pth')
+    assert not any(word.startswith('load_from=') for word in test.words)
+    assert run.job.start is proposer.job
+
+
+def test_what_is_trained_is_tested_only(plan):
+    run = plan()
+    assert (run.part_done, len(run.commands())) == (0, 2)
+    (run.folder / 'last_checkpoint').write_text('elsewhere/epoch_2.pth')
+    assert run.part_done == pytest.approx(2 / 3)
+    assert '--resume' in run.commands()[0].words
+    (run.folder / 'last_checkpoint').write_text('elsewhere/epoch_3.pth')
+    test, = run.commands()
+    assert test.words[1].endswith('tools/test.py')
+    assert test.words[3].endswith('fcos_iou_cs_is_shapes/epoch_3.pth')
+
+
+def test_other_settings_are_refused(plan):
+    run = plan()
+    run.job.commands()  # as when it is started
+    assert plan().job.refused == ''
+    # What makes no results may differ.
+    assert plan(options=('val_cfg=None', ), gpus=2).job.refused == ''
+    rate = 'optim_wrapper.optimizer.lr'
+    why = plan('shapes/fcos_iou_cs_is_shapes', f'{rate}=0.5').job.refused
+    assert why == (f'{run.folder} was made with other settings ({rate} was '
+                   '0.006, is 0.5); remove it, or choose another folder')
+    scheduler = 'param_scheduler.1.T_max'
+    why = plan('shapes/fcos_iou_cs_is_shapes', f'{scheduler}=4').job.refused
+    assert f'({scheduler} was 3, is 4)' in why
+    why = plan('shapes/fcos_iou_cs_is_shapes', 'new.key=1').job.refused
+    assert "(new was None, is {'key': 1})" in why
+
+
+def test_settings_are_those_of_the_config(plan):
+    run = plan('shapes/fcos_iou_cs_is_shapes',
+               'model.neck.in_channels=[8,16,32]')
+    run.job.commands()
+    record = json.loads((run.folder / 'settings.json').read_text())
+    assert record['gpus'] == 0
+    expected = Config.fromfile(run.config)
+    expected.model.neck.in_channels = [8, 16, 32]
+    expected.randomness = dict(seed=7)
+    assert Config(record['config']).model == Config(
+        json.loads(json.dumps(expected.to_dict()))).model
+    assert record['config']['randomness'] == dict(seed=7)
+
+
+def test_time_and_progress_of_a_log(plan):
+    run = plan('shapes/fcos_iou_cs_is_shapes', 'train_dataloader.batch_size=2')
+    assert measured_step_time(run.folder) is None and run.progress() == ''
+    path = run.folder / '20260101_000000/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    lines = [dict(step=step, loss=1., time=time)
+             for step, time in ((2, 90.), (4, 30.), (6, 60.))]
+    # A validation has a time of its own.
+    lines.append({'novel_drop-base/AR@10': 0.1, 'time': 500., 'step': 1})
+    path.write_text('\n'.join(map(json.dumps, lines)))
+    assert measured_step_time(run.folder) == 60
+    assert run.progress() == 'iteration 6 of 12, 6 min left'
+    (run.folder / 'last_checkpoint').write_text('epoch_3.pth')
+    assert run.progress() == 'testing'

@@ -1,0 +1,217 @@
+"""The benchmark of time and memory, at a tiny size."""
+import json
+import runpy
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+REPO = Path(__file__).parents[2]
+TOOL = REPO / 'tools/analysis_tools/benchmark.py'
+PROPOSER = REPO / 'configs/owp/fcos_iou_cs_is_coco.py'
+JOINT = REPO / 'configs/owp_cls/fcos_iou_cs_is_joint_lvis.py'
+# Of a tenth of the channels.
+SMALL = [
+    'model.backbone.depth=18', 'model.backbone.base_channels=8',
+    'model.neck.in_channels=[8,16,32,64]', 'model.neck.out_channels=32',
+    'model.bbox_head.in_channels=32', 'model.bbox_head.feat_channels=32',
+    'model.bbox_head.stacked_convs=1'
+]
+
+
+@pytest.fixture
+def tool():
+    """The tool's functions."""
+    return runpy.run_path(str(TOOL))
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capsys):
+    """Run the tool; returns what it prints."""
+
+    def run(*arguments):
+        monkeypatch.setattr('sys.argv', [TOOL.name, *map(str, arguments)])
+        runpy.run_path(str(TOOL), run_name='__main__')
+        return capsys.readouterr().out
+
+    return run
+
+
+def build(tool, config, monkeypatch, *arguments):
+    monkeypatch.setattr('sys.argv', [
+        TOOL.name,
+        str(config), '--size', '192', '256', '--batch', '2', '--device', 'cpu',
+        '--cfg-options', *SMALL, *arguments
+    ])
+    args = tool['parse_args']()
+    images, _ = tool['draw'](args)
+    return tool['build_all'](images, args), args
+
+
+def test_both_heads_find_the_same_targets(tool, monkeypatch):
+    """What is timed is the same work."""
+    subjects, args = build(tool, JOINT, monkeypatch)
+    stock, ours = (s.model.bbox_head for s in subjects.values())
+    assert type(stock).__name__ == 'FCOSHead'
+    samples = tool['make_samples'](tool['boxes_of_number'](40, args), 1103,
+                                   args)
+    truth = [sample.gt_instances for sample in samples]
+    maps = [
+        torch.empty(2, 1, *size)
+        for size in ((24, 32), (12, 16), (6, 8), (3, 4), (2, 2))
+    ]
+    labels, distances = tool['targets_of'](stock, maps, truth)()
+    labels = torch.cat(labels)
+    found, at_cue = tool['targets_of'](ours, maps, truth)()
+    assert torch.equal(found, labels)
+    assert (labels < 1103).sum() > 100
+    # Ours has the locations of the cue, too, of which these are a part.
+    strides = torch.cat([
+        torch.full((len(d), 1), float(s))
+        for d, s in zip(distances, stock.strides)
+    ])
+    theirs = (torch.cat(distances) * strides)[labels < 1103]
+    missing = set(map(tuple, theirs.tolist())) - set(
+        map(tuple, at_cue.tolist()))
+    assert not missing
+
+
+def test_stock_twin(tool, monkeypatch):
+    """The same detector but for the head; equal candidates."""
+    config = Config.fromfile(PROPOSER)
+    stock = tool['stock_of'](config)
+    assert stock.model.backbone == config.model.backbone
+    assert stock.model.test_cfg == dict(
+        config.model.test_cfg.proposals, score_thr=0)
+    # A baseline is its own twin.
+    baseline = REPO / 'configs/fcos/fcos_coco.py'
+    subjects, args = build(tool, baseline, monkeypatch)
+    twin, ours = (s.model.state_dict() for s in subjects.values())
+    assert twin.keys() == ours.keys()
+    assert all(twin[name].shape == ours[name].shape for name in twin)
+    with pytest.raises(ValueError, match='not OWPFCOSHead'):
+        tool['stock_of'](stock)
+
+
+def test_goals_without_a_clock(tool, monkeypatch):
+    """No classifier where none is learned; fewer waits; less memory."""
+    subjects, args = build(tool, PROPOSER, monkeypatch)
+    boxes = tool['boxes_of_number'](50, args)
+    stock, ours = subjects.values()
+    assert not any('cls' in name for name, _ in ours.model.named_modules())
+    parts = [tool['parts_of'](s, boxes, args) for s in (stock, ours)]
+    waits = [tool['waits'](p['step'](), 'cpu') for p in parts]
+    assert waits[1] <= waits[0] and waits[1]['item'] < waits[0]['item']
+    for part, most in (('head', .6), ('targets', .3), ('loss', .3)):
+        theirs, mine = (tool['peak'](p[part](), 'cpu') for p in parts)
+        assert 0 < mine < most * theirs, part
+
+
+def test_steps_leave_the_weights(tool, monkeypatch):
+    """So that every turn does the same work."""
+    subjects, args = build(tool, PROPOSER, monkeypatch)
+    subject = list(subjects.values())[1]
+    before = {k: v.clone() for k, v in subject.model.state_dict().items()}
+    step = tool['parts_of'](subject, tool['draw'](args)[1], args)['step']()
+    step()
+    after = subject.model.state_dict()
+    assert all(torch.equal(after[name], v) for name, v in before.items())
+    # It did step: momentum is there.
+    assert tool['state_of'](subject) > 1.5 * sum(
+        p.numel() * 4 for p in subject.model.parameters() if p.requires_grad)
+
+
+def test_peak_is_what_is_allocated_at_once(tool):
+
+    def work():
+        for _ in range(5):
+            torch.ones(3, 2**20)  # 12 MiB, given back
+        kept = [torch.ones(2**20) for _ in range(5)]
+        del kept[1:]
+
+    assert tool['peak'](work, 'cpu') / 2**20 == pytest.approx(20, abs=.01)
+
+
+def test_waits_are_counted(tool):
+    x = torch.rand(10)
+
+    def work():
+        x.sum().item()
+        x[x > .5]
+        torch.nn.functional.one_hot(x.long())  # looks on a CPU only
+
+    assert tool['waits'](work, 'cpu') == dict(item=1, nonzero=1)
+
+
+def test_boxes_of_a_file(tool, tmp_path):
+    path = tmp_path / 'ann.json'
+    path.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=1, width=100, height=50),
+                        dict(id=2, width=9, height=9)],
+                categories=[dict(id=1, name='cat')],
+                annotations=[
+                    dict(image_id=1, category_id=1, bbox=[10, 10, 20, 30]),
+                    dict(image_id=1, category_id=1, bbox=[0, 0, 9, 9],
+                         iscrowd=1)
+                ])))
+    args = Namespace(annotations=str(path), seed=0, batch=1, size=[200, 400],
+                     device='cpu')
+    sample, = tool['make_samples'](tool['boxes_of_file'](args), 1, args)
+    expected = pytest.approx([40, 40, 120, 160])
+    assert sample.gt_instances.bboxes[0].tolist() == expected
+
+
+def test_table(run_tool, tmp_path):
+    """All parts of three models."""
+    out = run_tool(PROPOSER, '--also', JOINT, '--size', 64, 64, '--batch', 2,
+                   '--boxes', 3, 7, '--repeat', 2, '--device', 'cpu', '--json',
+                   tmp_path / 'all.json', '--profile', tmp_path / 'trace.json',
+                   '--channels-last', '--cfg-options', *SMALL)
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]]
+            for line in out.splitlines() if line.startswith('|')][2:]
+    models = ['FCOSHead', PROPOSER.stem, JOINT.stem]
+    assert [row[2] for row in rows] == models * (len(rows) // 3)
+    assert len(rows) == 3 * (10 + 4)
+    assert {row[1] for row in rows if row[0] == 'targets'} == {'3', '7'}
+    content = json.loads((tmp_path / 'all.json').read_text())
+    for row, numbers in zip(rows, content['rows'], strict=True):
+        assert [row[0], row[2]] == [numbers['part'], numbers['model']]
+        assert len(numbers['seconds']) == 2
+    assert set(content['waits']) == set(models)
+    trace = (tmp_path / 'trace.json').read_text()
+    assert all(f'step: {name}' in trace for name in models)
+
+
+def test_mixed_precision(run_tool):
+    out = run_tool(PROPOSER, '--size', 64, 64, '--batch', 2, '--repeat', 1,
+                   '--device', 'cpu', '--amp', '--cfg-options', *SMALL)
+    assert ', --amp.' in out and 'nan' not in out
+
+
+def test_two_stages(run_tool, tmp_path):
+    """--also takes any detector, as far as it has the parts."""
+    other = tmp_path / 'two_stage.py'
+    other.write_text(
+        "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n")
+    out = run_tool(PROPOSER, '--also', other, '--size', 64, 64, '--batch', 2,
+                   '--repeat', 1, '--device', 'cpu', '--parts', 'step',
+                   'inference', 'loss', '--cfg-options',
+                   'model.backbone.depth=18',
+                   'model.neck.in_channels=[64,128,256,512]')
+    rows = [[cell.strip() for cell in line.split('|')[1:4:2]]
+            for line in out.splitlines() if line.startswith('|')][2:]
+    names = ['FCOSHead', PROPOSER.stem, 'two_stage']
+    assert rows == [['step', n] for n in names] + [
+        ['inference', n] for n in names
+    ] + [['loss', n] for n in names[:2]]
+
+
+def test_bad_input(run_tool):
+    with pytest.raises(SystemExit, match='no such config file'):
+        run_tool('gone.py')
+    with pytest.raises(SystemExit):
+        run_tool(PROPOSER, '--checkpoint', 'only_ours.pth')

@@ -1,0 +1,245 @@
+"""Planning, running and printing a table of the paper."""
+from __future__ import annotations
+
+import json
+import runpy
+import shlex
+import signal
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from mmdet_owp.datasets.shapes import make_shapes
+from mmdet_owp.paper_tables import TABLES
+
+TOOL = Path(__file__).parents[2] / 'tools/reproduce.py'
+# As tests/conftest.py makes configs tiny.
+TINY = ('model.backbone.base_channels=8', 'model.backbone.norm_eval=True',
+        'model.neck.in_channels=[8,16,32]', 'model.neck.out_channels=16',
+        'model.bbox_head.in_channels=16', 'model.bbox_head.feat_channels=16',
+        'model.bbox_head.stacked_convs=1',
+        'model.bbox_head.norm_cfg.num_groups=4',
+        'train_dataloader.batch_size=2')
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys, tmp_path, call_tool):
+    """Call it in this process; returns its exit status and its output."""
+    monkeypatch.setenv('SHAPES', str(tmp_path / 'none'))
+
+    def call(*words):
+        status = call_tool(TOOL, '--work-dir', tmp_path / 'work', *words)
+        return status, capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """Leave only the rows of a table that have these labels."""
+
+    def leave(number, *labels):
+        table = TABLES[number]
+        kept = tuple(row for row in table.rows if row.label in labels)
+        assert len(kept) == len(labels)
+        monkeypatch.setitem(TABLES, number, table._replace(rows=kept))
+
+    return leave
+
+
+def test_dry_run_of_table_3(tool, rows, tmp_path):
+    rows(3, 'joint', 'finetune fb')
+    status, output = tool('--table', 3, '--data', 'coco', '--gpus', 8,
+                          '--seeds', 1, 0, '--dry-run', '--seconds-per-iter',
+                          0.5)
+    assert status is None and not (tmp_path / 'work').exists()
+    commands = [
+        shlex.split(line)
+        for line in output.splitlines() if not line.startswith('#')
+    ]
+    # Two rows and the proposer that one of them starts from, two seeds.
+    assert len(commands) == 2 * 3 * 2
+    trainings = [c for c in commands if c[2].endswith('dist_train.sh')]
+    assert [Path(c[3]).stem for c in trainings[:3]] == [
+        'fcos_iou_cs_is_coco', 'fcos_iou_cs_is_coco',
+        'fcos_iou_cs_is_joint_coco'
+    ]
+    for command in trainings:
+        folder = Path(command[command.index('--work-dir') + 1])
+        name, seed = folder.name.split('_seed')
+        assert Path(command[3]).stem == name
+        assert f'randomness.seed={seed}' in command
+        starts = [w for w in command if w.startswith('load_from=')]
+        if 'joint' in name or name == 'fcos_iou_cs_is_coco':
+            assert not starts
+        else:
+            start, = starts
+            assert start.endswith(
+                f'fcos_iou_cs_is_coco_seed{seed}/iter_90000.pth')
+    hours = 6 * 90000 * 0.5 / 3600
+    assert output.splitlines()[-1].startswith(
+        f'# in all: {hours:.2f} h of training ({8 * hours:.1f} GPU hours), '
+        f'{hours:.2f} h with 1 side by side')
+    rows(3, 'joint')
+    _, output = tool('--table', 3, '--data', 'coco', '--gpus', 8, '--dry-run')
+    assert 'in all: unknown time; 1 runs' in output
+
+
+def test_dry_run_of_other_tables(tool, rows):
+    rows(1, 'OWP: centerness', 'OWP: IoU-CS-IS')
+    _, output = tool('--table', 1, '--data', 'lvis', '--dry-run')
+    assert '# OWP: centerness: no config fcos_centerness_lvis.py' in output
+    rows(4, 'areas from 0k', 'areas from 60k')
+    _, output = tool('--table', 4, '--data', 'coco-mini', '--dry-run')
+    starts = [
+        float(word.split('=')[1]) * 90 for word in output.split()
+        if word.startswith('model.bbox_head.loss_cls.start_iter=')
+    ]
+    assert starts == pytest.approx([0, 0, 60, 60])
+
+
+def test_errors_in_one_line(tool, rows, monkeypatch):
+    rows(1, 'OWP: IoU')
+    monkeypatch.setenv('COCO_ROOT', '/none')
+    status, _ = tool('--table', 1, '--data', 'coco', '--gpus', 0)
+    assert status.startswith('error: /none/annotations/')
+    assert 'COCO_ROOT' in status and '\n' not in status
+    status, _ = tool('--table', 1, '--data', 'coco', '--gpus', 3)
+    assert status.endswith('cannot be shared out among 3 GPUs')
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5')
+    status, _ = tool('--table', 1, '--data', 'coco', '--gpus', 2, '--jobs', 2)
+    assert status == ('error: 2 runs of 2 GPUs need 4, and there are 2; '
+                      '--gpus 0 is the CPU')
+    assert tool('--table', 5, '--data', 'coco')[0] == 2
+    assert tool('--table', 1, '--data', 'coco', '--jobs', 0)[0] == 2
+
+
+def test_machine_is_shared_out(monkeypatch):
+    slots = runpy.run_path(str(TOOL))['slots']
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5,6,7')
+    assert slots(2, 2) == [
+        dict(CUDA_VISIBLE_DEVICES='4,5'),
+        dict(CUDA_VISIBLE_DEVICES='6,7')
+    ]
+    monkeypatch.setattr('os.cpu_count', lambda: 8)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    assert [slot['OMP_NUM_THREADS'] for slot in slots(0, 2)] == ['4', '4']
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    assert slots(1, 2)[1] == dict(CUDA_VISIBLE_DEVICES='1')
+
+
+# The tool, which comes second, for those rows of Table 3 that come first.
+SOME_ROWS = '''
+import runpy, sys
+sys.argv.pop(0)
+from mmdet_owp.paper_tables import TABLES
+names = sys.argv.pop(0).split(',')
+rows = tuple(row for row in TABLES[3].rows if row.label in names)
+TABLES[3] = TABLES[3]._replace(rows=rows)
+runpy.run_path(sys.argv[0], run_name='__main__')
+'''
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Tiny built-in data under the names that the tool looks for."""
+    for name in ('shapes', 'shapes_unseen'):
+        make_shapes(tmp_path / name, num_train=6, num_val=3, size=64)
+    return tmp_path / 'shapes'
+
+
+def test_interrupted_table_goes_on(start, data, tmp_path):
+    """A real proposer and a row that starts from it; Ctrl-C in between."""
+    work = tmp_path / 'work'
+    proposer = work / 'fcos_iou_cs_is_shapes_seed0'
+    row = work / 'fcos_iou_cs_is_frozen_fb_shapes_seed0'
+
+    def reproduce(*more):
+        arguments = [
+            '--table', '3', '--data', 'shapes', '--gpus', '0', '--work-dir',
+            work, *more, '--cfg-options', *TINY, 'train_cfg.max_epochs=1'
+        ]
+        return start('python', '-c', SOME_ROWS, 'frozen fb', TOOL, *arguments)
+
+    process = reproduce()
+    deadline = time.monotonic() + 300
+    while not (proposer / 'last_checkpoint').exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130
+    assert output.endswith('stopped; the same command goes on\n')
+    assert not row.exists() and not (proposer / 'done').exists()
+
+    checkpoint = proposer / 'epoch_1.pth'
+    before = checkpoint.stat().st_mtime_ns
+    process = reproduce()
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert checkpoint.stat().st_mtime_ns == before
+    assert f'{row.name}: train' in output
+    metrics, = (json.loads(path.read_text())
+                for path in row.glob('test/[0-9]*/[0-9]*.json'))
+    ours, = (json.loads(path.read_text())
+             for path in proposer.glob('test/[0-9]*/[0-9]*.json'))
+    # Frozen: it started from that very checkpoint.
+    for name, value in ours.items():
+        if 'AR@' in name and value == value:
+            assert metrics[name] == value
+    text = (work / 'table3_shapes/table.md').read_text()
+    assert 'Paper: COCO; measured: built-in data' in text
+    line, = (line for line in text.splitlines()
+             if line.startswith('| frozen fb'))
+    cells = [cell.strip() for cell in line.split('|')[2:-1]]
+    for cell, metric in zip(cells, TABLES[3].metrics):
+        assert cell.split(' / ')[1] == f'{100 * metrics[metric]:.1f}'
+    assert cv2.imread(str(work / 'table3_shapes/table.png')).std() > 10
+
+    process = reproduce('--dry-run')
+    output = process.communicate(timeout=120)[0]
+    assert [line for line in output.splitlines() if 'seed0' in line] == [
+        f'# {proposer.name}: finished', f'# {row.name}: finished'
+    ]
+
+
+def test_failing_row_is_reported(tool, rows, data, tmp_path, monkeypatch):
+    """Other rows go on; the table has what there is."""
+    rows(2, 'OWP-aware: joint', 'OWP-aware: joint + unknown')
+    monkeypatch.setenv('SHAPES', str(data))
+    monkeypatch.setattr(
+        'subprocess.Popen',
+        lambda command, stdout, **_: Ended(command, stdout))
+    status, output = tool('--table', 2, '--data', 'shapes', '--gpus', 0)
+    assert status == ('error: 1 of 2 runs failed; call again to resume them')
+    folder = tmp_path / 'work/fcos_iou_cs_is_joint_shapes_seed0'
+    why = (f'CUDA is on fire (exit status 1; all of its output: '
+           f'{folder}/output.log)')
+    assert f'- {folder.name} failed: {why}' in output
+    joint, unknown = (
+        next(line for line in output.splitlines() if line.startswith(start))
+        for start in ('| OWP-aware: joint  ', '| OWP-aware: joint + unknown'))
+    assert '18.84 / - / -' in joint
+    assert '18.56 / 25.0 / +6.4' in unknown
+
+
+class Ended:
+    """In place of a process: writes metrics, or fails for one config."""
+
+    def __init__(self, command, stdout):
+        folder = Path(command[command.index('--work-dir') + 1])
+        self.returncode = int('is_joint_shapes' in command[2])
+        if self.returncode:
+            stdout.write('CUDA is on fire\n')
+        elif folder.name == 'test':
+            path = folder / '20260101_000000/20260101_000000.json'
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps({'base_class-wise/AP': 0.25}))
+
+    def poll(self):
+        return self.returncode

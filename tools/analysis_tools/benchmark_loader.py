@@ -1,0 +1,151 @@
+"""Measure how many images a second a worker of a training loader gives.
+
+    python tools/analysis_tools/benchmark_loader.py \
+        configs/owp/fcos_iou_cs_is_coco.py --synthetic --workers 1 2
+
+Images go through the config's training pipeline, decoding included, and
+nothing else is done meanwhile. --synthetic writes images of 640 x 480 as JPEGs
+of the usual size of COCO's to a temporary folder, for machines without COCO.
+
+A training waits for its data unless workers x images/s of a worker exceeds
+what the device trains on a second: workers needed = images/s of the device /
+images/s of a worker, rounded up, as far as there are cores for them.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
+
+from mmdet_owp.datasets.shapes import draw_image
+from mmdet_owp.engine.launch import (
+    add_cfg_options,
+    check_data,
+    one_line_errors,
+    read_config,
+)
+from mmdet_owp.engine.logs import markdown_table
+from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument(
+        '--workers',
+        nargs='+',
+        type=int,
+        default=[1, 2],
+        help='(default: 1 2)')
+    parser.add_argument(
+        '--batches',
+        type=int,
+        default=20,
+        help='measured, after two each worker that are not (default: 20)')
+    parser.add_argument(
+        '--synthetic', action='store_true', help='instead of COCO')
+    parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    if min(args.workers) < 1 or args.batches < 1:
+        parser.error('--workers and --batches start at 1: without a worker '
+                     'the training itself loads')
+    return args
+
+
+def write_synthetic(folder: Path, seed: int, number: int = 16) -> float:
+    """Write images in COCO's format and sizes.
+
+    Returns:
+        float: mean size of a file, in KiB.
+    """
+    images, annotations, sizes = [], [], []
+    for index in range(number):
+        image, objects = draw_image(np.random.default_rng([seed, index]), 640)
+        path = folder / 'train2017' / f'{index}.jpg'
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), image[:480], [cv2.IMWRITE_JPEG_QUALITY, 90])
+        sizes.append(path.stat().st_size / 1024)
+        images.append(
+            dict(id=index + 1, file_name=path.name, width=640, height=480))
+        for shape in objects:
+            x, y, width, height = shape.bbox
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=index + 1,
+                    category_id=sorted(COCO_VOC)[len(annotations) % 20],
+                    bbox=[x, min(y, 440), width, min(height, 40)],
+                    area=width * min(height, 40),
+                    iscrowd=0))
+    classes = sorted({**COCO_VOC, **COCO_NON_VOC}.items())
+    path = folder / 'annotations' / 'instances_train2017.json'
+    path.parent.mkdir()
+    path.write_text(
+        json.dumps(
+            dict(
+                images=images,
+                annotations=annotations,
+                categories=[dict(id=i, name=n) for i, n in classes])))
+    return statistics.mean(sizes)
+
+
+def images_a_second(config: Config, workers: int,
+                    args: argparse.Namespace) -> float:
+    """Measure a loader with so many workers, once they all run."""
+    cfg = config.train_dataloader.copy()
+    cfg.update(num_workers=workers, persistent_workers=False)
+    cfg.sampler = dict(type='InfiniteSampler', shuffle=True)
+    batches = iter(Runner.build_dataloader(cfg, seed=args.seed))
+    # What the workers have fetched ahead is not theirs to count.
+    for _ in range(2 * workers):
+        next(batches)
+    start = time.perf_counter()
+    images = sum(len(next(batches)['inputs']) for _ in range(args.batches))
+    return images / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measure and print the table."""
+    args = parse_args()
+    logging.disable(logging.INFO)
+    with one_line_errors(), tempfile.TemporaryDirectory() as folder:
+        config = read_config(args.config)
+        source = 'images of the config'
+        if args.synthetic:
+            size = write_synthetic(Path(folder), args.seed)
+            config.train_dataloader.dataset.update(
+                data_root=folder,
+                ann_file='annotations/instances_train2017.json',
+                data_prefix=dict(img='train2017/'))
+            source = f'JPEGs of 640 x 480 and {size:.0f} KiB'
+        config.merge_from_dict(args.cfg_options or {})
+        check_data(config, 'train')
+        init_default_scope('mmdet')
+        set_multi_processing(**config.env_cfg.mp_cfg)
+        rows = []
+        for workers in args.workers:
+            rate = images_a_second(config, workers, args)
+            rows.append(
+                [str(workers), f'{rate:.1f}', f'{rate / workers:.1f}'])
+    print(f'{source}, batches of {config.train_dataloader.batch_size}, seed '
+          f'{args.seed}.\n')
+    print(markdown_table(['workers', 'images/s', 'images/s a worker'], rows))
+
+
+if __name__ == '__main__':
+    main()
