@@ -80,6 +80,10 @@ _NAMED = {
     'lvis-count': _lvis_without(lvis_v1.NOVEL_BY_COUNT),
 }
 LVIS_PARTITIONS = ('lvis-id', 'lvis-count')
+# Of another data set than the one trained on.
+ALL_NOVEL = 'all-novel'
+# What stands before a supercategory on a command line.
+_SUPERCATEGORY = 'supercategory:'
 
 PartitionLike = Union[str, Sequence, Mapping]
 
@@ -138,8 +142,9 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
 
     Args:
         partition (str | list | dict): a known name (``'voc'``, ``'shapes'``,
-            ``'lvis-id'``, ``'lvis-count'``); a list of base classes, by name
-            or category id, all other classes of the file being novel; or
+            ``'lvis-id'``, ``'lvis-count'``); ``'all-novel'``, where no class
+            of the file was trained on; a list of base classes, by name or
+            category id, all other classes of the file being novel; or
             ``dict(base=[...], novel=[...], name='mine')``, where ``novel``
             and ``name`` may be left out.
         categories (list[dict]): the ``categories`` of a COCO-format file.
@@ -153,11 +158,14 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
             the file's classes, or has a class on both sides.
     """
     in_file = {int(c['id']): c['name'] for c in categories}
+    if partition == ALL_NOVEL:
+        return Partition(ALL_NOVEL, {}, dict(sorted(in_file.items())))
     if isinstance(partition, str):
         if partition not in _NAMED:
             raise ValueError(
                 f'unknown partition {partition!r}: use one of '
-                f'{sorted(_NAMED)}, or a list of your base classes')
+                f'{sorted([*_NAMED, ALL_NOVEL])}, or a list of your base '
+                'classes')
         base, novel = _NAMED[partition]
         if partition in LVIS_PARTITIONS:
             _check_lvis(partition, categories, source)
@@ -202,7 +210,8 @@ def parse_partition(text: str | None, categories: Sequence[Mapping],
 
     Args:
         text (str, optional): a known name, or the base classes, by name or
-            category id, with commas between. None makes every class base.
+            category id, with commas between; ``supercategory:NAME`` stands
+            for all classes of one. None makes every class base.
         categories (list[dict]): as in :func:`resolve_partition`.
         source (str): likewise.
 
@@ -214,10 +223,29 @@ def parse_partition(text: str | None, categories: Sequence[Mapping],
     if text is None:
         return resolve_partition(list(ids.values()), categories, source)
     classes = text.split(',')
-    if len(classes) == 1 and text not in names and text not in ids:
+    if (len(classes) == 1 and text not in names and text not in ids
+            and not text.startswith(_SUPERCATEGORY)):
         return resolve_partition(text, categories, source)
-    classes = [c if c in names else ids.get(c, c) for c in classes]
-    return resolve_partition(classes, categories, source)
+    base = []
+    for c in classes:
+        if c in names or not c.startswith(_SUPERCATEGORY):
+            base.append(c if c in names else ids.get(c, c))
+        else:
+            base += _of_supercategory(
+                c.removeprefix(_SUPERCATEGORY), categories, source)
+    return resolve_partition(base, categories, source)
+
+
+def _of_supercategory(name: str, categories: Sequence[Mapping],
+                      source: str) -> list[int]:
+    """Find the ids of the classes of a supercategory."""
+    found = [c['id'] for c in categories if c.get('supercategory') == name]
+    if not found:
+        there = sorted({c.get('supercategory') or '' for c in categories})
+        raise ValueError(
+            f'{source}: no supercategory {name} in this file; it has: '
+            f'{", ".join(filter(None, there)) or "none"}')
+    return found
 
 
 def _check_lvis(partition: str, categories: Sequence[Mapping],

@@ -5,7 +5,9 @@ import os
 import runpy
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -26,6 +28,17 @@ model = dict(
 train_dataloader = dict(batch_size=2)
 randomness = dict(seed=0)
 """
+
+
+@pytest.fixture(scope='session', autouse=True)
+def mmdet_index():
+    """Read mmdet's metafiles once, not for each config that names mmdet.
+
+    mmengine reads the hundred of them for every ``_base_ = 'mmdet::…'``.
+    """
+    from mmengine.config import utils
+    with mock.patch.object(utils, 'load', cache(utils.load)):
+        yield
 
 
 @pytest.fixture

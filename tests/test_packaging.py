@@ -41,8 +41,8 @@ def wheel(repo, tmp_path_factory):
 def test_wheel_carries_configs_and_tools(repo, wheel):
     """Where mim looks: mmdet_owp/.mim."""
     names = set(wheel.namelist())
-    for pattern in ('configs/**/*.py', 'tools/**/*.py', 'tools/*.sh',
-                    'model-index.yml'):
+    for pattern in ('configs/**/*.py', 'configs/*/metafile.yml',
+                    'tools/**/*.py', 'tools/*.sh', 'model-index.yml'):
         files = [path.relative_to(repo) for path in repo.glob(pattern)]
         assert files
         for path in files:
@@ -65,12 +65,3 @@ def test_wheel_asks_for_neither_family_of_openmmlab(wheel):
     needs = ' '.join(metadata.get_all('Requires-Dist'))
     assert 'torch' in needs and 'pycocotools' in needs
     assert 'mm' not in needs and 'onedl' not in needs
-
-
-def test_model_index_names_configs(repo):
-    import yaml
-    index = yaml.safe_load((repo / 'model-index.yml').read_text())
-    collections = {c['Name'] for c in index['Collections']}
-    for model in index['Models']:
-        assert model['In Collection'] in collections
-        assert (repo / model['Config']).is_file()

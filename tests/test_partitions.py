@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mmdet_owp import partitions
-from mmdet_owp.partitions import resolve_partition
+from mmdet_owp.partitions import parse_partition, resolve_partition
 
 # The 20 classes of the PASCAL VOC challenge under VOC's own names.
 VOC = ('aeroplane bicycle bird boat bottle bus car cat chair cow diningtable '
@@ -54,6 +54,32 @@ def test_own_partition_by_name_id_and_both_sides():
     some = resolve_partition(
         dict(name='mine', base=['cat'], novel=['dog']), categories, 'x.json')
     assert some.name == 'mine' and some.names('all') == ('dog', 'cat')
+
+
+def test_all_novel():
+    """Of another data set than the one trained on."""
+    categories = [dict(id=5, name='kite'), dict(id=2, name='dog')]
+    found = resolve_partition('all-novel', categories, 'x.json')
+    assert (found.base, found.novel) == ({}, {2: 'dog', 5: 'kite'})
+    assert parse_partition('all-novel', categories, 'x.json') == found
+    assert found.prefix('novel') == 'novel'
+
+
+def test_supercategory_on_the_command_line():
+    categories = [
+        dict(id=1, name='cat', supercategory='animal'),
+        dict(id=2, name='dog', supercategory='animal'),
+        dict(id=3, name='kite', supercategory='toy'),
+        dict(id=4, name='supercategory:toy')
+    ]
+    for text, base in (('supercategory:animal', {1, 2}),
+                       ('kite,supercategory:animal', {1, 2, 3}),
+                       ('1,supercategory:toy', {1, 4})):
+        assert set(parse_partition(text, categories, 'x').base) == base
+    with pytest.raises(ValueError, match='it has: animal, toy$'):
+        parse_partition('supercategory:cow', categories, 'x.json')
+    with pytest.raises(ValueError, match='it has: none$'):
+        parse_partition('supercategory:cow', categories[3:], 'x.json')
 
 
 @pytest.mark.parametrize('partition, message', [

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os.path as osp
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +39,28 @@ def read_coco(path: str) -> dict:
                 '"images", "annotations" and "categories", and to be whole'
             ) from error
     return content
+
+
+def check_categories(categories: Sequence[Mapping], path: str) -> None:
+    """Check that labels can be numbered by the order of the categories.
+
+    Args:
+        categories (list[dict]): of a COCO annotation file.
+        path (str): of that file, for the message.
+
+    Raises:
+        ValueError: in one line, if they are not in ascending id, have the
+            same name, or ids that are no whole numbers.
+    """
+    ids = [c.get('id') for c in categories]
+    names = [c.get('name') for c in categories]
+    if not all(isinstance(i, int) for i in ids):
+        raise ValueError(f'{path}: category ids must be whole numbers, not '
+                         f'{next(i for i in ids if not isinstance(i, int))!r}')
+    if ids != sorted(set(ids)) or len(set(names)) < len(names):
+        raise ValueError(
+            f'{path}: categories must be in ascending id and have different '
+            'names, because mmdet numbers labels by their order in the file')
 
 
 class SideBoxes(NamedTuple):

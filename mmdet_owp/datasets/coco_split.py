@@ -5,7 +5,7 @@ from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
-from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.datasets.coco_file import check_categories, read_coco
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 
 
@@ -80,19 +80,21 @@ class CocoSplitDataset(CocoDataset):
         """
         coco = COCO()
         coco.dataset = read_coco(annotation_file)
+        for a in coco.dataset['annotations']:
+            if 'area' not in a and 'bbox' in a:  # the parent asks for it
+                a['area'] = a['bbox'][2] * a['bbox'][3]
         coco.createIndex()
         coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
         categories = coco.dataset['categories']
+        check_categories(categories, annotation_file)
         self.partition_classes = resolve_partition(self.partition, categories,
                                                    annotation_file)
-        ids = [c['id'] for c in categories]
-        names = [c['name'] for c in categories]
-        if ids != sorted(ids) or len(set(names)) < len(names):
+        classes = self.partition_classes.names(self.split)
+        if not classes:  # which would mean all of them to mmdet
             raise ValueError(
-                f'{annotation_file}: categories must be in ascending id and '
-                'have different names, because mmdet numbers labels by their '
-                'order in the file')
-        self._metainfo['classes'] = self.partition_classes.names(self.split)
+                f'{annotation_file}: partition {self.partition!r} has no '
+                f"{self.split} classes: use split='novel' or 'all'")
+        self._metainfo['classes'] = classes
         return coco
 
     def filter_data(self) -> list[dict]:

@@ -7,6 +7,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from mmdet.datasets import Objects365V2Dataset
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -77,7 +78,23 @@ def data_roots(tmp_path_factory):
         path = root / 'lvis' / 'annotations' / f'lvis_v1_{part}.json'
         path.write_text(json.dumps(to_lvis(content, f'{part}2017')))
         (root / 'lvis' / f'{part}2017').symlink_to(root / f'{part}2017')
+    # A set of another kind: objects without classes, in folders of videos.
+    frames = [dict(i, file_name=f'video/{i["file_name"]}') for i in images[:2]]
+    path = root / 'uvo/FrameSet/UVO_frame_val.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        json.dumps(
+            dict(
+                images=frames,
+                annotations=[
+                    dict(a, category_id=7) for a in annotations
+                    if a['image_id'] < 3
+                ],
+                categories=[dict(id=7, name='object')])))
+    (root / 'uvo/uvo_videos_sparse_frames').mkdir()
+    (root / 'uvo/uvo_videos_sparse_frames/video').symlink_to(root / 'val')
     return dict(
+        UVO_ROOT=str(root / 'uvo'),
         LVIS_ROOT=str(root / 'lvis'),
         COCO_ROOT=str(root / 'coco'),
         COCO_MINI=str(root / 'coco'),
@@ -171,8 +188,11 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
         prefix, nums = 'lvis-count_' if count else 'lvis-id_', (300, )
     else:
         prefix, nums = '', (10, 100)
-    for split in ('novel', 'base'):
-        for protocol in ('drop-base', 'exclude-base'):
+    splits, protocols = ('novel', 'base'), ('drop-base', 'exclude-base')
+    if '-to-' in path:  # another data set, without base classes
+        splits, protocols = splits[:1], protocols[:1]
+    for split in splits:
+        for protocol in protocols:
             for k in nums:
                 name = f'{prefix}{split}_{protocol}/AR@{k}'
                 assert 0 <= results[name] <= 1
@@ -265,6 +285,84 @@ def test_lvis_is_the_coco_recipe(name, data):
         assert metric.partition == partition
     for metric in class_wise:
         assert (metric.type, metric.style) == ('ClassWiseMetric', 'lvis')
+
+
+@pytest.mark.parametrize('name, trained_on', [
+    ('coco-to-uvo', 20),
+    ('coco80-to-uvo', 80),
+])
+def test_trained_here_tested_there(name, trained_on, data_roots, monkeypatch):
+    """Training and validation are COCO's, the test is on all of UVO."""
+    config = load(f'configs/owp/fcos_iou_cs_is_{name}.py', data_roots,
+                  monkeypatch)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        train, val, test = (
+            DATASETS.build(config[f'{part}_dataloader'].dataset)
+            for part in ('train', 'val', 'test'))
+        metric = METRICS.build(config.test_evaluator[0])
+    assert len(train.metainfo['classes']) == trained_on
+    assert config.model.bbox_head.num_classes == trained_on
+    assert val.metainfo == train.metainfo
+    assert val.ann_file.endswith('coco/annotations/instances_val2017.json')
+    assert test.metainfo['classes'] == ('object', ) and len(test) == 2
+    assert len(metric.ground_truth.boxes) == 160
+    # Only what is tested on differs from the config on COCO.
+    coco = Config.fromfile(REPO / 'configs/owp/fcos_iou_cs_is_coco.py')
+    coco.model.bbox_head.num_classes = trained_on
+    for key in ('model', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+        if key == 'model':
+            coco.model.backbone.init_cfg = None
+        assert config[key] == coco[key], key
+
+
+def test_docs_objects365(data_roots, tmp_path, monkeypatch):
+    """The config of docs/custom_data.md for a set with classes of both."""
+    code, = (
+        block for block in re.findall(r'```python\n(.*?)```', (
+            REPO / 'docs/custom_data.md').read_text(), re.S)
+        if 'objv2' in block)
+    seen = Config.fromstring(
+        re.search(r'partition = .*?\]', code, re.S)[0], '.py').partition
+    classes = Objects365V2Dataset.METAINFO['classes']
+    assert len(seen) == 20 and set(seen) <= set(classes)
+    images = [
+        dict(id=i, file_name=f'images/v1/patch8/{i}.png', width=96, height=72)
+        for i in range(1, 5)
+    ]
+    content = dict(
+        images=images,
+        categories=[dict(id=i + 1, name=n) for i, n in enumerate(classes)],
+        annotations=[
+            dict(
+                id=i + 1,
+                image_id=i % 4 + 1,
+                category_id=i + 1,
+                bbox=[i % 40, 5, 30, 20],
+                area=600,
+                iscrowd=0) for i in range(365)
+        ])
+    root = tmp_path / 'objects365'
+    (root / 'annotations').mkdir(parents=True)
+    (root / 'annotations/zhiyuan_objv2_val.json').write_text(
+        json.dumps(content))
+    path = tmp_path / 'to_objects365.py'
+    path.write_text(
+        code.replace("'../owp/", f"'{REPO}/configs/owp/").replace(
+            'data/objects365', str(root)))
+    for name, value in data_roots.items():
+        monkeypatch.setenv(name, value)
+    config = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        test = DATASETS.build(config.test_dataloader.dataset)
+        metric = METRICS.build(config.test_evaluator[0])
+    assert len(test.metainfo['classes']) == 345
+    assert test.get_data_info(0)['img_path'] == str(
+        root / 'images/v1/patch8/1.png')
+    assert metric.partition.names('base') == tuple(
+        c for c in classes if c in seen)
+    assert len(metric.partition.novel) == 345
+    assert config.train_dataloader.dataset.partition == 'voc'
+    assert config.val_evaluator[0].partition == 'voc'
 
 
 def test_docs_repeat_rare_classes(data_roots, tmp_path, monkeypatch):

@@ -142,10 +142,11 @@ def test_our_head_runs_on_other_backbones(write_config, backbone, channels):
     assert 0 <= metrics['novel_drop-base/AR@100'] <= 1
 
 
-def example(number: int, folder: Path) -> Config:
-    """The README's config of that number, its parents found from here."""
-    text = (REPO / 'README.md').read_text()
-    code = re.findall(r'```python\n(.*?)```', text, re.S)[number]
+def example(page: str, key: str, folder: Path) -> Config:
+    """The first config of a page with that key, parents found from here."""
+    text = (REPO / page).read_text()
+    blocks = re.findall(r'```python\n(.*?)```', text, re.S)
+    code = next(block for block in blocks if key in block)
     path = folder / 'example.py'
     code = code.replace("'./", f"'{REPO}/configs/shapes/")
     code = code.replace("'../", f"'{REPO}/configs/")
@@ -153,14 +154,15 @@ def example(number: int, folder: Path) -> Config:
     return Config.fromfile(path)
 
 
-def test_readme_swaps_a_backbone(shapes_dir, tmp_path, monkeypatch):
+def test_docs_swap_a_backbone(shapes_dir, tmp_path, monkeypatch):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
-    losses, metrics = train_and_judge(example(0, tmp_path))
+    losses, metrics = train_and_judge(
+        example('docs/configs.md', 'MobileNetV2', tmp_path))
     assert losses['loss_bbox'] > 0
     assert 0 <= metrics['novel_exclude-base/AR@100'] <= 1
 
 
-def test_readme_takes_data_of_ones_own(shapes_dir, tmp_path):
+def test_docs_take_data_of_ones_own(shapes_dir, tmp_path):
     names = {1: 'car', 2: 'person', 3: 'bin'}
     for part in ('train', 'val'):
         path = shapes_dir / 'annotations' / f'instances_{part}.json'
@@ -172,7 +174,7 @@ def test_readme_takes_data_of_ones_own(shapes_dir, tmp_path):
             a['category_id'] = a['category_id'] % 3 + 1
         (tmp_path / f'{part}.json').write_text(json.dumps(content))
     (tmp_path / 'images').symlink_to(shapes_dir / 'train')
-    config = example(1, tmp_path)
+    config = example('docs/custom_data.md', 'train_dataloader', tmp_path)
     with DefaultScope.overwrite_default_scope('mmdet'):
         for loader in (config.train_dataloader, config.test_dataloader):
             dataset = DATASETS.build(loader.dataset)

@@ -121,6 +121,21 @@ def test_class_agnostic_keeps_boxes_and_forgets_classes(make):
         make(partition=('cat', 'fish'), class_agnostic=True)
 
 
+def test_area_may_be_missing(make):
+    annotations = [dict(a) for a in ANNOTATIONS]
+    for a in annotations:
+        del a['area']
+    assert len(make(annotations=annotations)) == len(make()) == 2
+
+
+def test_side_without_classes_is_refused(make):
+    """To mmdet no class would mean all of them."""
+    assert make(partition='all-novel', split='novel').metainfo['classes'] == (
+        'cat', 'dog', 'kite')
+    with pytest.raises(ValueError, match='has no base classes: use split'):
+        make(partition='all-novel', split='base')
+
+
 def test_test_mode_keeps_every_image(make):
     assert len(make(test_mode=True)) == 7
 

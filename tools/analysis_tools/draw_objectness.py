@@ -18,6 +18,11 @@ from mmdet_owp.visualization.head_outputs import score_map
 from mmdet_owp.visualization.overlays import draw_heat_map
 
 
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    return command_line.parser(__doc__, num=3, several=True).parse_args()
+
+
 def maps_of_model(args: argparse.Namespace, files: command_line.ModelFiles,
                   image_ids: list) -> tuple[list, list, dict]:
     """Compute the score maps of one model.
@@ -76,5 +81,4 @@ def draw(args: argparse.Namespace) -> None:
 
 if __name__ == '__main__':
     with one_line_errors():
-        draw(
-            command_line.parser(__doc__, num=3, several=True).parse_args())
+        draw(parse_args())

@@ -1,0 +1,273 @@
+"""Checks of a COCO file, against what mmdet makes of it."""
+import copy
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.datasets import CocoDataset
+from PIL import Image
+
+from mmdet_owp.datasets import coco_checks
+from mmdet_owp.partitions import resolve_partition
+
+NAMES = ('cat', 'dog', 'kite')
+
+
+def good(num_images=20):
+    """A set in which there is nothing to say but what is hidden."""
+    rng = np.random.default_rng(0)
+    return dict(
+        images=[
+            dict(id=i, file_name=f'{i}.png', width=100, height=80)
+            for i in range(1, num_images + 1)
+        ],
+        categories=[dict(id=i, name=n) for i, n in enumerate(NAMES)],
+        annotations=[
+            dict(
+                id=n + 1,
+                image_id=n // 3 + 1,
+                category_id=n % 3,
+                bbox=[*rng.uniform(0, 40, 2), *rng.uniform(10, 40, 2)],
+                area=100.,
+                iscrowd=0) for n in range(3 * num_images)
+        ])
+
+
+def check(content, base=('cat', 'dog'), training=True):
+    """All findings that need no images, as lines."""
+    found = coco_checks.check_records(content, 'ann.json')
+    if not any(f.level == 'problem' for f in found):
+        partition = resolve_partition(base, content['categories'], 'ann.json')
+        found += coco_checks.check_boxes(content)
+        counts = coco_checks.count_splits(content, partition)
+        found += coco_checks.check_counts(counts, training)
+        found += coco_checks.unlabelled(content, partition)[1]
+    return [f'{f.level}: {f.text}' for f in found]
+
+
+def test_good_file():
+    assert check(good()) == [
+        'note: 100% of the 20 training images hold novel objects, 20 in all, '
+        'which training does not show: a classifier learns them as background'
+    ]
+    assert check(good(), base=NAMES) == []
+
+
+def edit(kind, n=0, **values):
+    """Change an entry of the file; None takes a key away."""
+
+    def change(content):
+        entry = content[kind][n]
+        entry.update(values)
+        for key in [k for k, v in values.items() if v is None]:
+            del entry[key]
+
+    return change
+
+
+@pytest.mark.parametrize('change, line', [
+    (edit('images', width=None), r'problem: ids of images without width and '
+     r'height: 1 \(1\)'),
+    (edit('images', height=0), 'problem: ids of images without width and'),
+    (edit('images', file_name=''), r'problem: .*without id or file_name.*\(0'),
+    (edit('images', id=2), r'problem: image ids that .* twice: 1 \(2\)'),
+    (edit('annotations', id=2), r'problem: annotation ids .* twice: 1 \(2\)'),
+    (edit('annotations', image_id=None), r'problem: annotations without id, '
+     r'image_id or category_id, by their place: 1 \(0\)'),
+    (edit('annotations', bbox=None), r'problem: .*bbox is not four.* \(1\)'),
+    (edit('annotations', bbox=[1, 2, 3]), 'problem: .*bbox is not four'),
+    (edit('annotations', bbox=[1, 2, float('nan'), 3]),
+     'problem: .*bbox is not four'),
+    (edit('annotations', bbox=[9, 9, -5, 5]), 'problem: .*bbox is not four'),
+    (edit('annotations', image_id=99), 'warning: .*images that are not in'),
+    (edit('annotations', category_id=9), 'warning: .*categories that are not'),
+    (edit('annotations', id=0), 'warning: .*with the id 0: 1'),
+    (edit('annotations', bbox=[9, 9, 0, 5]), 'warning: .*narrower than a'),
+    (edit('annotations', bbox=[9, 90, 20, 20]), 'warning: .*outside of their'),
+    (edit('annotations', bbox=[90, 9, 20, 20]), 'warning: .*stick out'),
+    (edit('annotations', bbox=[9, 9, 5, 5]), 'warning: .*below 8 pixels: 1'),
+    (edit('annotations', area=0), 'warning: .*area of 0'),
+    (edit('annotations', ignore=1), 'warning: .*marked "ignore"'),
+    (edit('annotations', iscrowd=None), 'note: 1 boxes have no iscrowd'),
+    (edit('images', 1, file_name='1.png'), 'warning: image files .* two ids'),
+    (edit('categories', id='0'), 'problem: ann.json: category ids must be wh'),
+    (edit('categories', id=7), 'problem: ann.json: categories must be in asc'),
+    (edit('categories', name='dog'), 'problem: .*have different names'),
+    (edit('images', neg_category_ids=[1]), 'note: the file is federated'),
+    (lambda c: c['annotations'].append(dict(c['annotations'][4], id=99)),
+     r'warning: same box of the same class twice, in images: 1 \(2\)'),
+    (lambda c: c['images'].append(dict(c['images'][0], id=99, file_name='x')),
+     r'note: images without any box: 1 \(99\)'),
+    (lambda c: [a.update(category_id=2) for a in c['annotations']],
+     'problem: there is no box of a base class'),
+    (lambda c: [a.update(category_id=0) for a in c['annotations'][1::3]],
+     r'warning: base classes with under 10 boxes: 1 \(dog: 0\)'),
+])  # yapf: disable
+def test_each_fault_gets_one_line(change, line):
+    content = good()
+    change(content)
+    lines = check(content)
+    pattern = re.compile(line)
+    assert sum(bool(pattern.match(text)) for text in lines) == 1, lines
+    assert not any('\n' in text for text in lines)
+
+
+def test_novel_classes_of_an_evaluation_file():
+    assert 'problem' not in str(check(good(), training=False))
+    assert 'warning: there is no box of a novel class: novel numbers will ' \
+        'be nan' in check(good(), base=NAMES, training=False)
+    assert any('novel classes with under 10 boxes: 1 (kite: 4)' in line
+               for line in check(good(4), training=False))
+
+
+def test_unlabelled_objects_by_hand():
+    """Two images with base objects, one of them hiding two novel ones."""
+    content = good(3)
+    for a, (image, category, crowd) in zip(content['annotations'], [
+            (1, 0, 0), (1, 2, 0), (1, 2, 0), (2, 1, 0), (2, 2, 1), (3, 2, 0)
+    ]):
+        a.update(image_id=image, category_id=category, iscrowd=crowd)
+    del content['annotations'][6:]
+    partition = resolve_partition(['cat', 'dog'], content['categories'], 'x')
+    stats, _ = coco_checks.unlabelled(content, partition)
+    assert (stats['training_images'], stats['with_novel'],
+            stats['hidden_boxes']) == (2, 1, 2)
+    assert stats['pairs'] == [['cat', 'kite', 1]]
+    counts = coco_checks.count_splits(content, partition)
+    assert counts['novel'] == dict(
+        images=2, boxes=3, crowd=1, classes=dict(kite=3))
+    assert counts['base'] == dict(
+        images=2, boxes=2, crowd=0, classes=dict(cat=1, dog=1))
+
+
+def test_sparse_images_and_classes_that_a_folder_never_has():
+    content = good(40)
+    for image in content['images']:
+        image['file_name'] = f'{image["id"] % 2}/{image["file_name"]}'
+    assert not [line for line in check(content) if 'folder' in line]
+    content['annotations'] = [
+        a for a in content['annotations']
+        if not (a['category_id'] == 2 and a['image_id'] % 2)
+    ]
+    line, = (line for line in check(content) if 'folder' in line)
+    assert '(kite in 1/)' in line
+    # Ten boxes an image, one in the last.
+    content = good(20)
+    content['annotations'] = [
+        dict(a, id=10 * a['id'] + n, bbox=[n, *a['bbox'][1:]])
+        for a in content['annotations'] for n in range(10)
+        if n == 0 or a['image_id'] < 20
+    ][:-2]
+    line, = (line for line in check(content) if 'at most a fifth' in line)
+    assert 'usual 30 boxes: 1 (20)' in line
+
+
+boxes = st.lists(
+    st.tuples(*[st.floats(-60, 160, width=32)] * 2,
+              *[st.floats(0, 120, width=32)] * 2),
+    min_size=1,
+    max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(boxes)
+def test_left_out_is_what_mmdet_leaves_out(given_boxes):
+    content = dict(
+        images=[dict(id=1, file_name='1.png', width=100, height=80)],
+        annotations=[
+            dict(id=n, image_id=1, category_id=1, bbox=list(box), area=9.)
+            for n, box in enumerate(given_boxes, start=1)
+        ])
+    dataset = CocoDataset.__new__(CocoDataset)
+    dataset.data_prefix, dataset.return_classes = dict(img=''), False
+    dataset.cat_ids, dataset.cat2label = [1], {1: 0}
+    kept = dataset.parse_data_info(
+        dict(
+            raw_img_info=dict(content['images'][0], img_id=1),
+            raw_ann_info=content['annotations']))['instances']
+    left_out = sum(
+        int(f.text.split(': ')[1].split()[0])
+        for f in coco_checks.check_boxes(content)
+        if 'left out of training' in f.text)
+    assert left_out == len(given_boxes) - len(kept)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The images of `good(4)`."""
+    for i in range(1, 5):
+        cv2.imwrite(
+            str(tmp_path / f'{i}.png'), np.full((80, 100, 3), i, np.uint8))
+    return tmp_path
+
+
+@pytest.mark.parametrize('read', [False, True])
+def test_images(folder, read):
+    content = good(4)
+    assert coco_checks.check_images(content, str(folder), read) == []
+    (folder / '1.png').write_bytes(b'no image')
+    (folder / '2.png').unlink()
+    cv2.imwrite(str(folder / '3.png'), np.zeros((90, 100, 3), np.uint8))
+    content['images'][3]['file_name'] = str(folder / '4.png')
+    lines = [
+        f'{f.level}: {f.text}'
+        for f in coco_checks.check_images(content, str(folder), read)
+    ]
+    assert lines[0].startswith(f'problem: image files not in {folder}: 1 (2.')
+    assert lines[1].startswith('problem: image files that cannot be read: 1')
+    assert '(3.png: 100 x 90, not 100 x 80)' in lines[2]
+    assert 'file_name that is no path below a folder: 1' in lines[3]
+    assert len(lines) == 4
+
+
+def test_cut_image_is_found_by_reading_alone(folder):
+    rng = np.random.default_rng(0)
+    path = folder / '1.png'
+    cv2.imwrite(str(path), rng.integers(0, 256, (80, 100, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:200])
+    assert coco_checks.check_images(good(4), str(folder)) == []
+    found, = coco_checks.check_images(good(4), str(folder), read=True)
+    assert 'cannot be read: 1 (1.png)' in found.text
+
+
+@pytest.mark.parametrize('read', [False, True])
+def test_size_is_that_after_turning(folder, read):
+    """As mmdet loads it: an image turned by EXIF has its sides swapped."""
+    turned = Image.new('RGB', (80, 100))
+    exif = turned.getexif()
+    exif[274] = 6
+    turned.save(folder / '1.jpg', exif=exif)
+    content = good(1)
+    content['images'][0]['file_name'] = '1.jpg'
+    assert coco_checks.check_images(content, str(folder), read) == []
+
+
+def test_folder_in_front_of_the_name(folder):
+    content = good(4)
+    for image in content['images']:
+        image['file_name'] = 'images\\' + image['file_name']
+    found, = coco_checks.check_images(content, str(folder))
+    assert '(4 are there, but without the folder in their' in found.text
+
+
+def test_labels_of_two_files():
+    categories = good()['categories']
+    one = resolve_partition(['cat', 'dog'], categories, 'a.json')
+    other = copy.deepcopy(categories)
+    other[0]['name'], other[1]['name'] = 'dog', 'cat'
+    assert coco_checks.compare_classes(one, one) == []
+    found, = coco_checks.compare_classes(
+        one, resolve_partition(['cat', 'dog'], other, 'b.json'))
+    assert found.level == 'problem'
+    assert '2 (cat and dog, dog and cat)' in found.text
+
+
+def test_content_is_left_as_it_was():
+    content = good()
+    before = json.dumps(content)
+    check(content)
+    assert json.dumps(content) == before
