@@ -11,6 +11,7 @@ import json
 import math
 import os
 import os.path as osp
+import reprlib
 import statistics
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.engine.jobs import Command, Job
 from mmdet_owp.engine.logs import read_scalars
 from mmdet_owp.partitions import resolve_partition
+
+# What the results follow from in a config; the rest are names of its own,
+# what is logged, and validation.
+_RESULTS_FROM = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper',
+                 'param_scheduler', 'auto_scale_lr', 'custom_hooks',
+                 'randomness', 'test_dataloader', 'test_evaluator')
 
 
 class TrainingRun:
@@ -69,8 +76,12 @@ class TrainingRun:
         self.environments = environments
         plain = Config.fromfile(config, import_custom_modules=False)
         plain.merge_from_dict(_parse(settings))
+        results_from = {
+            key: value
+            for key, value in plain.to_dict().items() if key in _RESULTS_FROM
+        }
         # As JSON has it: without tuples.
-        self.record = json.loads(json.dumps(plain.to_dict(), default=str))
+        self.record = json.loads(json.dumps(results_from, default=str))
         self.options = [*options, *self._batch_size(plain)]
         self.cfg = copy.deepcopy(plain)
         self.cfg.merge_from_dict(_parse([*self.options, *settings]))
@@ -246,7 +257,8 @@ def _difference(before, now, name: str = '') -> str:
     if isinstance(before, list) and isinstance(now, list):
         before, now = dict(enumerate(before)), dict(enumerate(now))
     if not (isinstance(before, dict) and isinstance(now, dict)):
-        return f'{name[1:]} was {before!r}, is {now!r}'
+        return (f'{name[1:]} was {reprlib.repr(before)}, is '
+                f'{reprlib.repr(now)}')
     key = next(k for k in [*before, *now]
                if k not in before or k not in now or before[k] != now[k])
     return _difference(before.get(key), now.get(key), f'{name}.{key}')

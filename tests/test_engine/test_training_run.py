@@ -108,8 +108,10 @@ def test_other_settings_are_refused(plan):
     scheduler = 'param_scheduler.1.T_max'
     why = plan('shapes/fcos_iou_cs_is_shapes', f'{scheduler}=4').job.refused
     assert f'({scheduler} was 3, is 4)' in why
-    why = plan('shapes/fcos_iou_cs_is_shapes', 'new.key=1').job.refused
-    assert "(new was None, is {'key': 1})" in why
+    why = plan('shapes/fcos_iou_cs_is_shapes', 'model.new.key=1').job.refused
+    assert "(model.new was None, is {'key': 1})" in why
+    # So may what a config calls its own parts.
+    assert plan('shapes/fcos_iou_cs_is_shapes', 'new.key=1').job.refused == ''
 
 
 def test_settings_are_those_of_the_config(plan):
