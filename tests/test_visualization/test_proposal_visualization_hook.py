@@ -17,6 +17,8 @@ def runner(tiny_config, shapes_dir, monkeypatch, tmp_path):
     cfg = Config.fromfile(tiny_config())
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = f'hook_{os.getpid()}'
+    # One of a name is kept, with the folder of the test that made it.
+    cfg.visualizer.name = tmp_path.name
     cfg.merge_from_dict({
         'default_hooks.visualization': {
             'type': 'ProposalVisualizationHook',
