@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import cv2
 import mmcv
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mmdet_owp.apis import inputs
@@ -36,7 +36,11 @@ from mmdet_owp.apis.proposal_inferencer import ProposalInferencer
 from mmdet_owp.apis.results_folder import ResultsFolder
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.engine.checkpoint import check_exists
-from mmdet_owp.engine.launch import one_line_errors, read_config
+from mmdet_owp.engine.launch import (
+    add_cfg_options,
+    one_line_errors,
+    read_config,
+)
 from mmdet_owp.visualization.ranked_boxes import draw_ranked_boxes
 
 
@@ -109,12 +113,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='let the checkpoint execute what it likes: only of authors you '
         'trust')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='replace settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('top_k', 'batch_size', 'num_drawn'):
         if getattr(args, name) < 1:

@@ -21,7 +21,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmengine.structures import InstanceData
 from rich.progress import track
 from torch import nn
@@ -32,7 +31,7 @@ from mmdet_owp.engine.checkpoint import (
     RefusedCheckpointError,
     check_exists,
     load_checkpoint,
-    unlike_weights,
+    load_weights,
 )
 from mmdet_owp.engine.launch import read_config
 from mmdet_owp.evaluation.take_proposals import TakeProposals
@@ -146,13 +145,7 @@ class ProposalInferencer(DetInferencer):
                 f'{error}; --trust (trust=True) loads it and executes '
                 'what it carries') from error
         model = MODELS.build(cfg.model)
-        wrong = unlike_weights(model, checkpoint)
-        if wrong:
-            raise ValueError(
-                f'{weights}: made by another config: {len(wrong)} weight(s) '
-                f'are missing or have another shape, such as {wrong[0]}; '
-                'give the config the checkpoint was trained with')
-        _load_checkpoint_to_model(model, checkpoint)
+        load_weights(model, checkpoint, weights)
         meta = checkpoint.get('meta', {}).get('dataset_meta', {})
         self.classes = tuple(meta.get('classes', ()))
         model.cfg = cfg

@@ -14,10 +14,9 @@ from mmdet.models.detectors import SingleStageDetector
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import Tensor, nn
 
-from mmdet_owp.engine.checkpoint import load_checkpoint, unlike_weights
+from mmdet_owp.engine.checkpoint import load_checkpoint, load_weights
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
 # The least that has all operators; runtimes of 2022 and later read it.
@@ -71,15 +70,7 @@ def load_detector(config: Config,
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(config.model)
     if checkpoint is not None:
-        weights = load_checkpoint(checkpoint)
-        wrong = unlike_weights(model, weights)
-        if wrong:
-            raise ValueError(
-                f'{checkpoint}: made by another config than '
-                f'{config.filename}: {len(wrong)} weight(s) are missing or '
-                f'have another shape, such as {wrong[0]}; give the config the '
-                'checkpoint was trained with')
-        _load_checkpoint_to_model(model, weights)
+        load_weights(model, load_checkpoint(checkpoint), checkpoint)
     return model.to(device).eval()
 
 

@@ -25,6 +25,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 from torch.hub import download_url_to_file, get_dir
 
@@ -179,6 +180,26 @@ def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:
         # Counters of batch norms, absent from converted checkpoints.
         and not name.endswith('num_batches_tracked')
     ]
+
+
+def load_weights(model: nn.Module, checkpoint: dict, path: str) -> None:
+    """Give a model all of its weights.
+
+    Args:
+        model (nn.Module): without a wrapper.
+        checkpoint (dict): as :func:`load_checkpoint` returns it.
+        path (str): where it is from.
+
+    Raises:
+        ValueError: in one line, if it would leave some random.
+    """
+    wrong = unlike_weights(model, checkpoint)
+    if wrong:
+        raise ValueError(
+            f'{path}: made by another config: {len(wrong)} weight(s) are '
+            f'missing or have another shape, such as {wrong[0]}; give the '
+            'config the checkpoint was trained with')
+    _load_checkpoint_to_model(model, checkpoint)
 
 
 def _named_weights(checkpoint: dict) -> dict:

@@ -10,13 +10,13 @@ import torch
 from mmdet.apis import init_detector
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmdet_owp.engine.checkpoint import check_exists
-from mmdet_owp.engine.launch import read_config
+from mmdet_owp.engine.launch import add_cfg_options, read_config
 from mmdet_owp.labels import labelled
 from mmdet_owp.visualization import style
 from mmdet_owp.visualization.head_outputs import HeadOutputs
@@ -69,7 +69,7 @@ def parser(description: str,
         '--num', type=int, default=num, help=f'images (default: {num})')
     made.add_argument('--seed', type=int, default=0, help='of their choice')
     made.add_argument('--device', default='cpu')
-    made.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(made)
     return made
 
 

@@ -10,10 +10,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmdet_owp.models.dense_heads.owp_fcos_head import (
-    OWPFCOSHead,
-    objectness_logits,
-)
+from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead, objectness
 
 _NAMES = dict(centerness='centerness', iou='IoU')
 
@@ -71,10 +68,7 @@ class HeadOutputs:
 
     def objectness(self) -> list[Tensor]:
         """Mean of the cues, over levels, (batch, H, W) in [0, 1]."""
-        return [
-            objectness_logits(level).float().sigmoid()[:, 0]
-            for level in self.levels[2]
-        ]
+        return [objectness(level)[:, 0] for level in self.levels[2]]
 
     def _rankings(self) -> dict[str, tuple[str, list[Tensor]]]:
         """By name: ``proposal_score`` and cue logits to rank by."""
@@ -103,10 +97,7 @@ class HeadOutputs:
         """
         scores = {}
         for name, (kind, cues) in self._rankings().items():
-            scores[name] = [
-                objectness_logits(level).float().sigmoid()[:, 0]
-                for level in cues
-            ]
+            scores[name] = [objectness(level)[:, 0] for level in cues]
             if kind == 'cls':
                 scores[name] = [
                     score * logits.float().sigmoid().amax(1)

@@ -13,10 +13,13 @@ import argparse
 import sys
 
 import torch
-from mmengine.config import DictAction
 
 from mmdet_owp.deployment import onnx_check, onnx_export
-from mmdet_owp.engine.launch import one_line_errors, read_config
+from mmdet_owp.engine.launch import (
+    add_cfg_options,
+    one_line_errors,
+    read_config,
+)
 
 # Largest difference of a score, and of a box in units of the longer side.
 TOLERANCE = 1e-4
@@ -44,10 +47,7 @@ def parse_args() -> argparse.Namespace:
         metavar='IMAGE',
         help='compare with the detector on these; exits with 1 where a score '
         f'or a box, in units of the longer side, differs by over {TOLERANCE}')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='replace settings of the config, for example '
-        'model.test_cfg.proposals.max_per_img=100')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.device != 'cpu' and not torch.cuda.is_available():
         parser.error(f'--device {args.device}: torch finds no such device; '

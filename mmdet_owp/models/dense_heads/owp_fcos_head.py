@@ -611,6 +611,8 @@ def _mean_over_processes(count: Tensor, at_least: float) -> Tensor:
 
 def objectness(cue_logits: Tensor) -> Tensor:
     """Geometric mean of the cues, (batch, 1, H, W)."""
+    if cue_logits.shape[1] == 1:
+        return cue_logits.float().sigmoid()
     # Not by objectness_logits: what it needs for logits, ONNX has not.
     return F.logsigmoid(cue_logits.float()).mean(1, keepdim=True).exp()
 
