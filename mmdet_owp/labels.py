@@ -1,4 +1,5 @@
 """Rows of tables and lines of plots as command lines give them."""
+
 from __future__ import annotations
 
 from argparse import ArgumentTypeError

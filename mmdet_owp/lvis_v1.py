@@ -98,7 +98,7 @@ RARE = {
     1145: 'violin', 1146: 'vodka', 1148: 'vulture', 1150: 'waffle_iron',
     1157: 'walrus', 1158: 'wardrobe', 1159: 'washbasin', 1165: 'water_heater',
     1167: 'water_gun', 1193: 'wolf'
-}  # yapf: disable
+}  # fmt: skip
 COMMON = {
     1: 'aerosol_can', 5: 'alcohol', 6: 'alligator', 7: 'almond',
     8: 'ambulance', 9: 'amplifier', 10: 'anklet', 16: 'aquarium',
@@ -226,7 +226,7 @@ COMMON = {
     1187: 'windsock', 1189: 'wine_bucket', 1192: 'wok', 1194: 'wooden_spoon',
     1195: 'wreath', 1196: 'wrench', 1199: 'yacht', 1200: 'yogurt',
     1201: 'yoke_(animal_equipment)', 1203: 'zucchini'
-}  # yapf: disable
+}  # fmt: skip
 FREQUENT = {
     2: 'air_conditioner', 3: 'airplane', 4: 'alarm_clock', 11: 'antenna',
     12: 'apple', 15: 'apron', 19: 'armchair', 23: 'trash_can', 27: 'avocado',
@@ -336,7 +336,7 @@ FREQUENT = {
     1186: 'windshield_wiper', 1188: 'wine_bottle', 1190: 'wineglass',
     1191: 'blinder_(for_horses)', 1197: 'wristband', 1198: 'wristlet',
     1202: 'zebra'
-}  # yapf: disable
+}  # fmt: skip
 
 # The last 100 frequent ones, of the order by id and by number of images.
 NOVEL_BY_ID = (
@@ -348,7 +348,7 @@ NOVEL_BY_ID = (
     1100, 1102, 1103, 1104, 1105, 1108, 1109, 1110, 1112, 1114, 1115, 1117,
     1121, 1122, 1123, 1133, 1134, 1136, 1139, 1141, 1142, 1155, 1156, 1161,
     1162, 1172, 1173, 1177, 1178, 1186, 1188, 1190, 1191, 1197, 1198, 1202
-)  # yapf: disable
+)  # fmt: skip
 NOVEL_BY_COUNT = (
     4, 27, 43, 48, 53, 79, 81, 109, 116, 152, 175, 178, 185, 195, 203, 208,
     218, 226, 229, 254, 255, 259, 276, 303, 306, 309, 347, 369, 372, 377, 380,
@@ -357,4 +357,4 @@ NOVEL_BY_COUNT = (
     726, 728, 738, 745, 749, 776, 782, 789, 798, 806, 845, 865, 903, 904, 919,
     924, 927, 949, 953, 986, 1033, 1059, 1061, 1070, 1083, 1096, 1100, 1103,
     1104, 1105, 1114, 1121, 1134, 1136, 1156, 1172, 1173, 1191, 1197
-)  # yapf: disable
+)  # fmt: skip

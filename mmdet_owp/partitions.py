@@ -11,6 +11,7 @@ Example:
     >>> mine.names('base'), mine.names('novel')
     (('cat',), ('kite',))
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ COCO_VOC = {
     6: 'bus', 7: 'train', 9: 'boat', 16: 'bird', 17: 'cat', 18: 'dog',
     19: 'horse', 20: 'sheep', 21: 'cow', 44: 'bottle', 62: 'chair',
     63: 'couch', 64: 'potted plant', 67: 'dining table', 72: 'tv'
-}  # yapf: disable
+}  # fmt: skip
 COCO_NON_VOC = {
     8: 'truck', 10: 'traffic light', 11: 'fire hydrant', 13: 'stop sign',
     14: 'parking meter', 15: 'bench', 22: 'elephant', 23: 'bear', 24: 'zebra',
@@ -41,34 +42,37 @@ COCO_NON_VOC = {
     77: 'cell phone', 78: 'microwave', 79: 'oven', 80: 'toaster', 81: 'sink',
     82: 'refrigerator', 84: 'book', 85: 'clock', 86: 'vase', 87: 'scissors',
     88: 'teddy bear', 89: 'hair drier', 90: 'toothbrush'
-}  # yapf: disable
+}  # fmt: skip
 
 # The families of the built-in data (mmdet_owp/datasets/shapes.py).
 SHAPES_BASE = {
     1: 'rectangle', 2: 'ellipse', 3: 'triangle', 4: 'ring', 5: 'cross',
     6: 'star', 7: 'crescent', 8: 'hexagon'
-}  # yapf: disable
+}  # fmt: skip
 SHAPES_NOVEL = {
     9: 'arrow', 10: 'heart', 11: 'gear', 12: 'l-shape', 13: 'lightning',
     14: 'flower', 15: 'drop', 16: 'horseshoe', 17: 'key', 18: 'bone',
     19: 'fish', 20: 'hourglass', 21: 'spiral', 22: 'pinwheel'
-}  # yapf: disable
+}  # fmt: skip
 
 # LVIS v1: id -> (name, frequency).
 LVIS = {
     i: (name, frequency)
-    for frequency, classes in (('r', lvis_v1.RARE), ('c', lvis_v1.COMMON),
-                               ('f', lvis_v1.FREQUENT))
+    for frequency, classes in (
+        ('r', lvis_v1.RARE),
+        ('c', lvis_v1.COMMON),
+        ('f', lvis_v1.FREQUENT),
+    )
     for i, name in classes.items()
 }
 
 
 def _lvis_without(novel: Sequence[int]) -> tuple[dict, dict]:
     names = {i: name for i, (name, _) in sorted(LVIS.items())}
-    return ({i: name
-             for i, name in names.items() if i not in novel},
-            {i: names[i]
-             for i in novel})
+    return (
+        {i: name for i, name in names.items() if i not in novel},
+        {i: names[i] for i in novel},
+    )
 
 
 # Base and novel classes. Of LVIS the novel ones are the last 100 frequent
@@ -96,6 +100,7 @@ class Partition(NamedTuple):
         base (dict[int, str]): category id -> class name, ascending ids.
         novel (dict[int, str]): likewise; disjoint from ``base``.
     """
+
     name: str
     base: dict[int, str]
     novel: dict[int, str]
@@ -117,7 +122,7 @@ class Partition(NamedTuple):
         chosen = {
             'base': self.base,
             'novel': self.novel,
-            'all': {**self.base, **self.novel}
+            'all': {**self.base, **self.novel},
         }[split]
         return dict(sorted(chosen.items()))
 
@@ -136,8 +141,9 @@ class Partition(NamedTuple):
         return split
 
 
-def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
-                      source: str) -> Partition:
+def resolve_partition(
+    partition: PartitionLike, categories: Sequence[Mapping], source: str
+) -> Partition:
     """Check a partition against the categories of an annotation file.
 
     Args:
@@ -165,14 +171,16 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
             raise ValueError(
                 f'unknown partition {partition!r}: use one of '
                 f'{sorted([*_NAMED, ALL_NOVEL])}, or a list of your base '
-                'classes')
+                'classes'
+            )
         base, novel = _NAMED[partition]
         if partition in LVIS_PARTITIONS:
             _check_lvis(partition, categories, source)
             return Partition(partition, dict(base), dict(novel))
         expected = {**base, **novel}
         wrong = [
-            f'{name} (id {i})' for i, name in sorted(expected.items())
+            f'{name} (id {i})'
+            for i, name in sorted(expected.items())
             if in_file.get(i) != name
         ]
         if wrong:
@@ -180,7 +188,8 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
                 f'{source}: partition {partition!r} needs {len(wrong)} '
                 f'classes that this file does not have under that id: '
                 f'{", ".join(wrong)}. Use the annotation file the partition '
-                'is made for, or give your own base classes as a list.')
+                'is made for, or give your own base classes as a list.'
+            )
         return Partition(partition, dict(base), dict(novel))
 
     if not isinstance(partition, Mapping):
@@ -188,8 +197,9 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
     unknown_keys = set(partition) - {'name', 'base', 'novel'}
     if unknown_keys or not partition.get('base'):
         raise ValueError(
-            "a partition is a name, a list of base classes, or dict(base=[…], "
-            f'novel=[…], name=…), not {dict(partition)!r}')
+            'a partition is a name, a list of base classes, or dict(base=[…], '
+            f'novel=[…], name=…), not {dict(partition)!r}'
+        )
     base = _look_up(partition['base'], in_file, source)
     if partition.get('novel') is None:
         novel = {i: name for i, name in in_file.items() if i not in base}
@@ -197,15 +207,19 @@ def resolve_partition(partition: PartitionLike, categories: Sequence[Mapping],
         novel = _look_up(partition['novel'], in_file, source)
     both = sorted(name for i, name in base.items() if i in novel)
     if both:
-        raise ValueError('a class cannot be base and novel: '
-                         f'{", ".join(both)}')
+        raise ValueError(
+            f'a class cannot be base and novel: {", ".join(both)}'
+        )
     return Partition(
-        partition.get('name', 'custom'), dict(sorted(base.items())),
-        dict(sorted(novel.items())))
+        partition.get('name', 'custom'),
+        dict(sorted(base.items())),
+        dict(sorted(novel.items())),
+    )
 
 
-def parse_partition(text: str | None, categories: Sequence[Mapping],
-                    source: str) -> Partition:
+def parse_partition(
+    text: str | None, categories: Sequence[Mapping], source: str
+) -> Partition:
     """Find the partition that a command line names.
 
     Args:
@@ -223,8 +237,12 @@ def parse_partition(text: str | None, categories: Sequence[Mapping],
     if text is None:
         return resolve_partition(list(ids.values()), categories, source)
     classes = text.split(',')
-    if (len(classes) == 1 and text not in names and text not in ids
-            and not text.startswith(_SUPERCATEGORY)):
+    if (
+        len(classes) == 1
+        and text not in names
+        and text not in ids
+        and not text.startswith(_SUPERCATEGORY)
+    ):
         return resolve_partition(text, categories, source)
     base = []
     for c in classes:
@@ -232,24 +250,28 @@ def parse_partition(text: str | None, categories: Sequence[Mapping],
             base.append(c if c in names else ids.get(c, c))
         else:
             base += _of_supercategory(
-                c.removeprefix(_SUPERCATEGORY), categories, source)
+                c.removeprefix(_SUPERCATEGORY), categories, source
+            )
     return resolve_partition(base, categories, source)
 
 
-def _of_supercategory(name: str, categories: Sequence[Mapping],
-                      source: str) -> list[int]:
+def _of_supercategory(
+    name: str, categories: Sequence[Mapping], source: str
+) -> list[int]:
     """Find the ids of the classes of a supercategory."""
     found = [c['id'] for c in categories if c.get('supercategory') == name]
     if not found:
         there = sorted({c.get('supercategory') or '' for c in categories})
         raise ValueError(
             f'{source}: no supercategory {name} in this file; it has: '
-            f'{", ".join(filter(None, there)) or "none"}')
+            f'{", ".join(filter(None, there)) or "none"}'
+        )
     return found
 
 
-def _check_lvis(partition: str, categories: Sequence[Mapping],
-                source: str) -> None:
+def _check_lvis(
+    partition: str, categories: Sequence[Mapping], source: str
+) -> None:
     """Check that ids, names and frequencies are those of LVIS v1."""
     found = {c['id']: (c['name'], c.get('frequency')) for c in categories}
     if found == LVIS:
@@ -257,32 +279,36 @@ def _check_lvis(partition: str, categories: Sequence[Mapping],
     names = {name for name, _ in found.values()}
     other = [i for i, what in sorted(found.items()) if LVIS.get(i) != what]
     if not other:
-        what = (f'is LVIS v1 cut short ({len(found)} of {len(LVIS)} '
-                'categories)')
+        what = f'is LVIS v1 cut short ({len(found)} of {len(LVIS)} categories)'
     elif names <= {*COCO_VOC.values(), *COCO_NON_VOC.values()}:
         what = f'has COCO classes ({len(found)} categories)'
-    elif len(found) == 1230 and found.get(1, (None, ))[0] == 'acorn':
+    elif len(found) == 1230 and found.get(1, (None,))[0] == 'acorn':
         what = 'is LVIS v0.5 (1230 categories)'
     elif all(frequency is None for _, frequency in found.values()):
-        what = f"has no frequency in its {len(found)} categories"
+        what = f'has no frequency in its {len(found)} categories'
     else:
-        what = (f'has {len(found)} categories, {len(other)} of another id, '
-                f'name or frequency than in LVIS v1 (id {other[0]}: '
-                f'{" ".join(map(str, found[other[0]]))})')
+        what = (
+            f'has {len(found)} categories, {len(other)} of another id, '
+            f'name or frequency than in LVIS v1 (id {other[0]}: '
+            f'{" ".join(map(str, found[other[0]]))})'
+        )
     raise ValueError(
         f'{source} {what}: partition {partition!r} needs an annotation file '
         f'of LVIS v1, such as lvis_v1_val.json, with all {len(LVIS)} '
-        'categories')
+        'categories'
+    )
 
 
-def _look_up(classes: Sequence, in_file: Mapping[int, str],
-             source: str) -> dict[int, str]:
+def _look_up(
+    classes: Sequence, in_file: Mapping[int, str], source: str
+) -> dict[int, str]:
     """Map class names or category ids to ``{id: name}`` of the file."""
     ids = {name: i for i, name in in_file.items()}
     missing = [str(c) for c in classes if c not in ids and c not in in_file]
     if missing:
         raise ValueError(
             f'{source}: no class named {", ".join(missing)} in this file; '
-            f'it has: {", ".join(in_file.values())}')
+            f'it has: {", ".join(in_file.values())}'
+        )
     found = (c if c in in_file else ids[c] for c in classes)
     return {i: in_file[i] for i in found}

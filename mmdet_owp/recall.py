@@ -15,6 +15,7 @@ Example:
     >>> found.average_recall(k=1)
     1.0
 """
+
 from __future__ import annotations
 
 import os
@@ -25,10 +26,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 PROTOCOLS = ('drop-base', 'exclude-base')
-IOU_THRS = tuple(np.linspace(.5, .95, 10))
+IOU_THRS = tuple(np.linspace(0.5, 0.95, 10))
 # Of the objects' areas, in pixels; both ends belong to the range.
 AREA_RANGES = dict(
-    all=(0, 1e10), s=(0, 32**2), m=(32**2, 96**2), l=(96**2, 1e10))
+    all=(0, 1e10), s=(0, 32**2), m=(32**2, 96**2), l=(96**2, 1e10)
+)
 # `exclude-base` takes a proposal out that meets another object at this IoU.
 EXCLUDE_IOU = 0.5
 # AUC is over 1 to this many proposals.
@@ -60,6 +62,7 @@ class GroundTruth(NamedTuple):
             proposals may meet.
         category (np.ndarray): (num_objects, ) category ids.
     """
+
     image_ids: np.ndarray
     image: np.ndarray
     boxes: np.ndarray
@@ -68,9 +71,9 @@ class GroundTruth(NamedTuple):
     category: np.ndarray
 
     @classmethod
-    def from_coco(cls,
-                  annotations: Mapping,
-                  category_ids: Collection[int] | None = None) -> GroundTruth:
+    def from_coco(
+        cls, annotations: Mapping, category_ids: Collection[int] | None = None
+    ) -> GroundTruth:
         """Take the objects from the content of a COCO annotation file.
 
         Args:
@@ -86,14 +89,17 @@ class GroundTruth(NamedTuple):
         known = set(image_ids.tolist())
         wanted = None if category_ids is None else set(category_ids)
         objects = [
-            a for a in annotations['annotations'] if a['image_id'] in known and
-            (wanted is None or a['category_id'] in wanted)
+            a
+            for a in annotations['annotations']
+            if a['image_id'] in known
+            and (wanted is None or a['category_id'] in wanted)
         ]
         for a in objects:
             if len(a.get('bbox', ())) != 4:
                 raise ValueError(
                     f'annotation {a.get("id")} of image {a["image_id"]} has '
-                    'no bbox of x, y, width, height')
+                    'no bbox of x, y, width, height'
+                )
         boxes = np.array([a['bbox'] for a in objects], float).reshape(-1, 4)
         areas = np.array([a.get('area', np.nan) for a in objects], float)
         areas = np.where(np.isnan(areas), boxes[:, 2] * boxes[:, 3], areas)
@@ -102,13 +108,20 @@ class GroundTruth(NamedTuple):
             raise ValueError(
                 f'annotation {a.get("id")} of image {a["image_id"]} has the '
                 f'box {a["bbox"]}: x, y, width, height must be finite, the '
-                'latter two not negative')
+                'latter two not negative'
+            )
         image = np.searchsorted(image_ids, [a['image_id'] for a in objects])
         category = np.array([a['category_id'] for a in objects], int)
         crowd = np.array([a.get('iscrowd', 0) for a in objects], bool)
         order = np.lexsort((category, image))  # keeps the order of the file
-        return cls(image_ids, image[order], boxes[order], areas[order],
-                   crowd[order], category[order])
+        return cls(
+            image_ids,
+            image[order],
+            boxes[order],
+            areas[order],
+            crowd[order],
+            category[order],
+        )
 
 
 class Proposals(NamedTuple):
@@ -125,14 +138,20 @@ class Proposals(NamedTuple):
         num_images (int): how many images have proposals, if only a list of
             none.
     """
+
     image: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
     num_images: int
 
     @classmethod
-    def from_rows(cls, known_ids: np.ndarray, image_ids: Sequence[int],
-                  boxes: np.ndarray, scores: np.ndarray) -> Proposals:
+    def from_rows(
+        cls,
+        known_ids: np.ndarray,
+        image_ids: Sequence[int],
+        boxes: np.ndarray,
+        scores: np.ndarray,
+    ) -> Proposals:
         """Check proposals and put them in order.
 
         Args:
@@ -149,13 +168,18 @@ class Proposals(NamedTuple):
         image_ids = np.asarray(image_ids)
         image = image_positions(known_ids, image_ids)
         num_images = np.count_nonzero(
-            np.bincount(image, minlength=len(known_ids)))
+            np.bincount(image, minlength=len(known_ids))
+        )
         return cls._in_order(known_ids, image, boxes, scores, num_images)
 
     @classmethod
-    def from_images(cls, known_ids: np.ndarray, image_ids: Sequence[int],
-                    boxes: Sequence[np.ndarray],
-                    scores: Sequence[np.ndarray]) -> Proposals:
+    def from_images(
+        cls,
+        known_ids: np.ndarray,
+        image_ids: Sequence[int],
+        boxes: Sequence[np.ndarray],
+        scores: Sequence[np.ndarray],
+    ) -> Proposals:
         """Check lists of proposals, one an image, and put them in order.
 
         Args:
@@ -169,29 +193,41 @@ class Proposals(NamedTuple):
                 the lists are of different lengths.
         """
         if not len(image_ids) == len(boxes) == len(scores):
-            raise ValueError(f'{len(image_ids)} images, but boxes of '
-                             f'{len(boxes)} and scores of {len(scores)}')
+            raise ValueError(
+                f'{len(image_ids)} images, but boxes of '
+                f'{len(boxes)} and scores of {len(scores)}'
+            )
         counts = np.array([len(b) for b in boxes], int)
         for image_id, count, score in zip(image_ids, counts, scores):
             if count != len(score):
-                raise ValueError(f'image {image_id}: {count} boxes, but '
-                                 f'{len(score)} scores')
+                raise ValueError(
+                    f'image {image_id}: {count} boxes, but {len(score)} scores'
+                )
         image = image_positions(known_ids, np.asarray(image_ids))
         times = np.bincount(image, minlength=len(known_ids))
         if len(times) and times.max() > 1:
-            raise ValueError(f'image {known_ids[times.argmax()]} has more '
-                             'than one set of proposals')
+            raise ValueError(
+                f'image {known_ids[times.argmax()]} has more '
+                'than one set of proposals'
+            )
         boxes = [np.reshape(b, (-1, 4)) for b in boxes]
         return cls._in_order(
-            known_ids, image.repeat(counts),
+            known_ids,
+            image.repeat(counts),
             np.concatenate([np.empty((0, 4)), *boxes], dtype=float),
             np.concatenate([np.empty(0), *scores], dtype=float),
-            len(image_ids))
+            len(image_ids),
+        )
 
     @classmethod
-    def _in_order(cls, known_ids: np.ndarray, image: np.ndarray,
-                  boxes: np.ndarray, scores: np.ndarray,
-                  num_images: int) -> Proposals:
+    def _in_order(
+        cls,
+        known_ids: np.ndarray,
+        image: np.ndarray,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        num_images: int,
+    ) -> Proposals:
         boxes = np.asarray(boxes, float).reshape(-1, 4)
         scores = np.asarray(scores, float)
         if not (_are_boxes(boxes) and np.isfinite(scores).all()):
@@ -201,7 +237,8 @@ class Proposals(NamedTuple):
                 f'{np.count_nonzero(image[:row] == image[row])} (row {row}) '
                 f'has the box {boxes[row].tolist()} and the score '
                 f'{scores[row]}: x, y, width, height must be finite, the '
-                'latter two not negative, and the score a finite number')
+                'latter two not negative, and the score a finite number'
+            )
         # Integers of 16 bits sort fastest. Each sort is stable, as those of
         # pycocotools.
         image = image.astype(np.min_scalar_type(len(known_ids)))
@@ -212,8 +249,11 @@ class Proposals(NamedTuple):
         new_image = image[1:] != image[:-1]
         if not (new_image | (scores[1:] <= scores[:-1])).all():
             order = np.concatenate(
-                _in_threads(lambda s: s.start + _by_score(image[s], scores[s]),
-                            _parts(np.flatnonzero(new_image) + 1, len(image))))
+                _in_threads(
+                    lambda s: s.start + _by_score(image[s], scores[s]),
+                    _parts(np.flatnonzero(new_image) + 1, len(image)),
+                )
+            )
             boxes, scores = boxes.take(order, axis=0), scores[order]
         return cls(image, boxes, scores, num_images)
 
@@ -224,6 +264,7 @@ class _Pairs(NamedTuple):
     Of a proposal's objects that of highest IoU comes first, the later if
     equal.
     """
+
     proposal: np.ndarray
     object: np.ndarray
     iou: np.ndarray
@@ -231,6 +272,7 @@ class _Pairs(NamedTuple):
 
 class _Hits(NamedTuple):
     """Objects found, and by which proposal, at which threshold."""
+
     threshold: np.ndarray
     proposal: np.ndarray
     object: np.ndarray
@@ -256,6 +298,7 @@ class Evaluation(NamedTuple):
         proposals (Proposals): the proposals.
         proposal_nums (tuple[int, ...]): the k.
     """
+
     iou_thrs: np.ndarray
     found: dict[str, _Hits]
     wanted: dict[str, np.ndarray]
@@ -274,7 +317,8 @@ class Evaluation(NamedTuple):
         hits = self.found[area]
         found = np.bincount(
             hits.threshold[self.rank[hits.proposal] < k],
-            minlength=len(self.iou_thrs))
+            minlength=len(self.iou_thrs),
+        )
         return _divide(found, np.count_nonzero(self.wanted[area]))
 
     def average_recall(self, k: int, area: str = 'all') -> float:
@@ -287,8 +331,8 @@ class Evaluation(NamedTuple):
         rank = self.rank[hits.proposal]
         found = np.bincount(rank[rank < max_k], minlength=max_k).cumsum()
         return _divide(
-            found,
-            len(self.iou_thrs) * np.count_nonzero(self.wanted['all']))
+            found, len(self.iou_thrs) * np.count_nonzero(self.wanted['all'])
+        )
 
     def average_precision(self) -> float:
         """Class-agnostic AP with the largest k."""
@@ -303,21 +347,25 @@ class Evaluation(NamedTuple):
         recall = self.average_recalls(AUC_MAX)
         steps = np.diff(np.log(np.arange(1, AUC_MAX + 1)))
         return float(
-            ((recall[1:] + recall[:-1]) / 2 * steps).sum() / np.log(AUC_MAX))
+            ((recall[1:] + recall[:-1]) / 2 * steps).sum() / np.log(AUC_MAX)
+        )
 
     def average_recall_by_class(self, k: int) -> dict[int, float]:
         """AR@k of each category that has objects, by category id."""
         hits = self.found['all']
         ids, position = np.unique(
-            self.ground_truth.category, return_inverse=True)
+            self.ground_truth.category, return_inverse=True
+        )
         found = np.bincount(
             position[hits.object[self.rank[hits.proposal] < k]],
-            minlength=len(ids))
+            minlength=len(ids),
+        )
         number = np.bincount(position[self.wanted['all']], minlength=len(ids))
         recall = _divide(found, number * len(self.iou_thrs))
         return {
             i: value
-            for i, value, n in zip(ids.tolist(), recall.tolist(), number) if n
+            for i, value, n in zip(ids.tolist(), recall.tolist(), number)
+            if n
         }
 
     def details(self, names: Mapping[int, str]) -> dict[str, float]:
@@ -337,7 +385,7 @@ class Evaluation(NamedTuple):
             **{
                 f'recall@{k}/{thr:.2f}': float(value)
                 for thr, value in zip(self.iou_thrs, self.recall(k))
-            }
+            },
         }
 
     def counts_by_image(self, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -352,9 +400,12 @@ class Evaluation(NamedTuple):
         image = self.ground_truth.image
         num = len(self.ground_truth.image_ids)
         found = np.bincount(
-            image[hits.object[self.rank[hits.proposal] < k]], minlength=num)
-        return (found / len(self.iou_thrs),
-                np.bincount(image[self.wanted['all']], minlength=num))
+            image[hits.object[self.rank[hits.proposal] < k]], minlength=num
+        )
+        return (
+            found / len(self.iou_thrs),
+            np.bincount(image[self.wanted['all']], minlength=num),
+        )
 
     def cut_short(self) -> str:
         """Warn, in one line, if lists end before the largest k is reached.
@@ -372,11 +423,13 @@ class Evaluation(NamedTuple):
         images = np.count_nonzero(cut & (left < length) & (left < k))
         if not images or np.count_nonzero(cut) < min(2, num):
             return ''
-        return (f'{images} images have {longest} proposals, no image has '
-                f'more, and without those taken out fewer than k={k} are '
-                'left: if lists were cut at that length, recall is '
-                'understated; raise max_per_img of test_cfg.proposals (1500 '
-                'in the configs of mmdet_owp)')
+        return (
+            f'{images} images have {longest} proposals, no image has '
+            f'more, and without those taken out fewer than k={k} are '
+            'left: if lists were cut at that length, recall is '
+            'understated; raise max_per_img of test_cfg.proposals (1500 '
+            'in the configs of mmdet_owp)'
+        )
 
     def metrics(self) -> dict[str, float]:
         """All numbers by name.
@@ -388,14 +441,17 @@ class Evaluation(NamedTuple):
             count.
         """
         metrics = {
-            f'AR@{k}' if area == 'all' else f'AR_{area}@{k}':
-            self.average_recall(k, area)
-            for area in self.found for k in self.proposal_nums
+            f'AR@{k}'
+            if area == 'all'
+            else f'AR_{area}@{k}': self.average_recall(k, area)
+            for area in self.found
+            for k in self.proposal_nums
         }
         metrics['AUC'] = self.area_under_curve()
         metrics['AP'] = self.average_precision()
         metrics['proposals'] = float(
-            _divide(np.count_nonzero(self.kept), self.proposals.num_images))
+            _divide(np.count_nonzero(self.kept), self.proposals.num_images)
+        )
         return metrics
 
 
@@ -419,11 +475,12 @@ class RecallEvaluator:
         proposals: Proposals,
         *,
         iou_thrs: Sequence[float] = IOU_THRS,
-        area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES
+        area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
     ) -> None:
         if 'all' not in area_ranges:
-            raise ValueError("area_ranges must have 'all', not only "
-                             f'{list(area_ranges)}')
+            raise ValueError(
+                f"area_ranges must have 'all', not only {list(area_ranges)}"
+            )
         self.ground_truth = ground_truth
         self.proposals = proposals
         # pycocotools, too, stays below 1.
@@ -435,10 +492,12 @@ class RecallEvaluator:
         self._objects_from = np.searchsorted(ground_truth.image, images)
         self._pairs = self._overlaps(min(EXCLUDE_IOU, self.iou_thrs.min()))
 
-    def evaluate(self,
-                 target_ids: Collection[int],
-                 protocol: str = 'drop-base',
-                 proposal_nums: Sequence[int] = (10, 100)) -> Evaluation:
+    def evaluate(
+        self,
+        target_ids: Collection[int],
+        protocol: str = 'drop-base',
+        proposal_nums: Sequence[int] = (10, 100),
+    ) -> Evaluation:
         """Find out which objects the proposals find.
 
         AR@k is the recall of the target objects by the k best proposals of
@@ -463,18 +522,21 @@ class RecallEvaluator:
             ValueError: in one line, for an unknown protocol or a k below 1.
         """
         if protocol not in PROTOCOLS:
-            raise ValueError(f'protocol must be one of {PROTOCOLS}, not '
-                             f'{protocol!r}')
+            raise ValueError(
+                f'protocol must be one of {PROTOCOLS}, not {protocol!r}'
+            )
         proposal_nums = tuple(proposal_nums)
         if not proposal_nums or min(proposal_nums) < 1:
-            raise ValueError('proposal_nums must be positive integers, not '
-                             f'{proposal_nums}')
+            raise ValueError(
+                f'proposal_nums must be positive integers, not {proposal_nums}'
+            )
         truth = self.ground_truth
         target = np.isin(truth.category, list(target_ids))
         kept = np.ones(len(self.proposals.image), bool)
         if protocol == 'exclude-base':
             hits = self._match(
-                self._pairs, np.array([EXCLUDE_IOU]), ~target | truth.crowd)
+                self._pairs, np.array([EXCLUDE_IOU]), ~target | truth.crowd
+            )
             kept[hits.proposal[~target[hits.object]]] = False
         # A place among all kept less that of the image's first.
         rank = kept.cumsum()
@@ -496,10 +558,22 @@ class RecallEvaluator:
             wanted[name] = target & ~ignored
             if name == 'all':
                 precision = self._precision(
-                    found[name], _keep(hits, ~counted), counts,
-                    np.count_nonzero(wanted[name]))
-        return Evaluation(self.iou_thrs, found, wanted, rank, kept, precision,
-                          truth, self.proposals, proposal_nums)
+                    found[name],
+                    _keep(hits, ~counted),
+                    counts,
+                    np.count_nonzero(wanted[name]),
+                )
+        return Evaluation(
+            self.iou_thrs,
+            found,
+            wanted,
+            rank,
+            kept,
+            precision,
+            truth,
+            self.proposals,
+            proposal_nums,
+        )
 
     def _overlaps(self, min_iou: float) -> list[_Pairs]:
         """Find the pairs of an image whose IoU is at least ``min_iou``.
@@ -515,15 +589,18 @@ class RecallEvaluator:
         cells = (num_proposals[images] * num_objects[images]).cumsum()
 
         def overlaps(images: np.ndarray, cells: np.ndarray) -> _Pairs:
-            blocks = np.split(images,
-                              np.flatnonzero(np.diff(cells // _BLOCK)) + 1)
+            blocks = np.split(
+                images, np.flatnonzero(np.diff(cells // _BLOCK)) + 1
+            )
             pairs = _concatenate(
-                [self._block_overlaps(block, min_iou) for block in blocks])
+                [self._block_overlaps(block, min_iou) for block in blocks]
+            )
             return _keep(pairs, np.lexsort((-pairs.iou, pairs.proposal)))
 
         bounds = np.flatnonzero(np.diff(cells // _TASK)) + 1
-        return _in_threads(overlaps, np.split(images, bounds),
-                           np.split(cells, bounds))
+        return _in_threads(
+            overlaps, np.split(images, bounds), np.split(cells, bounds)
+        )
 
     def _block_overlaps(self, images: np.ndarray, min_iou: float) -> _Pairs:
         """Find the pairs of some images, in one table.
@@ -535,10 +612,12 @@ class RecallEvaluator:
         start = self._proposals_from[images]
         counts = self._proposals_from[images + 1] - start
         local = np.arange(len(images)).repeat(counts)
-        rows = np.arange(len(local)) + (start - counts.cumsum() +
-                                        counts)[local]
-        num_objects = self._objects_from[images + 1] - self._objects_from[
-            images]
+        rows = (
+            np.arange(len(local)) + (start - counts.cumsum() + counts)[local]
+        )
+        num_objects = (
+            self._objects_from[images + 1] - self._objects_from[images]
+        )
         slots = np.arange(num_objects.max(initial=0))[::-1]
         there = slots < num_objects[:, None]
         objects = np.where(there, self._objects_from[images, None] + slots, 0)
@@ -560,7 +639,8 @@ class RecallEvaluator:
         bound += d[2] * d[3]
         bound *= min_iou / (1 + min_iou) * (1 - 1e-9)
         row, slot = np.divmod(
-            np.flatnonzero(shared >= bound), max(len(slots), 1))
+            np.flatnonzero(shared >= bound), max(len(slots), 1)
+        )
 
         # Then the very operations of pycocotools.
         proposal, met = rows[row], objects[local[row], slot]
@@ -569,14 +649,16 @@ class RecallEvaluator:
         width = np.minimum(d[2] + d[0], g[2] + g[0]) - np.maximum(d[0], g[0])
         height = np.minimum(d[3] + d[1], g[3] + g[1]) - np.maximum(d[1], g[1])
         shared = width * height
-        union = np.where(truth.crowd[met], d[2] * d[3],
-                         d[2] * d[3] + g[2] * g[3] - shared)
+        union = np.where(
+            truth.crowd[met], d[2] * d[3], d[2] * d[3] + g[2] * g[3] - shared
+        )
         iou = np.zeros(len(met))
         np.divide(shared, union, out=iou, where=(width > 0) & (height > 0))
         return _keep(_Pairs(proposal, met, iou), iou >= min_iou)
 
-    def _match(self, pairs: list[_Pairs], iou_thrs: np.ndarray,
-               ignored: np.ndarray) -> _Hits:
+    def _match(
+        self, pairs: list[_Pairs], iou_thrs: np.ndarray, ignored: np.ndarray
+    ) -> _Hits:
         """Match proposals to objects greedily, as pycocotools does.
 
         In the order of the proposals, each takes among the free objects the
@@ -590,10 +672,12 @@ class RecallEvaluator:
         crowd = self.ground_truth.crowd
         return _concatenate(
             [_match_some(p, iou_thrs, ignored, crowd) for p in pairs],
-            _Hits(*[np.empty(0, int)] * 3))
+            _Hits(*[np.empty(0, int)] * 3),
+        )
 
-    def _precision(self, hits: _Hits, ignored: _Hits, counts: np.ndarray,
-                   num_objects: int) -> np.ndarray:
+    def _precision(
+        self, hits: _Hits, ignored: _Hits, counts: np.ndarray, num_objects: int
+    ) -> np.ndarray:
         """Precision at 101 recalls, over thresholds, as pycocotools.
 
         Args:
@@ -651,7 +735,8 @@ class _Places:
         self.num_cells = 8 * len(marks)
         if len(marks):
             self.cell_from = np.searchsorted(
-                self._cells(self.marks), np.arange(self.num_cells + 2))
+                self._cells(self.marks), np.arange(self.num_cells + 2)
+            )
 
     def _cells(self, scores: np.ndarray) -> np.ndarray:
         """Cell of a grid over the marks of each score; rises with it."""
@@ -669,10 +754,12 @@ class _Places:
         place = self.cell_from[cell]
         unsure = np.flatnonzero(self.cell_from[cell + 1] > place)
         place[unsure] = np.searchsorted(self.marks, scores[unsure])
-        tie = unsure[np.append(self.marks, np.nan)[place[unsure]] ==
-                     scores[unsure]]
+        tie = unsure[
+            np.append(self.marks, np.nan)[place[unsure]] == scores[unsure]
+        ]
         place[tie] = np.searchsorted(
-            self.ties, place[tie] * len(self.scores) + proposals[tie])
+            self.ties, place[tie] * len(self.scores) + proposals[tie]
+        )
         return place
 
     def count_up_to_each(self, proposals: np.ndarray) -> np.ndarray:
@@ -681,8 +768,9 @@ class _Places:
         return np.bincount(place, minlength=len(self.marks) + 1)[:-1].cumsum()
 
 
-def _match_some(pairs: _Pairs, iou_thrs: np.ndarray, ignored: np.ndarray,
-                crowd: np.ndarray) -> _Hits:
+def _match_some(
+    pairs: _Pairs, iou_thrs: np.ndarray, ignored: np.ndarray, crowd: np.ndarray
+) -> _Hits:
     """Match the proposals of some images, at all thresholds at once.
 
     Every proposal asks its favourite, an object keeps the foremost of those
@@ -699,8 +787,9 @@ def _match_some(pairs: _Pairs, iou_thrs: np.ndarray, ignored: np.ndarray,
     proposals = pairs.proposal[rows]
     # Who asks: a proposal at a threshold. It goes through a run of rows.
     is_first = np.ones(len(rows), bool)
-    is_first[1:] = (proposals[1:] != proposals[:-1]) | (level[1:] !=
-                                                        level[:-1])
+    is_first[1:] = (proposals[1:] != proposals[:-1]) | (
+        level[1:] != level[:-1]
+    )
     asked = np.flatnonzero(is_first)
     end = np.append(asked[1:], len(rows))
     nobody = len(asked)
@@ -722,8 +811,7 @@ def _match_some(pairs: _Pairs, iou_thrs: np.ndarray, ignored: np.ndarray,
         np.minimum.at(holder, target, asking)
         won = holder[target] == asking
         displaced = before[won]
-        asking = np.concatenate(
-            [asking[~won], displaced[displaced < nobody]])
+        asking = np.concatenate([asking[~won], displaced[displaced < nobody]])
         met[asking] = -1
         asked[asking] += 1
         asking = asking[asked[asking] < end[asking]]
@@ -731,11 +819,13 @@ def _match_some(pairs: _Pairs, iou_thrs: np.ndarray, ignored: np.ndarray,
     return _Hits(level[met], proposals[met], objects[met])
 
 
-def bootstrap_difference(first: Evaluation,
-                         second: Evaluation,
-                         k: int,
-                         resamples: int = 1000,
-                         seed: int = 0) -> tuple[float, float, float]:
+def bootstrap_difference(
+    first: Evaluation,
+    second: Evaluation,
+    k: int,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
     """Compare AR@k of two lists of proposals for the same images.
 
     Paired bootstrap: images that have objects are drawn with replacement,
@@ -758,16 +848,21 @@ def bootstrap_difference(first: Evaluation,
     columns = np.stack([found_first, found_second, number])[:, there]
     num = columns.shape[1]
     if not num:
-        return (float('nan'), ) * 3
+        return (float('nan'),) * 3
     rng = np.random.default_rng(seed)
-    drawn = np.stack([
-        columns @ np.bincount(rng.integers(num, size=num), minlength=num)
-        for _ in range(resamples)
-    ])
+    drawn = np.stack(
+        [
+            columns @ np.bincount(rng.integers(num, size=num), minlength=num)
+            for _ in range(resamples)
+        ]
+    )
     difference = (drawn[:, 1] - drawn[:, 0]) / drawn[:, 2]
-    low, high = np.quantile(difference, (.025, .975))
-    return (second.average_recall(k) - first.average_recall(k), float(low),
-            float(high))
+    low, high = np.quantile(difference, (0.025, 0.975))
+    return (
+        second.average_recall(k) - first.average_recall(k),
+        float(low),
+        float(high),
+    )
 
 
 def _are_boxes(boxes: np.ndarray) -> bool:
@@ -780,8 +875,9 @@ def _is_box(boxes: np.ndarray) -> np.ndarray:
     return np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= 0).all(axis=1)
 
 
-def image_positions(known_ids: np.ndarray,
-                    image_ids: np.ndarray) -> np.ndarray:
+def image_positions(
+    known_ids: np.ndarray, image_ids: np.ndarray
+) -> np.ndarray:
     """Find images among the known ones.
 
     Args:
@@ -807,7 +903,8 @@ def image_positions(known_ids: np.ndarray,
         raise ValueError(
             f'{len(unknown)} images are not in the annotation file, the first '
             f'of id {unknown[0]}: proposals and annotations are of different '
-            'data sets or splits')
+            'data sets or splits'
+        )
     return position
 
 
@@ -828,8 +925,9 @@ def _keep(table: _Table, rows: np.ndarray) -> _Table:
     return type(table)(*(column[rows] for column in table))
 
 
-def _concatenate(tables: Sequence[_Table],
-                 empty: _Table | None = None) -> _Table:
+def _concatenate(
+    tables: Sequence[_Table], empty: _Table | None = None
+) -> _Table:
     """Put tables of the same columns one below the other."""
     if not tables:
         return empty
@@ -846,7 +944,10 @@ def _in_threads(function: Callable[..., _T], *tasks: Iterable) -> list[_T]:
     """Map a function over tasks; numpy lets threads run side by side."""
     if len(tasks[0]) < 2:
         return list(map(function, *tasks))
-    threads = len(os.sched_getaffinity(0)) if hasattr(
-        os, 'sched_getaffinity') else os.cpu_count()
+    threads = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, 'sched_getaffinity')
+        else os.cpu_count()
+    )
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, *tasks))

@@ -2,6 +2,7 @@
 
 It imports mmdet, which takes seconds; :mod:`mmdet_owp` itself does not.
 """
+
 from mmdet_owp.datasets import coco_split, lvis_split
 from mmdet_owp.engine import checkpoint, compile_hook, cue_floor_hook
 from mmdet_owp.evaluation import (
@@ -17,9 +18,20 @@ from mmdet_owp.models.task_modules import iou_sampler
 from mmdet_owp.visualization import proposal_visualization_hook
 
 __all__ = [
-    'bbox_score_head', 'checkpoint', 'class_agnostic_recall_metric',
-    'class_wise_metric', 'coco_split', 'compile_hook', 'cue_floor_hook',
-    'dump_proposals_metric', 'frozen_features_fcos', 'iou_sampler',
-    'lvis_split', 'oln_roi_head', 'oln_rpn_head', 'owp_fcos_head',
-    'proposal_visualization_hook', 'unknown_mask_focal_loss'
+    'bbox_score_head',
+    'checkpoint',
+    'class_agnostic_recall_metric',
+    'class_wise_metric',
+    'coco_split',
+    'compile_hook',
+    'cue_floor_hook',
+    'dump_proposals_metric',
+    'frozen_features_fcos',
+    'iou_sampler',
+    'lvis_split',
+    'oln_roi_head',
+    'oln_rpn_head',
+    'owp_fcos_head',
+    'proposal_visualization_hook',
+    'unknown_mask_focal_loss',
 ]

@@ -1,4 +1,5 @@
 """Fixtures that several test files use."""
+
 from __future__ import annotations
 
 import os
@@ -37,6 +38,7 @@ def mmdet_index():
     mmengine reads the hundred of them for every ``_base_ = 'mmdet::…'``.
     """
     from mmengine.config import utils
+
     with mock.patch.object(utils, 'load', cache(utils.load)):
         yield
 
@@ -45,6 +47,7 @@ def mmdet_index():
 def mmdet_scope():
     """Build in mmdet's scope, whatever a test before has left."""
     from mmengine.registry import DefaultScope
+
     with DefaultScope.overwrite_default_scope('mmdet'):
         yield
 
@@ -68,6 +71,7 @@ def shared_dir() -> Path:
 def shapes_dir(tmp_path_factory) -> Path:
     """The built-in data: 8 training and 4 validation images of 64 px."""
     from mmdet_owp.datasets.shapes import make_shapes
+
     out = tmp_path_factory.mktemp('data') / 'shapes'
     make_shapes(out, seed=0, num_train=8, num_val=4, size=64)
     return out
@@ -89,6 +93,7 @@ def tiny_config(tmp_path_factory):
 def pictures(monkeypatch):
     """Figures that tools of the test write, while they also are written."""
     from mmdet_owp.visualization import style
+
     kept, save = [], style.save
 
     def keep(figure, path):
@@ -115,14 +120,16 @@ def start(shapes_dir):
             SHAPES=str(shapes_dir),
             PYTHONPATH=str(REPO),
             OMP_NUM_THREADS='1',
-            **environment)
+            **environment,
+        )
         return subprocess.Popen(
             words,
             cwd=REPO,
             env=env,
             text=True,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+            stderr=subprocess.STDOUT,
+        )
 
     return start_command
 
@@ -166,6 +173,7 @@ def untrained(tmp_path_factory):
         from mmdet.registry import MODELS
         from mmengine.config import Config
         from mmengine.registry import DefaultScope
+
         torch.manual_seed(0)
         with DefaultScope.overwrite_default_scope('mmdet'):
             model = MODELS.build(Config.fromfile(config).model)
@@ -175,7 +183,10 @@ def untrained(tmp_path_factory):
         torch.save(
             dict(
                 state_dict=model.state_dict(),
-                meta=dict(dataset_meta=dict(classes=classes))), path)
+                meta=dict(dataset_meta=dict(classes=classes)),
+            ),
+            path,
+        )
         return path
 
     return write

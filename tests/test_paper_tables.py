@@ -1,4 +1,5 @@
 """The registry of the paper's tables."""
+
 from __future__ import annotations
 
 import json
@@ -14,18 +15,20 @@ NAMES = {
     1: 'table1_coco',
     2: 'table2_lvis',
     3: 'table3_coco_recipes',
-    4: 'table4_lvis_area_masking'
+    4: 'table4_lvis_area_masking',
 }
-ROWS = [(number, row) for number, table in TABLES.items()
-        for row in table.rows]
+ROWS = [
+    (number, row) for number, table in TABLES.items() for row in table.rows
+]
 
 
 @pytest.mark.parametrize('number', TABLES)
 def test_numbers_are_the_papers(number, shared_dir):
     tables = json.loads((shared_dir / 'paper/tables.json').read_text())
     printed, rows = tables[NAMES[number]], TABLES[number].rows
-    assert [row.label.lower() for row in rows
-            ] == [label.lower() for label in printed['rows']]
+    assert [row.label.lower() for row in rows] == [
+        label.lower() for label in printed['rows']
+    ]
     for row, numbers in zip(rows, printed['rows'].values()):
         expected = {}
         numbers = dict(zip(printed['columns'], numbers))
@@ -86,20 +89,26 @@ def test_names_on_other_data():
     assert DATA['lvis'].metric(novel) == 'lvis-id_novel_drop-base/AR@300'
     assert DATA['lvis'].title(novel) == 'novel AR@300 (drop-base)'
     assert DATA['shapes'].metric(novel) == 'novel_drop-base/AR@100'
-    assert (DATA['shapes'].title(novel) ==
-            'novel AR@100 (drop-base; paper: AR@300)')
+    assert (
+        DATA['shapes'].title(novel)
+        == 'novel AR@100 (drop-base; paper: AR@300)'
+    )
     titles = [DATA['coco'].title(m) for m in TABLES[1].metrics]
     assert titles[:5] == [
-        'base AP (class-wise)', 'base AR@10 (class-wise)',
-        'base AR@100 (class-wise)', 'base AR@10 (class-agnostic)',
-        'base AR@100 (class-agnostic)'
+        'base AP (class-wise)',
+        'base AR@10 (class-wise)',
+        'base AR@100 (class-wise)',
+        'base AR@10 (class-agnostic)',
+        'base AR@100 (class-agnostic)',
     ]
     assert len(set(titles)) == len(titles)
 
 
 def test_needs_neither_torch_nor_mmdet():
-    code = ('import sys, mmdet_owp.paper_tables, mmdet_owp.engine.jobs, '
-            'mmdet_owp.visualization.comparison; '
-            'sys.exit(not {"torch", "mmdet", "mmengine"}.isdisjoint('
-            'sys.modules))')
+    code = (
+        'import sys, mmdet_owp.paper_tables, mmdet_owp.engine.jobs, '
+        'mmdet_owp.visualization.comparison; '
+        'sys.exit(not {"torch", "mmdet", "mmengine"}.isdisjoint('
+        'sys.modules))'
+    )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0

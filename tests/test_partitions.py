@@ -1,4 +1,5 @@
 """Partitions: the lists themselves, and what a wrong file is told."""
+
 import subprocess
 import sys
 
@@ -8,15 +9,18 @@ from mmdet_owp import partitions
 from mmdet_owp.partitions import parse_partition, resolve_partition
 
 # The 20 classes of the PASCAL VOC challenge under VOC's own names.
-VOC = ('aeroplane bicycle bird boat bottle bus car cat chair cow diningtable '
-       'dog horse motorbike person pottedplant sheep sofa train tvmonitor')
+VOC = (
+    'aeroplane bicycle bird boat bottle bus car cat chair cow diningtable '
+    'dog horse motorbike person pottedplant sheep sofa train tvmonitor'
+)
 RENAMED = dict(
     aeroplane='airplane',
     diningtable='dining table',
     motorbike='motorcycle',
     pottedplant='potted plant',
     sofa='couch',
-    tvmonitor='tv')
+    tvmonitor='tv',
+)
 
 
 def coco_categories():
@@ -26,6 +30,7 @@ def coco_categories():
 
 def test_voc_is_pascal_voc_and_the_rest_of_coco():
     from mmdet.datasets import CocoDataset
+
     classes = CocoDataset.METAINFO['classes']
     voc = {RENAMED.get(name, name) for name in VOC.split()}
     partition = resolve_partition('voc', coco_categories(), 'coco.json')
@@ -36,6 +41,7 @@ def test_voc_is_pascal_voc_and_the_rest_of_coco():
 
 def test_voc_has_the_ids_of_coco(shared_dir):
     import json
+
     file = shared_dir / 'data/coco_mini/annotations/instances_val.json'
     categories = json.loads(file.read_text())['categories']
     partition = resolve_partition('voc', categories, str(file))
@@ -44,15 +50,19 @@ def test_voc_has_the_ids_of_coco(shared_dir):
 
 
 def test_own_partition_by_name_id_and_both_sides():
-    categories = [dict(id=7, name='cat'), dict(id=2, name='dog'),
-                  dict(id=5, name='kite')]
+    categories = [
+        dict(id=7, name='cat'),
+        dict(id=2, name='dog'),
+        dict(id=5, name='kite'),
+    ]
     by_name = resolve_partition(['kite', 'cat'], categories, 'x.json')
     assert by_name.categories('base') == {5: 'kite', 7: 'cat'}
     assert list(by_name.categories('base')) == [5, 7]
     assert by_name.novel == {2: 'dog'}
     assert resolve_partition([5, 7], categories, 'x.json') == by_name
     some = resolve_partition(
-        dict(name='mine', base=['cat'], novel=['dog']), categories, 'x.json')
+        dict(name='mine', base=['cat'], novel=['dog']), categories, 'x.json'
+    )
     assert some.name == 'mine' and some.names('all') == ('dog', 'cat')
 
 
@@ -70,11 +80,13 @@ def test_supercategory_on_the_command_line():
         dict(id=1, name='cat', supercategory='animal'),
         dict(id=2, name='dog', supercategory='animal'),
         dict(id=3, name='kite', supercategory='toy'),
-        dict(id=4, name='supercategory:toy')
+        dict(id=4, name='supercategory:toy'),
     ]
-    for text, base in (('supercategory:animal', {1, 2}),
-                       ('kite,supercategory:animal', {1, 2, 3}),
-                       ('1,supercategory:toy', {1, 4})):
+    for text, base in (
+        ('supercategory:animal', {1, 2}),
+        ('kite,supercategory:animal', {1, 2, 3}),
+        ('1,supercategory:toy', {1, 4}),
+    ):
         assert set(parse_partition(text, categories, 'x').base) == base
     with pytest.raises(ValueError, match='it has: animal, toy$'):
         parse_partition('supercategory:cow', categories, 'x.json')
@@ -82,14 +94,20 @@ def test_supercategory_on_the_command_line():
         parse_partition('supercategory:cow', categories[3:], 'x.json')
 
 
-@pytest.mark.parametrize('partition, message', [
-    ('coco', "unknown partition 'coco'"),
-    (['unicorn'], r'pets.json: no class named unicorn in this file; it has: '
-     'cat, dog'),
-    (dict(base=['cat'], novel=['cat']), 'both|base and novel: cat'),
-    (dict(base=[]), 'a partition is a name'),
-    (dict(base=['cat'], nvoel=['dog']), 'a partition is a name'),
-])
+@pytest.mark.parametrize(
+    'partition, message',
+    [
+        ('coco', "unknown partition 'coco'"),
+        (
+            ['unicorn'],
+            r'pets.json: no class named unicorn in this file; it has: '
+            'cat, dog',
+        ),
+        (dict(base=['cat'], novel=['cat']), 'both|base and novel: cat'),
+        (dict(base=[]), 'a partition is a name'),
+        (dict(base=['cat'], nvoel=['dog']), 'a partition is a name'),
+    ],
+)
 def test_bad_partition_gets_one_line(partition, message):
     categories = [dict(id=1, name='cat'), dict(id=2, name='dog')]
     with pytest.raises(ValueError, match=message) as error:
@@ -105,9 +123,11 @@ def test_file_of_another_data_set_names_what_is_missing():
 
 def test_import_is_light():
     """The offline tools start at once: no torch, no mmdet."""
-    code = ('import sys, mmdet_owp.partitions, mmdet_owp.recall; '
-            'heavy = {"torch", "mmdet", "mmengine"} & set(sys.modules); '
-            'sys.exit(bool(heavy))')
+    code = (
+        'import sys, mmdet_owp.partitions, mmdet_owp.recall; '
+        'heavy = {"torch", "mmdet", "mmengine"} & set(sys.modules); '
+        'sys.exit(bool(heavy))'
+    )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
 
 
@@ -124,6 +144,7 @@ LVIS_NAMES = ('lvis-id', 'lvis-count')
 @pytest.mark.parametrize('name', LVIS_NAMES)
 def test_lvis_counts_and_coverage(name):
     from mmdet.datasets import LVISV1Dataset
+
     partition = resolve_partition(name, lvis_categories(), 'lvis.json')
     frequency = {c['id']: c['frequency'] for c in lvis_categories()}
     base = [frequency[i] for i in partition.base]
@@ -135,24 +156,27 @@ def test_lvis_counts_and_coverage(name):
     names = LVISV1Dataset.METAINFO['classes']
     assert {
         pair
-        for pair in zip(partition.names('all'), names) if len(set(pair)) > 1
+        for pair in zip(partition.names('all'), names)
+        if len(set(pair)) > 1
     } == {('speaker_(stero_equipment)', 'speaker_(stereo_equipment)')}
 
 
 def test_lvis_is_the_published_list(shared_dir):
     """Both orders, worked out class by class."""
     import json
+
     file = shared_dir / 'data/lvis_v1_categories.json'
     published = {c['id']: c for c in json.loads(file.read_text())}
     assert partitions.LVIS == {
-        i: (c['name'], c['frequency'])
-        for i, c in published.items()
+        i: (c['name'], c['frequency']) for i, c in published.items()
     }
     frequent = {i for i, c in published.items() if c['frequency'] == 'f'}
 
     def comes_before(first, second):
         return (published[first]['image_count'], -first) > (
-            published[second]['image_count'], -second)
+            published[second]['image_count'],
+            -second,
+        )
 
     novel = {
         name: set(resolve_partition(name, lvis_categories(), 'x').novel)
@@ -168,7 +192,8 @@ def test_lvis_is_the_published_list(shared_dir):
 def test_the_two_of_lvis_share_22_novel_classes():
     by_id, by_count = (
         resolve_partition(name, lvis_categories(), 'lvis.json')
-        for name in LVIS_NAMES)
+        for name in LVIS_NAMES
+    )
     assert len(set(by_id.novel) & set(by_count.novel)) == 22
     # Their names keep their numbers apart; COCO's are as they were.
     assert by_id.prefix('novel') == 'lvis-id_novel'
@@ -177,19 +202,34 @@ def test_the_two_of_lvis_share_22_novel_classes():
     assert voc.prefix('novel') == 'novel'
 
 
-@pytest.mark.parametrize('change, what', [
-    (lambda c: coco_categories(), r'has COCO classes \(80 categories\)'),
-    (lambda c: c[:1000], r'is LVIS v1 cut short \(1000 of 1203 categories\)'),
-    (lambda c: [], r'is LVIS v1 cut short \(0 of 1203'),
-    (lambda c: [{**x, 'frequency': None} for x in c],
-     'has no frequency in its 1203 categories'),
-    (lambda c: [{**x, 'frequency': 'f'} for x in c],
-     r'798 of another id, name or frequency than in LVIS v1 \(id 1: aerosol'),
-    (lambda c: [{**x, 'id': x['id'] - 1} for x in c],
-     r'1203 of another id, .* \(id 0: aerosol_can c\)'),
-    (lambda c: [*c, dict(id=1204, name='unicorn', frequency='r')],
-     r'1 of another id, .* \(id 1204: unicorn r\)'),
-])
+@pytest.mark.parametrize(
+    'change, what',
+    [
+        (lambda c: coco_categories(), r'has COCO classes \(80 categories\)'),
+        (
+            lambda c: c[:1000],
+            r'is LVIS v1 cut short \(1000 of 1203 categories\)',
+        ),
+        (lambda c: [], r'is LVIS v1 cut short \(0 of 1203'),
+        (
+            lambda c: [{**x, 'frequency': None} for x in c],
+            'has no frequency in its 1203 categories',
+        ),
+        (
+            lambda c: [{**x, 'frequency': 'f'} for x in c],
+            r'798 of another id, name or frequency than in LVIS v1 \(id 1: '
+            'aerosol',
+        ),
+        (
+            lambda c: [{**x, 'id': x['id'] - 1} for x in c],
+            r'1203 of another id, .* \(id 0: aerosol_can c\)',
+        ),
+        (
+            lambda c: [*c, dict(id=1204, name='unicorn', frequency='r')],
+            r'1 of another id, .* \(id 1204: unicorn r\)',
+        ),
+    ],
+)
 @pytest.mark.parametrize('name', LVIS_NAMES)
 def test_file_that_is_not_lvis_v1(name, change, what):
     with pytest.raises(ValueError, match=what) as error:
@@ -201,8 +241,10 @@ def test_file_that_is_not_lvis_v1(name, change, what):
 
 def test_file_of_lvis_v05(shared_dir):
     import json
+
     file = shared_dir / 'data/evaluator/lvis_val_100.json'
     categories = json.loads(file.read_text())['categories']
     with pytest.raises(
-            ValueError, match=r'100.json is LVIS v0.5 \(1230 categories\)'):
+        ValueError, match=r'100.json is LVIS v0.5 \(1230 categories\)'
+    ):
         resolve_partition('lvis-id', categories, str(file))

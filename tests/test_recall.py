@@ -1,4 +1,5 @@
 """Recall against pycocotools, and against a slow loop written out here."""
+
 import contextlib
 import io
 import json
@@ -18,28 +19,43 @@ SIZES = dict(all=(0, 1e10), s=(0, 100), m=(100, 400), l=(400, 1e10))
 BASE, NOVEL = (1, 4), (2, 3)
 
 
-def evaluate(annotations, image_ids, boxes, scores, *, wanted=NOVEL,
-             protocol='drop-base', nums=NUMS, sizes=SIZES):
+def evaluate(
+    annotations,
+    image_ids,
+    boxes,
+    scores,
+    *,
+    wanted=NOVEL,
+    protocol='drop-base',
+    nums=NUMS,
+    sizes=SIZES,
+):
     """Ours."""
     truth = GroundTruth.from_coco(annotations)
-    proposals = Proposals.from_images(truth.image_ids, image_ids, boxes,
-                                      scores)
+    proposals = Proposals.from_images(
+        truth.image_ids, image_ids, boxes, scores
+    )
     judge = RecallEvaluator(truth, proposals, area_ranges=sizes)
     return judge.evaluate(wanted, protocol, nums)
 
 
-def coco_judge(annotations, image_ids, boxes, scores, nums=NUMS, sizes=SIZES,
-               wanted=NOVEL):
+def coco_judge(
+    annotations, image_ids, boxes, scores, nums=NUMS, sizes=SIZES, wanted=NOVEL
+):
     """pycocotools, other categories removed."""
     truth, found = COCO(), COCO()
     truth.dataset = dict(
         images=annotations['images'],
         categories=annotations['categories'],
         annotations=[
-            dict(a, id=n + 1) for n, a in enumerate(
-                a for a in annotations['annotations']
-                if a['category_id'] in wanted)
-        ])
+            dict(a, id=n + 1)
+            for n, a in enumerate(
+                a
+                for a in annotations['annotations']
+                if a['category_id'] in wanted
+            )
+        ],
+    )
     found.dataset = dict(
         images=annotations['images'],
         categories=annotations['categories'],
@@ -49,10 +65,12 @@ def coco_judge(annotations, image_ids, boxes, scores, nums=NUMS, sizes=SIZES,
                 category_id=wanted[0],
                 bbox=[float(v) for v in box],
                 area=float(box[2] * box[3]),
-                score=float(score))
+                score=float(score),
+            )
             for image_id, rows, column in zip(image_ids, boxes, scores)
             for box, score in zip(rows, column)
-        ])
+        ],
+    )
     for n, a in enumerate(found.dataset['annotations']):
         a['id'] = n + 1
     with contextlib.redirect_stdout(io.StringIO()):
@@ -79,12 +97,14 @@ def same(ours, judge):
             recall = known(judge.eval['recall'][:, 0, a, m])
             np.testing.assert_array_equal(ours.recall(k, name), recall)
             assert ours.average_recall(k, name) == np.mean(recall) or (
-                np.isnan(recall).all())
+                np.isnan(recall).all()
+            )
     np.testing.assert_allclose(
         ours.precision,
         known(judge.eval['precision'][:, :, 0, 0, -1]),
         rtol=0,
-        atol=1e-15)
+        atol=1e-15,
+    )
 
 
 def gathered(judge):
@@ -95,11 +115,14 @@ def gathered(judge):
         if judged is None or judged['aRng'] != judge.params.areaRng[0]:
             continue
         for n, (i, ignored) in enumerate(
-                zip(judged['gtIds'], judged['gtIgnore'])):
+            zip(judged['gtIds'], judged['gtIgnore'])
+        ):
             if not ignored:
                 share = np.mean(judged['gtMatches'][:, n] > 0)
-                for counts, key in ((by_image, judged['image_id']),
-                                    (by_class, annotations[i]['category_id'])):
+                for counts, key in (
+                    (by_image, judged['image_id']),
+                    (by_class, annotations[i]['category_id']),
+                ):
                     counts.setdefault(key, []).append(share)
     return by_image, by_class
 
@@ -108,10 +131,11 @@ def slow_iou(d, g, crowd):
     width = min(d[0] + d[2], g[0] + g[2]) - max(d[0], g[0])
     height = min(d[1] + d[3], g[1] + g[3]) - max(d[1], g[1])
     if width <= 0 or height <= 0:
-        return 0.
+        return 0.0
     shared = width * height
-    return shared / (d[2] * d[3] if crowd else d[2] * d[3] + g[2] * g[3] -
-                     shared)
+    return shared / (
+        d[2] * d[3] if crowd else d[2] * d[3] + g[2] * g[3] - shared
+    )
 
 
 def slow_exclude(annotations, image_ids, boxes, scores, novel, base):
@@ -119,7 +143,8 @@ def slow_exclude(annotations, image_ids, boxes, scores, novel, base):
     kept_boxes, kept_scores = [], []
     for image_id, rows, column in zip(image_ids, boxes, scores):
         objects = [
-            a for category in sorted([*novel, *base])
+            a
+            for category in sorted([*novel, *base])
             for a in annotations['annotations']
             if (a['image_id'], a['category_id']) == (image_id, category)
         ]
@@ -135,7 +160,7 @@ def slow_exclude(annotations, image_ids, boxes, scores, novel, base):
                     if n in taken and not a['iscrowd']:
                         continue
                     iou = slow_iou(rows[i], a['bbox'], a['iscrowd'])
-                    if iou >= .5 and (best is None or iou >= best[0]):
+                    if iou >= 0.5 and (best is None or iou >= best[0]):
                         best = iou, n
                 if best is not None:
                     break
@@ -150,8 +175,11 @@ def slow_exclude(annotations, image_ids, boxes, scores, novel, base):
 
 # Few different numbers, so that ties, equal and nested boxes are common.
 box = st.tuples(
-    st.sampled_from([0, 2, 5, 7.5]), st.sampled_from([0, 3, 5]),
-    st.sampled_from([0, 4, 8, 10, 20]), st.sampled_from([3, 6, 10, 21]))
+    st.sampled_from([0, 2, 5, 7.5]),
+    st.sampled_from([0, 3, 5]),
+    st.sampled_from([0, 4, 8, 10, 20]),
+    st.sampled_from([3, 6, 10, 21]),
+)
 
 
 @st.composite
@@ -161,13 +189,21 @@ def scenes(draw):
             st.sampled_from([1, 5, 6, 2**40, 9]),
             min_size=1,
             max_size=4,
-            unique=True))
+            unique=True,
+        )
+    )
     objects = draw(
         st.lists(
             st.tuples(
-                st.sampled_from(ids), st.sampled_from([4, 3, 2, 1]), box,
-                st.sampled_from([0, 0, 0, 1]), st.sampled_from([1, .7])),
-            max_size=14))
+                st.sampled_from(ids),
+                st.sampled_from([4, 3, 2, 1]),
+                box,
+                st.sampled_from([0, 0, 0, 1]),
+                st.sampled_from([1, 0.7]),
+            ),
+            max_size=14,
+        )
+    )
     annotations = dict(
         images=[dict(id=i) for i in ids],
         categories=[dict(id=i, name=str(i)) for i in (1, 2, 3, 4)],
@@ -178,16 +214,20 @@ def scenes(draw):
                 category_id=c,
                 bbox=list(b),
                 area=b[2] * b[3] * share,
-                iscrowd=crowd)
+                iscrowd=crowd,
+            )
             for n, (i, c, b, crowd, share) in enumerate(objects)
-        ])
+        ],
+    )
     tested = draw(st.lists(st.sampled_from(ids), unique=True))
     boxes, scores = [], []
     for _ in tested:
         rows = draw(
             st.lists(
-                st.tuples(box, st.sampled_from([.1, .5, .5, .9])),
-                max_size=13))
+                st.tuples(box, st.sampled_from([0.1, 0.5, 0.5, 0.9])),
+                max_size=13,
+            )
+        )
         boxes.append(np.array([r[0] for r in rows], float).reshape(-1, 4))
         scores.append(np.array([r[1] for r in rows], float))
     return annotations, tested, boxes, scores
@@ -205,7 +245,8 @@ def test_drop_base_is_pycocotools(scene):
         assert number[i] == len(shares)
         assert found[i] == pytest.approx(sum(shares))
     assert ours.average_recall_by_class(NUMS[-1]) == pytest.approx(
-        {c: np.mean(shares) for c, shares in by_class.items()})
+        {c: np.mean(shares) for c, shares in by_class.items()}
+    )
 
 
 @settings(max_examples=300, deadline=None)
@@ -229,25 +270,29 @@ def jittered(seed, images=12, objects=90, copies=9):
             image_id=int(rng.choice(ids)),
             category_id=int(rng.integers(1, 5)),
             bbox=[*rng.uniform(0, 60, 2), *rng.uniform(4, 40, 2)],
-            iscrowd=int(rng.random() < .1)) for _ in range(objects)
+            iscrowd=int(rng.random() < 0.1),
+        )
+        for _ in range(objects)
     ]
     for a in objects:
         a['area'] = a['bbox'][2] * a['bbox'][3]
     annotations = dict(
         images=[dict(id=int(i)) for i in ids],
         categories=[dict(id=i, name=str(i)) for i in (1, 2, 3, 4)],
-        annotations=objects)
+        annotations=objects,
+    )
     boxes, scores = [], []
     for i in ids:
         near = np.array([a['bbox'] for a in objects if a['image_id'] == i])
         rows = near.reshape(-1, 4).repeat(copies, axis=0)
-        boxes.append(rows * rng.uniform(.8, 1.2, rows.shape))
+        boxes.append(rows * rng.uniform(0.8, 1.2, rows.shape))
         scores.append(rng.random(len(rows)).round(2))
     return annotations, ids.tolist(), boxes, scores
 
 
-@pytest.mark.parametrize('block, task', [(1, 1), (40, 100),
-                                         (recall._BLOCK, recall._TASK)])
+@pytest.mark.parametrize(
+    'block, task', [(1, 1), (40, 100), (recall._BLOCK, recall._TASK)]
+)
 @pytest.mark.parametrize('seed', range(3))
 def test_many_proposals(seed, block, task, monkeypatch):
     """Crowds, equal scores, images of every size, tables of any size."""
@@ -255,20 +300,23 @@ def test_many_proposals(seed, block, task, monkeypatch):
     monkeypatch.setattr(recall, '_TASK', task)
     scene = jittered(seed)
     ours = evaluate(*scene)
-    assert .1 < ours.average_recall(10) < .9
+    assert 0.1 < ours.average_recall(10) < 0.9
     same(ours, coco_judge(*scene))
     kept = slow_exclude(*scene, NOVEL, BASE)
     ours = evaluate(*scene, protocol='exclude-base')
     same(ours, coco_judge(*scene[:2], *kept))
 
 
-@pytest.mark.parametrize('scores', [
-    lambda rng, n: np.full(n, .5),
-    lambda rng, n: rng.random(n).astype(np.float32),
-    lambda rng, n: np.sort(rng.random(n))[::-1],
-    lambda rng, n: rng.normal(size=n) * 1e200,
-    lambda rng, n: rng.choice([0, -0., 5e-324, 1e-300], n),
-])
+@pytest.mark.parametrize(
+    'scores',
+    [
+        lambda rng, n: np.full(n, 0.5),
+        lambda rng, n: rng.random(n).astype(np.float32),
+        lambda rng, n: np.sort(rng.random(n))[::-1],
+        lambda rng, n: rng.normal(size=n) * 1e200,
+        lambda rng, n: rng.choice([0, -0.0, 5e-324, 1e-300], n),
+    ],
+)
 def test_scores_of_any_kind(scores):
     rng = np.random.default_rng(3)
     scene = jittered(3)
@@ -280,15 +328,18 @@ def test_thresholds_are_free():
     """Also below the IoU at which `exclude-base` takes proposals out."""
     annotations, image_ids, boxes, scores = scene = jittered(4)
     truth = GroundTruth.from_coco(annotations)
-    proposals = Proposals.from_images(truth.image_ids, image_ids, boxes,
-                                      scores)
-    judge = RecallEvaluator(truth, proposals, iou_thrs=(.3, .75))
+    proposals = Proposals.from_images(
+        truth.image_ids, image_ids, boxes, scores
+    )
+    judge = RecallEvaluator(truth, proposals, iou_thrs=(0.3, 0.75))
     low, high = judge.evaluate(NOVEL, proposal_nums=NUMS).recall(3)
     usual = evaluate(*scene).recall(3)
     assert low > usual[0] > high == usual[5]
     excluded = judge.evaluate(NOVEL, 'exclude-base', NUMS)
-    assert excluded.recall(3)[1] == evaluate(
-        *scene, protocol='exclude-base').recall(3)[5]
+    assert (
+        excluded.recall(3)[1]
+        == evaluate(*scene, protocol='exclude-base').recall(3)[5]
+    )
 
 
 def test_rows_in_any_order_are_images_in_order():
@@ -298,15 +349,17 @@ def test_rows_in_any_order_are_images_in_order():
     rows = [
         np.repeat(image_ids, [len(s) for s in scores]),
         np.concatenate(boxes),
-        np.concatenate(scores)
+        np.concatenate(scores),
     ]
     order = np.random.default_rng(0).permutation(len(rows[0]))
     truth = GroundTruth.from_coco(annotations)
-    proposals = Proposals.from_rows(truth.image_ids,
-                                    *(column[order] for column in rows))
+    proposals = Proposals.from_rows(
+        truth.image_ids, *(column[order] for column in rows)
+    )
     shuffled = RecallEvaluator(truth, proposals).evaluate(NOVEL)
-    tidy = evaluate(*scene[:3], scores, sizes=recall.AREA_RANGES, nums=(10,
-                                                                        100))
+    tidy = evaluate(
+        *scene[:3], scores, sizes=recall.AREA_RANGES, nums=(10, 100)
+    )
     np.testing.assert_equal(shuffled.metrics(), tidy.metrics())
 
 
@@ -315,7 +368,7 @@ def test_area_under_curve_is_the_integral():
     ours = evaluate(*jittered(6, images=3, objects=40, copies=60))
     k = np.arange(1, 1001)
     curve = [ours.average_recall(i) for i in k]
-    assert curve[0] < .1 < .7 < curve[-1]
+    assert curve[0] < 0.1 < 0.7 < curve[-1]
     grid = np.linspace(0, np.log(1000), 200001)
     area = np.interp(grid, np.log(k), curve).mean()
     assert ours.area_under_curve() == pytest.approx(area, abs=1e-5)
@@ -332,16 +385,21 @@ def test_five_thousand_images_of_a_thousand_proposals():
             category_id=int(c),
             bbox=box,
             area=box[2] * box[3],
-            iscrowd=int(n % 50 == 0)) for n, (i, c, box) in enumerate(
-                zip(
-                    rng.integers(num, size=7 * num),
-                    rng.integers(1, 5, 7 * num),
-                    rng.uniform(10, 200, (7 * num, 4)).tolist()))
+            iscrowd=int(n % 50 == 0),
+        )
+        for n, (i, c, box) in enumerate(
+            zip(
+                rng.integers(num, size=7 * num),
+                rng.integers(1, 5, 7 * num),
+                rng.uniform(10, 200, (7 * num, 4)).tolist(),
+            )
+        )
     ]
     annotations = dict(
         images=[dict(id=2**40 + i) for i in range(num)],
         categories=[dict(id=i, name=str(i)) for i in (1, 2, 3, 4)],
-        annotations=objects)
+        annotations=objects,
+    )
     boxes = rng.uniform(10, 200, (num, each, 4))
     scores = rng.random((num, each)).astype(np.float32)
     # A tenth are near an object of the image.
@@ -350,11 +408,12 @@ def test_five_thousand_images_of_a_thousand_proposals():
         near.setdefault(a['image_id'] - 2**40, []).append(a['bbox'])
     for i, there in near.items():
         boxes[i, ::10] = rng.choice(there, each // 10) * rng.uniform(
-            .8, 1.2, (each // 10, 4))
+            0.8, 1.2, (each // 10, 4)
+        )
     ids = [i['id'] for i in annotations['images']]
     nums = (10, 100, 1000)
     ours = evaluate(annotations, ids, boxes, scores, nums=nums)
-    assert .05 < ours.average_recall(10) < ours.average_recall(1000) < .99
+    assert 0.05 < ours.average_recall(10) < ours.average_recall(1000) < 0.99
 
     some = rng.choice(num, 25, replace=False)
     part = dict(
@@ -362,43 +421,49 @@ def test_five_thousand_images_of_a_thousand_proposals():
         images=[dict(id=ids[i]) for i in some],
         annotations=[
             a for a in objects if a['image_id'] - 2**40 in set(some.tolist())
-        ])
+        ],
+    )
     by_image, _ = gathered(
         coco_judge(
-            part, [ids[i] for i in some],
+            part,
+            [ids[i] for i in some],
             boxes[some],
             scores[some],
             nums=nums,
-            sizes=dict(all=(0, 1e10))))
+            sizes=dict(all=(0, 1e10)),
+        )
+    )
     found, number = ours.counts_by_image(1000)
     for i in some:
         assert number[i] == len(by_image.get(ids[i], []))
         assert found[i] == pytest.approx(sum(by_image.get(ids[i], [])))
     assert ours.average_recall(1000) == pytest.approx(
-        found.sum() / number.sum())
+        found.sum() / number.sum()
+    )
 
 
 def test_published_example_of_the_coco_api(shared_dir):
     """The files that come with the COCO API, all 80 classes as targets."""
     folder = shared_dir / 'data' / 'evaluator'
     annotations = json.loads(
-        (folder / 'instances_val2014_100.json').read_text())
+        (folder / 'instances_val2014_100.json').read_text()
+    )
     results = json.loads(
-        (folder /
-         'instances_val2014_fakebbox100_results.json').read_text())
+        (folder / 'instances_val2014_fakebbox100_results.json').read_text()
+    )
     ids = sorted({r['image_id'] for r in results})
     boxes = [
         np.array([r['bbox'] for r in results if r['image_id'] == i])
         for i in ids
     ]
-    scores = [[r['score'] for r in results if r['image_id'] == i]
-              for i in ids]
+    scores = [[r['score'] for r in results if r['image_id'] == i] for i in ids]
     categories = [c['id'] for c in annotations['categories']]
     for wanted in (categories, categories[::2]):
         settings = dict(
-            nums=(10, 100), sizes=recall.AREA_RANGES, wanted=wanted)
+            nums=(10, 100), sizes=recall.AREA_RANGES, wanted=wanted
+        )
         ours = evaluate(annotations, ids, boxes, scores, **settings)
-        assert ours.average_recall(100) > .3
+        assert ours.average_recall(100) > 0.3
         same(ours, coco_judge(annotations, ids, boxes, scores, **settings))
 
 
@@ -411,16 +476,18 @@ def toy(base_crowd=0):
                 image_id=1,
                 category_id=1,
                 bbox=[0, 0, 10, 10],
-                iscrowd=base_crowd),
+                iscrowd=base_crowd,
+            ),
             dict(image_id=1, category_id=2, bbox=[50, 50, 10, 10]),
-        ])
-    boxes = np.array([[0., 0, 10, 10], [50, 50, 10, 10]])
-    return annotations, [1], [boxes], [np.array([.9, .8])]
+        ],
+    )
+    boxes = np.array([[0.0, 0, 10, 10], [50, 50, 10, 10]])
+    return annotations, [1], [boxes], [np.array([0.9, 0.8])]
 
 
 def test_protocols_differ_by_everything():
-    drop = evaluate(*toy(), nums=(1, ))
-    exclude = evaluate(*toy(), nums=(1, ), protocol='exclude-base')
+    drop = evaluate(*toy(), nums=(1,))
+    exclude = evaluate(*toy(), nums=(1,), protocol='exclude-base')
     assert drop.average_recall(1) == 0.0
     assert exclude.average_recall(1) == 1.0
 
@@ -430,18 +497,23 @@ def test_a_base_object_takes_out_one_proposal_a_crowd_any_number():
         annotations, ids, boxes, _ = toy(crowd)
         found = evaluate(
             annotations,
-            ids, [boxes[0][[0, 0, 1]]], [np.array([.9, .9, .8])],
-            protocol='exclude-base')
+            ids,
+            [boxes[0][[0, 0, 1]]],
+            [np.array([0.9, 0.9, 0.8])],
+            protocol='exclude-base',
+        )
         assert (found.average_recall(1), found.average_recall(2)) == expected
 
 
 def test_lists_cut_too_short():
     """Two proposals, one taken out: k=2 can't be reached, k=1 can."""
-    for protocol, k, short in (('exclude-base', 2, True),
-                               ('exclude-base', 1, False),
-                               ('drop-base', 2, False),
-                               ('drop-base', 3, False)):
-        line = evaluate(*toy(), protocol=protocol, nums=(k, )).cut_short()
+    for protocol, k, short in (
+        ('exclude-base', 2, True),
+        ('exclude-base', 1, False),
+        ('drop-base', 2, False),
+        ('drop-base', 3, False),
+    ):
+        line = evaluate(*toy(), protocol=protocol, nums=(k,)).cut_short()
         assert line.startswith('1 images have 2 proposals,') == short
         assert bool(line) == short
     # An image with more proposals was not cut at two.
@@ -449,16 +521,23 @@ def test_lists_cut_too_short():
     annotations['images'].append(dict(id=2))
     for second in ([0, 0, 0], [0]):
         found = evaluate(
-            annotations, [1, 2], [boxes[0], boxes[0][second]],
+            annotations,
+            [1, 2],
+            [boxes[0], boxes[0][second]],
             [scores[0], scores[0][second]],
             protocol='exclude-base',
-            nums=(2, ))
+            nums=(2,),
+        )
         assert found.cut_short() == ''
 
 
 def test_nothing_to_find_is_not_a_number():
-    scene = (dict(images=[dict(id=1)], annotations=[]), [1],
-             [np.ones((3, 4))], [np.ones(3)])
+    scene = (
+        dict(images=[dict(id=1)], annotations=[]),
+        [1],
+        [np.ones((3, 4))],
+        [np.ones(3)],
+    )
     for protocol in recall.PROTOCOLS:
         found = evaluate(*scene, protocol=protocol)
         assert found.average_recall_by_class(10) == {}
@@ -475,20 +554,32 @@ def test_nothing_proposed_finds_nothing():
             assert [metrics[key] for key in ('AR@10', 'AP', 'AUC')] == [0] * 3
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(image_ids=[2]), '1 images are not in the annotation file.* id 2'),
-    (dict(image_ids=[2**40]), f'not in the annotation file.* id {2**40}'),
-    (dict(image_ids=[1, 1]), '2 images, but boxes of 1'),
-    (dict(scores=[[.5]]), 'image 1: 2 boxes, but 1 scores'),
-    (dict(scores=[[.5, float('nan')]]), r'image 1: proposal 1 \(row 1\) has'),
-    (dict(scores=[[float('inf'), 1]]), r'image 1: proposal 0 \(row 0\) has'),
-    (dict(boxes=[[[0, 0, 1, 1], [0, 0, -1, 1]]]), 'image 1: proposal 1 '),
-    (dict(boxes=[[[0, float('inf'), 1, 1]]], scores=[[1]]), 'proposal 0 '),
-    (dict(protocol='both'), "protocol must be one of .*'both'"),
-    (dict(nums=(0, )), 'proposal_nums must be positive'),
-    (dict(nums=()), 'proposal_nums must be positive'),
-    (dict(sizes=dict(s=(0, 9))), "area_ranges must have 'all', not only"),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            dict(image_ids=[2]),
+            '1 images are not in the annotation file.* id 2',
+        ),
+        (dict(image_ids=[2**40]), f'not in the annotation file.* id {2**40}'),
+        (dict(image_ids=[1, 1]), '2 images, but boxes of 1'),
+        (dict(scores=[[0.5]]), 'image 1: 2 boxes, but 1 scores'),
+        (
+            dict(scores=[[0.5, float('nan')]]),
+            r'image 1: proposal 1 \(row 1\) has',
+        ),
+        (
+            dict(scores=[[float('inf'), 1]]),
+            r'image 1: proposal 0 \(row 0\) has',
+        ),
+        (dict(boxes=[[[0, 0, 1, 1], [0, 0, -1, 1]]]), 'image 1: proposal 1 '),
+        (dict(boxes=[[[0, float('inf'), 1, 1]]], scores=[[1]]), 'proposal 0 '),
+        (dict(protocol='both'), "protocol must be one of .*'both'"),
+        (dict(nums=(0,)), 'proposal_nums must be positive'),
+        (dict(nums=()), 'proposal_nums must be positive'),
+        (dict(sizes=dict(s=(0, 9))), "area_ranges must have 'all', not only"),
+    ],
+)
 def test_bad_proposals_are_named(change, message):
     annotations, image_ids, boxes, scores = toy()
     arguments = dict(image_ids=image_ids, boxes=boxes, scores=scores)
@@ -500,8 +591,11 @@ def test_bad_proposals_are_named(change, message):
 def test_row_and_image_are_named():
     with pytest.raises(ValueError, match=r'image 9: proposal 1 \(row 3\)'):
         Proposals.from_rows(
-            np.array([8, 9]), [8, 9, 8, 9],
-            np.array([[0, 0, 1, 1.]] * 3 + [[0, 0, 1, np.nan]]), np.ones(4))
+            np.array([8, 9]),
+            [8, 9, 8, 9],
+            np.array([[0, 0, 1, 1.0]] * 3 + [[0, 0, 1, np.nan]]),
+            np.ones(4),
+        )
 
 
 def test_image_given_twice():
@@ -515,7 +609,8 @@ def test_bad_objects_are_named():
         images=[dict(id=1)],
         annotations=[
             dict(id=8, image_id=1, category_id=1, bbox=[0, 0, -10, 10])
-        ])
+        ],
+    )
     with pytest.raises(ValueError, match='annotation 8 of image 1'):
         GroundTruth.from_coco(annotations)
     del annotations['annotations'][0]['bbox']
@@ -528,12 +623,15 @@ def test_bootstrap_of_a_difference():
     scene = jittered(7, images=60, objects=300)
     annotations, ids, boxes, scores = scene
     rng = np.random.default_rng(1)
-    worse = [b * rng.uniform(.9, 1.1, b.shape) for b in boxes]
+    worse = [b * rng.uniform(0.9, 1.1, b.shape) for b in boxes]
     first = evaluate(annotations, ids, worse, scores)
     second = evaluate(*scene)
     difference, low, high = recall.bootstrap_difference(first, second, 10)
-    assert difference == (
-        second.average_recall(10) - first.average_recall(10)) > 0
+    assert (
+        difference
+        == (second.average_recall(10) - first.average_recall(10))
+        > 0
+    )
     assert low < difference < high
     drawn = []
     for seed in range(200):
@@ -541,17 +639,22 @@ def test_bootstrap_of_a_difference():
         parts = []
         for n, i in enumerate(picked):
             parts += [
-                dict(a, image_id=n) for a in annotations['annotations']
+                dict(a, image_id=n)
+                for a in annotations['annotations']
                 if a['image_id'] == ids[i]
             ]
         part = dict(images=[dict(id=n) for n in range(60)], annotations=parts)
         values = [
-            evaluate(part, list(range(60)), [some[i] for i in picked],
-                     [scores[i] for i in picked]).average_recall(10)
+            evaluate(
+                part,
+                list(range(60)),
+                [some[i] for i in picked],
+                [scores[i] for i in picked],
+            ).average_recall(10)
             for some in (worse, boxes)
         ]
         drawn.append(values[1] - values[0])
-    expected = np.quantile(drawn, (.025, .975))
-    assert (low, high) == pytest.approx(expected, abs=.2 * (high - low))
+    expected = np.quantile(drawn, (0.025, 0.975))
+    assert (low, high) == pytest.approx(expected, abs=0.2 * (high - low))
     same_list = recall.bootstrap_difference(second, second, 10)
     assert same_list == (0, 0, 0)

@@ -10,6 +10,7 @@
   many processes, are dry runs that build the model and its schedule. Scripts
   that tests run must exist. Any other program is an error.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -37,26 +38,28 @@ OWN = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
 # Programs that are not ours.
 FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'tee'}
 # Scripts that tests run, or that run the tests.
-SCRIPTS = {
-    'tools/install.sh', 'tools/quickstart.sh', 'tools/run_tests.sh'
-}
+SCRIPTS = {'tools/install.sh', 'tools/quickstart.sh', 'tools/run_tests.sh'}
 # What starts a tool in several processes, and its first arguments.
 LAUNCHERS = {
     'tools/dist_train.sh': ('tools/train.py', ('CONFIG', 'GPUS')),
     'tools/dist_test.sh': ('tools/test.py', ('CONFIG', 'CHECKPOINT', 'GPUS')),
-    'tools/slurm_train.sh':
-    ('tools/train.py', ('PARTITION', 'JOB', 'CONFIG', 'WORK_DIR')),
-    'tools/slurm_test.sh':
-    ('tools/test.py', ('PARTITION', 'JOB', 'CONFIG', 'CHECKPOINT')),
+    'tools/slurm_train.sh': (
+        'tools/train.py',
+        ('PARTITION', 'JOB', 'CONFIG', 'WORK_DIR'),
+    ),
+    'tools/slurm_test.sh': (
+        'tools/test.py',
+        ('PARTITION', 'JOB', 'CONFIG', 'CHECKPOINT'),
+    ),
 }
 # Programs are not found, so bash asks this function; ours have a slash in
 # their name and are functions of that name.
-PRELUDE = '''
+PRELUDE = """
 command_not_found_handle() { printf '%s\\0' "$#" "$@" >>"$CALLS"; }
 source() { :; }
 .() { :; }
 cd() { :; }
-'''
+"""
 FUNCTION = '{0}() {{ command_not_found_handle {0} "$@"; }}\n'
 
 
@@ -64,12 +67,14 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         'pages',
         nargs='*',
         type=Path,
-        help='Markdown files (default: README.md and docs/)')
+        help='Markdown files (default: README.md and docs/)',
+    )
     return parser.parse_args()
 
 
@@ -125,8 +130,9 @@ def check_links(page: Path) -> Iterator[str]:
             yield f'link to {target}: no such heading'
     for span in code:
         for word in span.split():
-            name = re.match(r'(tools|configs|mmdet_owp|docs|tests)/[\w./-]*$',
-                            word)
+            name = re.match(
+                r'(tools|configs|mmdet_owp|docs|tests)/[\w./-]*$', word
+            )
             if name and not OWN.search(word) and not (REPO / word).exists():
                 yield f'path {word}: no such file'
 
@@ -147,12 +153,14 @@ def expand(code: str) -> list[list[str]]:
     script = PRELUDE + ''.join(FUNCTION.format(path) for path in ours) + code
     with tempfile.TemporaryDirectory() as folder:
         env = dict(PATH='/nowhere', CALLS='calls', PYTHON='python')
-        done = subprocess.run(['/bin/bash', '-c', script],
-                              cwd=folder,
-                              env=env,
-                              text=True,
-                              capture_output=True,
-                              timeout=30)
+        done = subprocess.run(
+            ['/bin/bash', '-c', script],
+            cwd=folder,
+            env=env,
+            text=True,
+            capture_output=True,
+            timeout=30,
+        )
         calls = Path(folder) / 'calls'
         words = calls.read_text().split('\0')[:-1] if calls.exists() else []
     if done.stderr:
@@ -160,10 +168,12 @@ def expand(code: str) -> list[list[str]]:
     commands = []
     while words:
         number = int(words[0])
-        commands.append(tuple(words[1:number + 1]))
-        words = words[number + 1:]
-    return [[word for word in command if word != '...']
-            for command in dict.fromkeys(commands)]
+        commands.append(tuple(words[1 : number + 1]))
+        words = words[number + 1 :]
+    return [
+        [word for word in command if word != '...']
+        for command in dict.fromkeys(commands)
+    ]
 
 
 def check_command(words: Sequence[str]) -> str | None:
@@ -177,8 +187,11 @@ def check_command(words: Sequence[str]) -> str | None:
     """
     program, *arguments = words
     for word in words:
-        if re.match(r'configs/.*\.py$', word) and not OWN.search(word) \
-                and not (REPO / word).is_file():
+        if (
+            re.match(r'configs/.*\.py$', word)
+            and not OWN.search(word)
+            and not (REPO / word).is_file()
+        ):
             return 'no such config'
     if program in LAUNCHERS:
         return check_launcher(program, arguments)
@@ -208,8 +221,13 @@ def check_launcher(program: str, arguments: list[str]) -> str | None:
     if not re.match(r'\d+$|N$', given.get('GPUS', '1')):
         return f'{given["GPUS"]} is no number of processes'
     words = [given[n] for n in ('CONFIG', 'CHECKPOINT') if n in given]
-    return check_tool(tool, *words, *arguments[len(names):], '--launcher',
-                      'slurm' if 'PARTITION' in names else 'pytorch')
+    return check_tool(
+        tool,
+        *words,
+        *arguments[len(names) :],
+        '--launcher',
+        'slurm' if 'PARTITION' in names else 'pytorch',
+    )
 
 
 def check_tool(tool: str, *arguments: str) -> str | None:
@@ -218,13 +236,16 @@ def check_tool(tool: str, *arguments: str) -> str | None:
         return f'{tool}: no such tool'
     said = io.StringIO()
     try:
-        with mock.patch('sys.argv', [tool, *arguments]), \
-                contextlib.redirect_stderr(said):
+        with (
+            mock.patch('sys.argv', [tool, *arguments]),
+            contextlib.redirect_stderr(said),
+        ):
             args = parser_of(tool)()
     except SystemExit:
         return said.getvalue().strip().rsplit('error: ', 1)[-1]
     if tool in ('tools/train.py', 'tools/test.py') and not OWN.search(
-            args.config):
+        args.config
+    ):
         if not (REPO / args.config).is_file():
             return 'no such config'
         return dry_run(args.config, repr(args.cfg_options))
@@ -241,6 +262,7 @@ def parser_of(tool: str) -> Callable[[], argparse.Namespace]:
 def read_config(path: str) -> Any:
     """Read a config of the repository, which takes its time."""
     from mmengine.config import Config
+
     return Config.fromfile(REPO / path)
 
 
@@ -295,8 +317,11 @@ def check_blocks(page: Path) -> Iterator[str]:
     """
     _, blocks = split(page.read_text(encoding='utf-8'))
     # In one shell, as a reader's: variables of a block hold in the next.
-    script = '\n'.join(block for language, block in blocks
-                       if language in ('sh', 'bash', 'shell', 'console'))
+    script = '\n'.join(
+        block
+        for language, block in blocks
+        if language in ('sh', 'bash', 'shell', 'console')
+    )
     try:
         commands = expand(script)
     except (ValueError, subprocess.TimeoutExpired) as error:

@@ -6,6 +6,7 @@ runs it on all images of the training and of the validation set, those without
 a base object included, and writes DATA_ROOT/proposals/NAME_OF_CONFIG_train.pkl
 and …_val.pkl, which `proposal_file` of mmdet's data sets reads.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,14 +26,20 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     launch.add_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--splits', nargs='+', choices=['train', 'val'],
-        default=['train', 'val'], help='(default: both)')
+        '--splits',
+        nargs='+',
+        choices=['train', 'val'],
+        default=['train', 'val'],
+        help='(default: both)',
+    )
     parser.add_argument(
-        '--out-dir', help='default: proposals/ in the data root of each split')
+        '--out-dir', help='default: proposals/ in the data root of each split'
+    )
     return parser.parse_args()
 
 
@@ -50,28 +57,33 @@ def dumping(cfg: Config, split: str, out_dir: str | None) -> tuple:
     cfg = deepcopy(cfg)
     found = list(launch.datasets(cfg[f'{split}_dataloader'].dataset))
     if len(found) != 1:
-        sys.exit(f'error: {cfg.filename}: {split}_dataloader has '
-                 f'{len(found)} data sets with an ann_file; a file of '
-                 'proposals is for one: name one by --cfg-options')
+        sys.exit(
+            f'error: {cfg.filename}: {split}_dataloader has '
+            f'{len(found)} data sets with an ann_file; a file of '
+            'proposals is for one: name one by --cfg-options'
+        )
     dataset = found[0]
     # In test mode no image is left out; the number of images is checked when
     # proposals are read, before any is.
     dataset.update(
-        test_mode=True, pipeline=cfg.test_dataloader.dataset.pipeline)
+        test_mode=True, pipeline=cfg.test_dataloader.dataset.pipeline
+    )
     cfg.test_dataloader.dataset = dataset
     folder = out_dir or osp.join(dataset.get('data_root') or '', 'proposals')
     name = f'{osp.splitext(osp.basename(cfg.filename))[0]}_{split}.pkl'
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        sys.exit(f'error: {folder}: {error.strerror}; name another by '
-                 '--out-dir')
+        sys.exit(
+            f'error: {folder}: {error.strerror}; name another by --out-dir'
+        )
     if not os.access(folder, os.W_OK):
         sys.exit(f'error: {folder}: not writable; name another by --out-dir')
     cfg.test_evaluator = dict(
         type='DumpClassAgnosticProposals',
         output_dir=folder,
-        proposals_file=name)
+        proposals_file=name,
+    )
     return cfg, osp.join(folder, name)
 
 

@@ -6,6 +6,7 @@ Writes COCO results, and draws the best proposals of each image. Stopped or
 killed and started again, it goes on where it was. docs/inference.md tells
 what it writes.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -16,13 +17,7 @@ import os.path as osp
 import re
 import sys
 import time
-from collections.abc import (
-    Callable,
-    Collection,
-    Container,
-    Iterable,
-    Sequence,
-)
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -48,71 +43,85 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         'inputs',
         nargs='+',
         metavar='input',
-        help='image, folder (with its subfolders), pattern, or one video')
+        help='image, folder (with its subfolders), pattern, or one video',
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out',
         metavar='DIR',
-        help='where results go; default: work_dirs/propose/NAME_OF_INPUT')
+        help='where results go; default: work_dirs/propose/NAME_OF_INPUT',
+    )
     parser.add_argument(
         '--force',
         action='store_true',
-        help='start anew; deletes the results that --out holds')
+        help='start anew; deletes the results that --out holds',
+    )
     parser.add_argument(
         '--top-k',
         type=int,
         default=100,
         help='proposals an image, at most (default: 100; the configs make '
-        'no more than 1500)')
+        'no more than 1500)',
+    )
     parser.add_argument(
         '--score-thr',
         type=float,
-        default=0.,
-        help='smallest score that is kept (default: 0)')
+        default=0.0,
+        help='smallest score that is kept (default: 0)',
+    )
     parser.add_argument(
         '--nms',
         type=float,
         metavar='IOU',
         help='IoU above which the worse of two proposals is suppressed, '
-        'instead of that of the config')
+        'instead of that of the config',
+    )
     parser.add_argument(
         '--detections',
         action='store_true',
-        help='write the class detections of a model that classifies, too')
+        help='write the class detections of a model that classifies, too',
+    )
     parser.add_argument(
         '--ann-file',
         metavar='FILE.json',
         help='COCO annotation file: take the ids of its images and '
-        'categories, and only images that are in it')
+        'categories, and only images that are in it',
+    )
     parser.add_argument(
         '--draw',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='draw proposals on the images, or on the video')
+        help='draw proposals on the images, or on the video',
+    )
     parser.add_argument(
         '--num-drawn',
         type=int,
         default=30,
-        help='proposals drawn on an image (default: 30)')
+        help='proposals drawn on an image (default: 30)',
+    )
     parser.add_argument(
-        '--device', help='such as cuda:1 or cpu; default: the best there is')
+        '--device', help='such as cuda:1 or cpu; default: the best there is'
+    )
     parser.add_argument(
         '--batch-size',
         type=int,
         default=1,
         help='images, of one size, that go through the model at once '
-        '(default: 1)')
+        '(default: 1)',
+    )
     parser.add_argument(
         '--trust',
         action='store_true',
         help='let the checkpoint execute what it likes: only of authors you '
-        'trust')
+        'trust',
+    )
     add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('top_k', 'batch_size', 'num_drawn'):
@@ -139,6 +148,7 @@ class ToDo(NamedTuple):
             there is to write of the source at a position.
         total (int): how many; 0 if nobody knows.
     """
+
     sources: Iterable[str | np.ndarray]
     entry: Callable[[int], dict]
     total: int
@@ -147,7 +157,7 @@ class ToDo(NamedTuple):
 class Progress:
     """Says how far it is: in place on a terminal, else now and then."""
 
-    def __init__(self, total: int, every: float = 10.) -> None:
+    def __init__(self, total: int, every: float = 10.0) -> None:
         self.total = total
         self.done = 0
         self._in_place = sys.stdout.isatty()
@@ -181,8 +191,9 @@ class Progress:
         print(f'\r{text:78}' if self._in_place else text, flush=True)
 
 
-def made_by(args: argparse.Namespace, config: Config,
-            folder: str) -> dict[str, Any]:
+def made_by(
+    args: argparse.Namespace, config: Config, folder: str
+) -> dict[str, Any]:
     """Name all that results depend on."""
     parts = config.model, config.test_dataloader.dataset.pipeline
     text = json.dumps(parts, sort_keys=True, default=str)
@@ -193,9 +204,15 @@ def made_by(args: argparse.Namespace, config: Config,
         '--ann-file': args.ann_file and _hash_file(args.ann_file),
         **{
             f'--{name.replace("_", "-")}': getattr(args, name)
-            for name in ('top_k', 'score_thr', 'nms', 'detections', 'draw',
-                         'num_drawn')
-        }
+            for name in (
+                'top_k',
+                'score_thr',
+                'nms',
+                'detections',
+                'draw',
+                'num_drawn',
+            )
+        },
     }
 
 
@@ -209,16 +226,19 @@ def _hash_file(path: str) -> str:
     return digest.hexdigest()
 
 
-def category_ids(classes: Sequence[str], ann_file: str | None,
-                 annotations: dict | None) -> list[int]:
+def category_ids(
+    classes: Sequence[str], ann_file: str | None, annotations: dict | None
+) -> list[int]:
     """Category id of each label: of an annotation file, else from 1."""
     if annotations is None:
         return list(range(1, len(classes) + 1))
     ids = {c['name']: c['id'] for c in annotations['categories']}
     missing = [name for name in classes if name not in ids]
     if missing:
-        sys.exit(f'error: {ann_file}: no category named {missing[0]}, which '
-                 'the checkpoint has; leave out --detections')
+        sys.exit(
+            f'error: {ann_file}: no category named {missing[0]}, which '
+            'the checkpoint has; leave out --detections'
+        )
     return [ids[name] for name in classes]
 
 
@@ -231,18 +251,22 @@ def rows(found: InstanceData, *more: Sequence[int]) -> list[list[float]]:
     return [[*box, *rest] for box, *rest in zip(*columns)]
 
 
-def images_to_do(found: inputs.ImageFiles, ids: dict[str, int] | None,
-                 done: Container[str]) -> ToDo:
+def images_to_do(
+    found: inputs.ImageFiles, ids: dict[str, int] | None, done: Container[str]
+) -> ToDo:
     """Leave out images that are done, and those without an id."""
     names = [
-        name for name in found.names
+        name
+        for name in found.names
         if name not in done and (ids is None or name in ids)
     ]
     return ToDo(
         sources=[osp.join(found.folder, name) for name in names],
         entry=lambda i: dict(
-            file_name=names[i], image_id=ids and ids[names[i]]),
-        total=len(names))
+            file_name=names[i], image_id=ids and ids[names[i]]
+        ),
+        total=len(names),
+    )
 
 
 def frames_to_do(video: inputs.Video, done: Collection[str]) -> ToDo:
@@ -253,12 +277,19 @@ def frames_to_do(video: inputs.Video, done: Collection[str]) -> ToDo:
         entry=lambda i: dict(
             file_name=f'{name}/{start + i:06}.jpg',
             image_id=start + i + 1,
-            frame_id=start + i),
-        total=max(0, video.num_frames - start))
+            frame_id=start + i,
+        ),
+        total=max(0, video.num_frames - start),
+    )
 
 
-def predict(args: argparse.Namespace, inferencer: ProposalInferencer,
-            to_do: ToDo, results: ResultsFolder, classes: list[int]) -> None:
+def predict(
+    args: argparse.Namespace,
+    inferencer: ProposalInferencer,
+    to_do: ToDo,
+    results: ResultsFolder,
+    classes: list[int],
+) -> None:
     """Write the result of each image as soon as it is there."""
     progress = Progress(to_do.total)
     for sample in inferencer.stream(to_do.sources, args.batch_size):
@@ -268,27 +299,33 @@ def predict(args: argparse.Namespace, inferencer: ProposalInferencer,
         detections = []
         if args.detections:
             if 'pred_instances' not in sample:
-                sys.exit(f'error: {args.config}: has no classifier; leave '
-                         'out --detections')
+                sys.exit(
+                    f'error: {args.config}: has no classifier; leave '
+                    'out --detections'
+                )
             labels = sample.pred_instances.labels.tolist()
-            detections = rows(sample.pred_instances,
-                              [classes[label] for label in labels])
+            detections = rows(
+                sample.pred_instances, [classes[label] for label in labels]
+            )
         if args.draw and not args.video:
-            drawn, = inferencer.visualize([sample.img_path], [sample],
-                                          args.num_drawn)
+            (drawn,) = inferencer.visualize(
+                [sample.img_path], [sample], args.num_drawn
+            )
             mmcv.imwrite(drawn, str(results.drawn / entry['file_name']))
         # Last, so that of an image that has a line all is done.
         results.append(
             size=sample.ori_shape,
             proposals=rows(sample.proposals),
             detections=detections,
-            **entry)
+            **entry,
+        )
         progress.step(len(inferencer.unreadable))
     progress.close()
 
 
-def draw_video(args: argparse.Namespace, video: inputs.Video,
-               results: ResultsFolder) -> None:
+def draw_video(
+    args: argparse.Namespace, video: inputs.Video, results: ResultsFolder
+) -> None:
     """Draw the results of all frames, read back from the disk."""
     name = osp.splitext(osp.basename(video.path))[0]
     path = results.drawn / f'{name}.mp4'
@@ -297,13 +334,16 @@ def draw_video(args: argparse.Namespace, video: inputs.Video,
     results.drawn.mkdir(exist_ok=True)
     writer = None
     for frame, result in zip(video.frames(), results.results()):
-        boxes = np.array(result.proposals[:args.num_drawn]).reshape(-1, 5)
+        boxes = np.array(result.proposals[: args.num_drawn]).reshape(-1, 5)
         boxes[:, 2:4] += boxes[:, :2]
         drawn = draw_ranked_boxes(frame, boxes[:, :4], boxes[:, 4])
         if writer is None:
             writer = cv2.VideoWriter(
-                str(unfinished), cv2.VideoWriter_fourcc(*'mp4v'), video.fps,
-                drawn.shape[1::-1])
+                str(unfinished),
+                cv2.VideoWriter_fourcc(*'mp4v'),
+                video.fps,
+                drawn.shape[1::-1],
+            )
         writer.write(drawn)
     writer.release()
     os.replace(unfinished, path)
@@ -323,10 +363,13 @@ def propose(args: argparse.Namespace) -> int:
         folder = found.folder
     if args.ann_file:
         annotations = read_coco(args.ann_file)
-        ids = inputs.match_annotations(found.names, annotations['images'],
-                                       args.ann_file)
-        print(f'{args.ann_file}: has {len(ids)} of the {len(found.names)} '
-              f'images, and {len(annotations["images"]) - len(ids)} others')
+        ids = inputs.match_annotations(
+            found.names, annotations['images'], args.ann_file
+        )
+        print(
+            f'{args.ann_file}: has {len(ids)} of the {len(found.names)} '
+            f'images, and {len(annotations["images"]) - len(ids)} others'
+        )
     inferencer = ProposalInferencer(
         config,
         args.checkpoint,
@@ -334,28 +377,34 @@ def propose(args: argparse.Namespace) -> int:
         top_k=args.top_k,
         score_thr=args.score_thr,
         nms=args.nms,
-        trust=args.trust)
+        trust=args.trust,
+    )
     categories = {0: 'object'}
     classes = []
     if args.detections:
         classes = category_ids(inferencer.classes, args.ann_file, annotations)
         categories.update(zip(classes, inferencer.classes))
     # Opened last: an error above leaves what is there as it is.
-    results = ResultsFolder(args.out, made_by(args, config, folder),
-                            args.force)
+    results = ResultsFolder(
+        args.out, made_by(args, config, folder), args.force
+    )
     if results.done:
         print(f'{args.out}: {len(results.done)} are done already')
     to_do = (
         frames_to_do(video, results.done)
-        if args.video else images_to_do(found, ids, results.done))
+        if args.video
+        else images_to_do(found, ids, results.done)
+    )
     predict(args, inferencer, to_do, results, classes)
     results.finish(categories, args.detections)
     if args.video and args.draw:
         draw_video(args, video, results)
     print(f'{len(results.done)} images: {args.out}/proposals.json')
     if args.video and len(results.done) < video.num_frames:
-        print(f'{video.path}: says it has {video.num_frames} frames, but no '
-              'more can be read')
+        print(
+            f'{video.path}: says it has {video.num_frames} frames, but no '
+            'more can be read'
+        )
     if inferencer.unreadable:
         print(f'{len(inferencer.unreadable)} could not be read:')
         for one in inferencer.unreadable:

@@ -11,6 +11,7 @@ the table as Markdown, CSV and picture, renewed with each run that ends: the
 paper's number, the measured mean ± standard deviation over seeds, and the
 difference. docs/reproduce.md tells the rest.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -43,32 +44,39 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('--table', type=int, choices=TABLES, required=True)
     parser.add_argument('--data', choices=DATA, required=True)
     parser.add_argument(
         '--gpus',
         type=int,
         default=int(torch.cuda.is_available()),
-        help='of each run; 0: the CPU. Default: 1 where there is one')
+        help='of each run; 0: the CPU. Default: 1 where there is one',
+    )
     parser.add_argument(
         '--jobs',
         type=int,
-        help='runs side by side; default: 1 on GPUs, 2 on a CPU')
+        help='runs side by side; default: 1 on GPUs, 2 on a CPU',
+    )
     parser.add_argument(
-        '--seeds', type=int, nargs='+', default=[0], help='default: 0')
+        '--seeds', type=int, nargs='+', default=[0], help='default: 0'
+    )
     parser.add_argument(
         '--work-dir',
         default='work_dirs/reproduce',
-        help='folder of all runs and tables; default: work_dirs/reproduce')
+        help='folder of all runs and tables; default: work_dirs/reproduce',
+    )
     parser.add_argument(
         '--dry-run',
         action='store_true',
-        help='print the commands and how long they will take')
+        help='print the commands and how long they will take',
+    )
     parser.add_argument(
         '--seconds-per-iter',
         type=float,
-        help='for --dry-run, where no run has been measured yet')
+        help='for --dry-run, where no run has been measured yet',
+    )
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.jobs is None:
@@ -99,8 +107,10 @@ def prepare_data(data: str, run: TrainingRun) -> None:
         check_data(run.cfg, 'train', 'test')
         return
     for folder, arguments in zip(shapes_folders(), ({}, UNSEEN)):
-        if not all((folder / f'annotations/instances_{name}.json').exists()
-                   for name in ('train', 'val')):
+        if not all(
+            (folder / f'annotations/instances_{name}.json').exists()
+            for name in ('train', 'val')
+        ):
             print(f'drawing {folder}', flush=True)
             make_shapes(folder, **arguments, progress=tqdm)
 
@@ -120,18 +130,23 @@ def slots(gpus: int, jobs: int) -> list[dict[str, str]]:
         return [
             dict(
                 CUDA_VISIBLE_DEVICES='',
-                OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS',
-                                               str(threads)))
+                OMP_NUM_THREADS=os.environ.get(
+                    'OMP_NUM_THREADS', str(threads)
+                ),
+            )
         ] * jobs
-    devices = [
-        str(i) for i in range(torch.cuda.device_count())
-    ] if 'CUDA_VISIBLE_DEVICES' not in os.environ else os.environ[
-        'CUDA_VISIBLE_DEVICES'].split(',')
+    devices = (
+        [str(i) for i in range(torch.cuda.device_count())]
+        if 'CUDA_VISIBLE_DEVICES' not in os.environ
+        else os.environ['CUDA_VISIBLE_DEVICES'].split(',')
+    )
     if len(devices) < gpus * jobs:
-        raise ValueError(f'{jobs} runs of {gpus} GPUs need {gpus * jobs}, and '
-                         f'there are {len(devices)}; --gpus 0 is the CPU')
+        raise ValueError(
+            f'{jobs} runs of {gpus} GPUs need {gpus * jobs}, and '
+            f'there are {len(devices)}; --gpus 0 is the CPU'
+        )
     return [
-        dict(CUDA_VISIBLE_DEVICES=','.join(devices[i * gpus:(i + 1) * gpus]))
+        dict(CUDA_VISIBLE_DEVICES=','.join(devices[i * gpus : (i + 1) * gpus]))
         for i in range(jobs)
     ]
 
@@ -174,8 +189,9 @@ class Plan:
         name, settings = config.stem, [f'randomness.seed={seed}']
         if row.mask_from is not None:
             name += f'_from_{row.mask_from}k'
-            settings.append('model.bbox_head.loss_cls.start_iter='
-                            f'{row.mask_from / 90}')
+            settings.append(
+                f'model.bbox_head.loss_cls.start_iter={row.mask_from / 90}'
+            )
         name += f'_seed{seed}'
         if name not in self.planned:
             shapes = self.args.data == 'shapes'
@@ -187,17 +203,22 @@ class Plan:
                 options=NO_VALIDATION if shapes else (),
                 gpus=self.args.gpus,
                 start=self.planned.get(
-                    f'{row.start}{self.data.suffix}_seed{seed}'),
+                    f'{row.start}{self.data.suffix}_seed{seed}'
+                ),
                 environments=tuple(
                     dict(SHAPES=str(folder)) if shapes else {}
-                    for folder in shapes_folders()))
+                    for folder in shapes_folders()
+                ),
+            )
         return self.planned[name]
 
     def step_time(self) -> tuple[float | None, str]:
         """Time of a training step on these data, and where it is from."""
         for path in sorted(
-                Path(self.args.work_dir).glob(
-                    f'*{self.data.suffix}_*/settings.json')):
+            Path(self.args.work_dir).glob(
+                f'*{self.data.suffix}_*/settings.json'
+            )
+        ):
             seconds = measured_step_time(path.parent)
             gpus = json.loads(path.read_text())['gpus']
             if seconds and gpus == self.args.gpus:
@@ -221,60 +242,82 @@ class Plan:
                 estimate = f'{left} iterations left, unknown time'
                 if seconds is not None:
                     total.append(left * seconds / 3600)
-                    estimate = (f'{left} iterations left, {total[-1]:.2f} h '
-                                f'at {seconds:.3g} s ({source})')
+                    estimate = (
+                        f'{left} iterations left, {total[-1]:.2f} h '
+                        f'at {seconds:.3g} s ({source})'
+                    )
             print(f'# {name}: {estimate}')
             for command in run.commands():
-                settings = (f'{key}={value}'
-                            for key, value in command.environment.items())
+                settings = (
+                    f'{key}={value}'
+                    for key, value in command.environment.items()
+                )
                 print(shlex.join([*settings, *command.words]))
         for row, runs in self.rows:
             if not runs:
-                print(f'# {row.label}: no config {row.method}'
-                      f'{self.data.suffix}.py')
+                print(
+                    f'# {row.label}: no config {row.method}'
+                    f'{self.data.suffix}.py'
+                )
         self.show_total(total)
 
     def show_total(self, hours: list[float]) -> None:
         """Print the sum of the estimates."""
-        missing = len([
-            run for run in self.runs
-            if not (run.job.finished or run.job.refused)
-        ]) - len(hours)
+        missing = len(
+            [
+                run
+                for run in self.runs
+                if not (run.job.finished or run.job.refused)
+            ]
+        ) - len(hours)
         if missing:
-            print(f'# in all: unknown time; {missing} runs cannot be '
-                  'estimated, see --seconds-per-iter')
+            print(
+                f'# in all: unknown time; {missing} runs cannot be '
+                'estimated, see --seconds-per-iter'
+            )
             return
         gpus, jobs = self.args.gpus, self.args.jobs
         cost = f'{sum(hours) * gpus:.1f} GPU hours' if gpus else 'on a CPU'
-        print(f'# in all: {sum(hours):.2f} h of training ({cost}), '
-              f'{sum(hours) / jobs:.2f} h with {jobs} side by side; tests not '
-              'counted')
+        print(
+            f'# in all: {sum(hours):.2f} h of training ({cost}), '
+            f'{sum(hours) / jobs:.2f} h with {jobs} side by side; tests not '
+            'counted'
+        )
 
     def compare(self) -> Comparison:
         """Put what was measured so far beside the paper's numbers."""
         rows = {}
         for row, runs in self.rows:
             found = [
-                read_metrics(run.test_folder) for run in runs
+                read_metrics(run.test_folder)
+                for run in runs
                 if run.job.finished and not run.job.refused
             ]
             rows[row.label] = [
                 Cell(
-                    row.paper.get(metric), [
+                    row.paper.get(metric),
+                    [
                         100 * metrics[self.data.metric(metric)]
                         for metrics in found
                         if self.data.metric(metric) in metrics
-                    ]) for metric in self.table.metrics
+                    ],
+                )
+                for metric in self.table.metrics
             ]
         seeds = ', '.join(map(str, self.args.seeds))
-        note = (f'Paper: {self.table.data}; measured: {self.data.on}, '
-                f'training seeds {seeds}.')
+        note = (
+            f'Paper: {self.table.data}; measured: {self.data.on}, '
+            f'training seeds {seeds}.'
+        )
         if self.table.data != self.data.on:
             note += ' These are other data: the numbers cannot be compared.'
         title = f'Table {self.args.table}: {self.table.title}'
         return Comparison(
-            title, note,
-            [self.data.title(metric) for metric in self.table.metrics], rows)
+            title,
+            note,
+            [self.data.title(metric) for metric in self.table.metrics],
+            rows,
+        )
 
     def write(self, problems: dict[str, str]) -> str:
         """Write the table's files; returns the Markdown.
@@ -286,8 +329,10 @@ class Plan:
         lines = [comparison.markdown()]
         for row, runs in self.rows:
             if not runs:
-                lines.append(f'- {row.label}: no config {row.method}'
-                             f'{self.data.suffix}.py')
+                lines.append(
+                    f'- {row.label}: no config {row.method}'
+                    f'{self.data.suffix}.py'
+                )
         lines += [f'- {name} failed: {why}' for name, why in problems.items()]
         text = '\n'.join(lines)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -299,8 +344,10 @@ class Plan:
     @property
     def folder(self) -> Path:
         """Of the table."""
-        return (Path(self.args.work_dir) /
-                f'table{self.args.table}_{self.args.data}')
+        return (
+            Path(self.args.work_dir)
+            / f'table{self.args.table}_{self.args.data}'
+        )
 
 
 def main() -> None:
@@ -322,16 +369,22 @@ def main() -> None:
         problems[job.folder.name] = why
 
     try:
-        run_jobs([run.job for run in plan.runs], places,
-                 lambda job: plan.write(problems), note)
+        run_jobs(
+            [run.job for run in plan.runs],
+            places,
+            lambda job: plan.write(problems),
+            note,
+        )
     except KeyboardInterrupt:
         print('stopped; the same command goes on', file=sys.stderr)
         sys.exit(130)
     print(plan.write(problems))
     print(f'wrote {plan.folder}/table.md and table.csv')
     if problems:
-        sys.exit(f'error: {len(problems)} of {len(plan.runs)} runs failed; '
-                 'call again to resume them')
+        sys.exit(
+            f'error: {len(problems)} of {len(plan.runs)} runs failed; '
+            'call again to resume them'
+        )
 
 
 if __name__ == '__main__':

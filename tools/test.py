@@ -1,4 +1,5 @@
 """Test a detector; the arguments are those of mmdet's tools/test.py."""
+
 from __future__ import annotations
 
 import argparse
@@ -19,23 +20,29 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         metavar='FILE.pkl',
-        help='write all predictions, proposals included, to a pickle file')
+        help='write all predictions, proposals included, to a pickle file',
+    )
     parser.add_argument(
-        '--show', action='store_true', help='show detections in a window')
+        '--show', action='store_true', help='show detections in a window'
+    )
     parser.add_argument(
-        '--show-dir',
-        help='draw detections into WORK_DIR/TIMESTAMP/SHOW_DIR')
+        '--show-dir', help='draw detections into WORK_DIR/TIMESTAMP/SHOW_DIR'
+    )
     parser.add_argument(
         '--wait-time',
         type=float,
         default=2,
-        help='seconds that --show keeps an image')
+        help='seconds that --show keeps an image',
+    )
     parser.add_argument(
-        '--tta', action='store_true', help='refused: see the message')
+        '--tta', action='store_true', help='refused: see the message'
+    )
     args = parser.parse_args()
     if args.tta:
-        parser.error('--tta merges class detections only, and the metrics '
-                     'would judge proposals of one view; test without it')
+        parser.error(
+            '--tta merges class detections only, and the metrics '
+            'would judge proposals of one view; test without it'
+        )
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out {args.out}: the name must end in .pkl')
     return args
@@ -53,7 +60,8 @@ def build_runner(args: argparse.Namespace) -> Runner:
     runner.register_hook(dict(type='CheckpointMatchHook'))
     if args.out is not None:
         runner.test_evaluator.metrics.append(
-            DumpDetResults(out_file_path=args.out))
+            DumpDetResults(out_file_path=args.out)
+        )
     return runner
 
 

@@ -1,4 +1,5 @@
 """Train a detector; the arguments are those of mmdet's tools/train.py."""
+
 from __future__ import annotations
 
 import argparse
@@ -15,19 +16,22 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a detector')
     launch.add_arguments(parser)
     parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision')
+        '--amp', action='store_true', help='train in mixed precision'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate by the real batch size over '
-        'auto_scale_lr.base_batch_size of the config')
+        'auto_scale_lr.base_batch_size of the config',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
         help='go on from a checkpoint; without a path, from the latest in '
-        'the work folder, if there is one')
+        'the work folder, if there is one',
+    )
     return parser.parse_args()
 
 
@@ -47,7 +51,8 @@ def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise SystemExit(
                 f'error: {args.config}: --auto-scale-lr needs '
-                'auto_scale_lr=dict(base_batch_size=...) in the config')
+                'auto_scale_lr=dict(base_batch_size=...) in the config'
+            )
         cfg.auto_scale_lr.enable = True
     if args.resume == 'auto':
         # Without a checkpoint to go on from, load_from of the config (where

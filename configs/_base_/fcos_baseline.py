@@ -3,8 +3,9 @@
 _base_ = './classifier.py'
 
 fcos_head = dict(
-    objectness=('centerness', ),
+    objectness=('centerness',),
     proposal_score='cls',
     # As stock FCOS, which takes crowd regions for background.
     sampler=dict(ignore_crowd=False),
-    loss_cls=_base_.focal_loss)
+    loss_cls=_base_.focal_loss,
+)

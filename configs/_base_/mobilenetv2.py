@@ -4,7 +4,8 @@ mobilenetv2 = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
+        bgr_to_rgb=True,
+    ),
     backbone=dict(
         _delete_=True,
         type='MobileNetV2',
@@ -13,8 +14,11 @@ mobilenetv2 = dict(
         norm_eval=True,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='{{$MOBILENET_V2:open-mmlab://mmdet/mobilenet_v2}}')),
-    neck=dict(in_channels=[32, 96, 320], out_channels=64, start_level=0))
+            checkpoint='{{$MOBILENET_V2:open-mmlab://mmdet/mobilenet_v2}}',
+        ),
+    ),
+    neck=dict(in_channels=[32, 96, 320], out_channels=64, start_level=0),
+)
 # Two stages on one more map, of stride 4. Square anchors of 4 strides meet 9%
 # of the training boxes of the COCO subset at IoU 0.7 and 80% at 0.3, of 8
 # strides 9% and 59%. RoIs of images a third as large as COCO's are divided
@@ -24,10 +28,13 @@ mobilenetv2_rcnn = dict(
     backbone=dict(mobilenetv2['backbone'], out_indices=(1, 2, 4, 6)),
     neck=dict(in_channels=[24, 32, 96, 320], out_channels=64),
     rpn_head=dict(
-        in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
+        in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])
+    ),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, finest_scale=18),
-        bbox_head=dict(in_channels=64, fc_out_channels=256)),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=128))))
+        bbox_head=dict(in_channels=64, fc_out_channels=256),
+    ),
+    train_cfg=dict(rcnn=dict(sampler=dict(num=128))),
+)
 # Its last convolution is behind the maps taken and learns nothing.
 find_unused_parameters = True

@@ -9,21 +9,27 @@ slow_regression = dict(
             'bbox_head.conv_reg': dict(lr_mult=0.1),
             'bbox_head.scales': dict(lr_mult=0.1),
             'bbox_head.conv_iou': dict(lr_mult=0.1),
-            'bbox_head.conv_centerness': dict(lr_mult=0.1)
-        }))
+            'bbox_head.conv_centerness': dict(lr_mult=0.1),
+        }
+    )
+)
 # finetune and frozen (custom_hooks): the classifier is new to the proposer
 # that they start from, nothing else is.
 from_proposer = [
     dict(
         type='CheckpointMatchHook',
-        new_weights=['bbox_head.cls_convs', 'bbox_head.conv_cls'])
+        new_weights=['bbox_head.cls_convs', 'bbox_head.conv_cls'],
+    )
 ]
 # unknown masking (log_processor): of each 50 iterations the mean share of the
 # background masked and the highest objectness on it.
-log_masking = dict(custom_cfg=[
-    dict(data_src='masked_background', method_name='mean', window_size=50),
-    dict(
-        data_src='background_objectness_max',
-        method_name='max',
-        window_size=50)
-])
+log_masking = dict(
+    custom_cfg=[
+        dict(data_src='masked_background', method_name='mean', window_size=50),
+        dict(
+            data_src='background_objectness_max',
+            method_name='max',
+            window_size=50,
+        ),
+    ]
+)

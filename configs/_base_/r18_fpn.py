@@ -14,16 +14,17 @@ r18_fpn = dict(
         norm_cfg=dict(requires_grad=True),
         norm_eval=False,
         style='pytorch',
-        init_cfg=None),
+        init_cfg=None,
+    ),
     neck=dict(
-        in_channels=[32, 64, 128],
-        out_channels=48,
-        start_level=0,
-        num_outs=3),
+        in_channels=[32, 64, 128], out_channels=48, start_level=0, num_outs=3
+    ),
     data_preprocessor=dict(
         mean=[103.530, 116.280, 123.675],
         std=[57.375, 57.12, 58.395],
-        bgr_to_rgb=False))
+        bgr_to_rgb=False,
+    ),
+)
 # Two stages that a CPU trains as fast: 256 channels instead of 1024 and 128
 # RoIs an image instead of 512. Square anchors of 4 strides meet 31% of the
 # training boxes at IoU 0.7 and 99% at 0.3, of 8 strides 23% and 72%. RoIs are
@@ -32,8 +33,11 @@ r18_rcnn = dict(
     rpn_head=dict(
         in_channels=48,
         feat_channels=48,
-        anchor_generator=dict(scales=[4], strides=[4, 8, 16])),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=128))))
+        anchor_generator=dict(scales=[4], strides=[4, 8, 16]),
+    ),
+    train_cfg=dict(rcnn=dict(sampler=dict(num=128))),
+)
 r18_roi_extractor = dict(
-    out_channels=48, featmap_strides=[4, 8, 16], finest_scale=24)
+    out_channels=48, featmap_strides=[4, 8, 16], finest_scale=24
+)
 r18_bbox_head = dict(in_channels=48, fc_out_channels=256)

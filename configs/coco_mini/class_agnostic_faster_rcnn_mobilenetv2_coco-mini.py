@@ -2,7 +2,8 @@
 _base_ = [
     '../_base_/models/class_agnostic_faster_rcnn_mobilenetv2_fpn.py',
     '../_base_/datasets/coco_mini.py',
-    '../_base_/schedules/schedule_epochs.py', '../_base_/oln_variants.py'
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/oln_variants.py',
 ]
 
 train_dataloader = _base_.one_class

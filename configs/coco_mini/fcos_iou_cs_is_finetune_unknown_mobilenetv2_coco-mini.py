@@ -5,5 +5,8 @@ _base_ = './fcos_iou_cs_is_finetune_mobilenetv2_coco-mini.py'
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
-            type='UnknownMaskFocalLoss', threshold=0.925, start_iter=30 / 90)))
+            type='UnknownMaskFocalLoss', threshold=0.925, start_iter=30 / 90
+        )
+    )
+)
 log_processor = _base_.log_masking

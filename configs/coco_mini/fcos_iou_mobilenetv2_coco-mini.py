@@ -1,5 +1,6 @@
 # IoU (Table 1) on the COCO subset.
 _base_ = [
     '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
-    '../_base_/datasets/coco_mini.py', '../_base_/schedules/schedule_epochs.py'
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
 ]

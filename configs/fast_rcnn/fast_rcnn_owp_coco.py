@@ -14,22 +14,31 @@ train_dataloader = dict(
     dataset=dict(
         proposal_file='proposals/fcos_iou_cs_is_coco_train.pkl',
         pipeline=[
-            _base_.train_pipeline[0], load_proposals, _base_.train_pipeline[1],
+            _base_.train_pipeline[0],
+            load_proposals,
+            _base_.train_pipeline[1],
             dict(
                 type='ProposalBroadcaster',
-                transforms=_base_.train_pipeline[2:-1]),
-            _base_.train_pipeline[-1]
-        ]))
+                transforms=_base_.train_pipeline[2:-1],
+            ),
+            _base_.train_pipeline[-1],
+        ],
+    )
+)
 val_dataloader = dict(
     dataset=dict(
         proposal_file='proposals/fcos_iou_cs_is_coco_val.pkl',
         pipeline=[
-            _base_.test_pipeline[0], load_proposals,
+            _base_.test_pipeline[0],
+            load_proposals,
             dict(
                 type='ProposalBroadcaster',
-                transforms=_base_.test_pipeline[1:2]),
-            _base_.test_pipeline[-1]
-        ]))
+                transforms=_base_.test_pipeline[1:2],
+            ),
+            _base_.test_pipeline[-1],
+        ],
+    )
+)
 test_dataloader = val_dataloader
 
 # Its samples hold the proposals that came in, at the size of its input:

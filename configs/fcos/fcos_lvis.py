@@ -9,7 +9,8 @@ _base_ = [
 
 model = dict(
     bbox_head=dict(**_base_.fcos_head, **_base_.lvis_classes),
-    test_cfg=_base_.lvis_test_cfg)
+    test_cfg=_base_.lvis_test_cfg,
+)
 
 val_evaluator = _base_.val_evaluator + [_base_.class_wise]
 test_evaluator = val_evaluator

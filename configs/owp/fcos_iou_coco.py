@@ -1,5 +1,6 @@
 # Table 1, OWP: IoU.
 _base_ = [
-    '../_base_/models/owp_fcos_r50_fpn.py', '../_base_/datasets/coco_voc.py',
-    '../_base_/schedules/schedule_90k.py'
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
 ]

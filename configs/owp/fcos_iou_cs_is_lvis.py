@@ -9,5 +9,7 @@ _base_ = [
 model = dict(
     bbox_head=dict(
         sampler=dict(candidates='center+hard', iou_thr=0.3),
-        **_base_.lvis_classes),
-    test_cfg=_base_.lvis_test_cfg)
+        **_base_.lvis_classes,
+    ),
+    test_cfg=_base_.lvis_test_cfg,
+)

@@ -4,5 +4,8 @@ _base_ = './fcos_iou_cs_is_joint_coco.py'
 model = dict(
     bbox_head=dict(
         loss_cls=dict(
-            type='UnknownMaskFocalLoss', threshold=0.95, start_iter=5000)))
+            type='UnknownMaskFocalLoss', threshold=0.95, start_iter=5000
+        )
+    )
+)
 log_processor = _base_.log_masking

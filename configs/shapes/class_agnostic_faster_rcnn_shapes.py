@@ -2,7 +2,8 @@
 _base_ = [
     '../_base_/models/class_agnostic_faster_rcnn_r18_fpn.py',
     '../_base_/datasets/shapes.py',
-    '../_base_/schedules/schedule_shapes_sgd.py', '../_base_/oln_variants.py'
+    '../_base_/schedules/schedule_shapes_sgd.py',
+    '../_base_/oln_variants.py',
 ]
 
 train_dataloader = _base_.one_class

@@ -12,11 +12,14 @@ model = dict(
         base_channels=32,
         frozen_stages=-1,
         norm_eval=False,
-        init_cfg=None),
+        init_cfg=None,
+    ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=48, num_outs=4),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=48),
-        bbox_head=dict(in_channels=48, fc_out_channels=256, num_classes=8)))
+        bbox_head=dict(in_channels=48, fc_out_channels=256, num_classes=8),
+    ),
+)
 optim_wrapper = dict(optimizer=dict(lr=0.001))
 
 pipeline = [
@@ -29,11 +32,15 @@ pipeline = [
 train_dataloader = dict(
     dataset=dict(
         proposal_file='proposals/fcos_iou_cs_is_shapes_train.pkl',
-        pipeline=pipeline))
+        pipeline=pipeline,
+    )
+)
 val_dataloader = dict(
     dataset=dict(
         proposal_file='proposals/fcos_iou_cs_is_shapes_val.pkl',
-        pipeline=pipeline))
+        pipeline=pipeline,
+    )
+)
 test_dataloader = val_dataloader
 
 val_evaluator = [_base_.class_wise]

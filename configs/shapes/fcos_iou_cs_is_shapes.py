@@ -2,4 +2,5 @@
 _base_ = './fcos_iou_shapes.py'
 
 model = dict(
-    bbox_head=dict(sampler=dict(candidates='center+hard', iou_thr=0.3)))
+    bbox_head=dict(sampler=dict(candidates='center+hard', iou_thr=0.3))
+)

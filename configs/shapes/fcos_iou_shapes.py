@@ -1,5 +1,6 @@
 # IoU (Table 1) on the built-in data.
 _base_ = [
     '../_base_/models/owp_fcos_r18_fpn.py',
-    '../_base_/datasets/shapes.py', '../_base_/schedules/schedule_shapes.py'
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes.py',
 ]

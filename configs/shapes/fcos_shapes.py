@@ -9,8 +9,12 @@ _base_ = [
 model = dict(
     bbox_head=dict(
         **_base_.fcos_head,
-        init_cfg=dict(override=_base_.model.bbox_head.init_cfg.override +
-                      [_base_.conv_cls_init])))
+        init_cfg=dict(
+            override=_base_.model.bbox_head.init_cfg.override
+            + [_base_.conv_cls_init]
+        ),
+    )
+)
 
 val_evaluator = _base_.val_evaluator + [_base_.class_wise]
 test_evaluator = val_evaluator

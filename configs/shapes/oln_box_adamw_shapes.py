@@ -1,5 +1,6 @@
 # OLN-Box (2-RPN) on the built-in data, by the solver of our proposer there.
 _base_ = [
-    '../_base_/models/oln_box_r18_fpn.py', '../_base_/datasets/shapes.py',
-    '../_base_/schedules/schedule_shapes.py'
+    '../_base_/models/oln_box_r18_fpn.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes.py',
 ]

@@ -1,4 +1,5 @@
 """Finds the images that tools are asked to look at; no torch, no mmdet."""
+
 from __future__ import annotations
 
 import glob
@@ -11,10 +12,28 @@ import cv2
 import numpy as np
 
 # Those that mmdet's inferencers look for.
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif',
-                  '.tiff', '.webp')
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg',
-                  '.mpeg', '.wmv')
+IMAGE_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.png',
+    '.ppm',
+    '.bmp',
+    '.pgm',
+    '.tif',
+    '.tiff',
+    '.webp',
+)
+VIDEO_SUFFIXES = (
+    '.mp4',
+    '.avi',
+    '.mov',
+    '.mkv',
+    '.webm',
+    '.m4v',
+    '.mpg',
+    '.mpeg',
+    '.wmv',
+)
 
 
 class ImageFiles(NamedTuple):
@@ -24,6 +43,7 @@ class ImageFiles(NamedTuple):
         folder (str): the folder that names are relative to, absolute.
         names (list[str]): paths of the images in it, with ``/``, ascending.
     """
+
     folder: str
     names: list[str]
 
@@ -65,18 +85,21 @@ def find_images(sources: Sequence[str], leave_out: str = '') -> ImageFiles:
             while glob.has_magic(root):
                 root = osp.dirname(root)
             found = [
-                match for match in glob.glob(source, recursive=True)
+                match
+                for match in glob.glob(source, recursive=True)
                 if _is_image(match) and not osp.isdir(match)
             ]
         else:
             raise FileNotFoundError(
-                f'{source}: no such image, folder or video')
+                f'{source}: no such image, folder or video'
+            )
         paths += map(osp.abspath, found)
         roots.append(osp.abspath(root))
     if not paths:
         raise ValueError(
             f'{", ".join(sources)}: no image here; looked for '
-            f'{" ".join(IMAGE_SUFFIXES)}, in subfolders too')
+            f'{" ".join(IMAGE_SUFFIXES)}, in subfolders too'
+        )
     folder = osp.commonpath(roots)
     # By several ways through links to folders the shortest is taken.
     once = {
@@ -106,8 +129,9 @@ def _walk(folder: str, leave_out: str) -> Iterator[str]:
         yield from (osp.join(root, name) for name in files if _is_image(name))
 
 
-def match_annotations(names: Iterable[str], images: Sequence[Mapping],
-                      source: str) -> dict[str, int]:
+def match_annotations(
+    names: Iterable[str], images: Sequence[Mapping], source: str
+) -> dict[str, int]:
     """Give images the ids that they have in an annotation file.
 
     Args:
@@ -137,11 +161,14 @@ def match_annotations(names: Iterable[str], images: Sequence[Mapping],
         if image_id in owners:
             raise ValueError(
                 f'{source}: {owners[image_id]} and {name} are both image '
-                f'{image_id} of it; give only the folder of its images')
+                f'{image_id} of it; give only the folder of its images'
+            )
         ids[name], owners[image_id] = image_id, name
     if not ids:
-        raise ValueError(f'{source}: none of the images is in it, which has '
-                         f'{len(images)}, such as {next(iter(by_name), None)}')
+        raise ValueError(
+            f'{source}: none of the images is in it, which has '
+            f'{len(images)}, such as {next(iter(by_name), None)}'
+        )
     return ids
 
 
@@ -166,12 +193,13 @@ class Video:
         self.path = path
         capture = cv2.VideoCapture(path)
         self.num_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        self.fps = capture.get(cv2.CAP_PROP_FPS) or 25.
+        self.fps = capture.get(cv2.CAP_PROP_FPS) or 25.0
         readable = capture.grab()
         capture.release()
         if not readable:
-            raise ValueError(f'{path}: not a video that OpenCV can read, or '
-                             'a damaged one')
+            raise ValueError(
+                f'{path}: not a video that OpenCV can read, or a damaged one'
+            )
 
     def frames(self, start: int = 0) -> Iterator[np.ndarray]:
         """Read frames, (height, width, 3) uint8, BGR.

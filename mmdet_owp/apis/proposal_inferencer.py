@@ -1,4 +1,5 @@
 """Images in, proposals out."""
+
 from __future__ import annotations
 
 import collections
@@ -49,6 +50,7 @@ class Unreadable(NamedTuple):
         name (str): its path, or ``'array 3'``.
         reason (str): why, in one line.
     """
+
     index: int
     name: str
     reason: str
@@ -106,16 +108,18 @@ class ProposalInferencer(DetInferencer):
         True
     """
 
-    def __init__(self,
-                 config: str | Config,
-                 checkpoint: str,
-                 device: str | None = None,
-                 *,
-                 top_k: int | None = None,
-                 score_thr: float = 0.,
-                 nms: float | None = None,
-                 trust: bool = False,
-                 show_progress: bool = True) -> None:
+    def __init__(
+        self,
+        config: str | Config,
+        checkpoint: str,
+        device: str | None = None,
+        *,
+        top_k: int | None = None,
+        score_thr: float = 0.0,
+        nms: float | None = None,
+        trust: bool = False,
+        show_progress: bool = True,
+    ) -> None:
         if isinstance(config, str):
             config = read_config(config)
         config = copy.deepcopy(config)
@@ -131,19 +135,25 @@ class ProposalInferencer(DetInferencer):
             checkpoint,
             _usable_device(device),
             scope=config.get('default_scope', 'mmdet'),
-            show_progress=show_progress)
+            show_progress=show_progress,
+        )
 
     def _init_model(self, cfg: Config, weights: str, device: str) -> nn.Module:
         """Build the model and give it the weights, safely."""
         check_exists(weights)
         try:
             checkpoint = (
-                load_checkpoint(weights, trust=True) if self._trust else
-                CheckpointLoader.load_checkpoint(weights, map_location='cpu'))
+                load_checkpoint(weights, trust=True)
+                if self._trust
+                else CheckpointLoader.load_checkpoint(
+                    weights, map_location='cpu'
+                )
+            )
         except RefusedCheckpointError as error:
             raise RefusedCheckpointError(
                 f'{error}; --trust (trust=True) loads it and executes '
-                'what it carries') from error
+                'what it carries'
+            ) from error
         model = MODELS.build(cfg.model)
         load_weights(model, checkpoint, weights)
         meta = checkpoint.get('meta', {}).get('dataset_meta', {})
@@ -169,8 +179,9 @@ class ProposalInferencer(DetInferencer):
             return [inputs]
         return [inputs] if isinstance(inputs, np.ndarray) else inputs
 
-    def _get_chunk_data(self, inputs: Iterable,
-                        chunk_size: int) -> Iterator[list[dict]]:
+    def _get_chunk_data(
+        self, inputs: Iterable, chunk_size: int
+    ) -> Iterator[list[dict]]:
         """Yield what can be read of each ``chunk_size`` inputs."""
         inputs = enumerate(inputs)
         while chunk := list(itertools.islice(inputs, chunk_size)):
@@ -189,8 +200,12 @@ class ProposalInferencer(DetInferencer):
                 read.append(packed)
             yield read
 
-    def _note_unreadable(self, index: int, source: str | np.ndarray | None,
-                         error: Exception | str) -> None:
+    def _note_unreadable(
+        self,
+        index: int,
+        source: str | np.ndarray | None,
+        error: Exception | str,
+    ) -> None:
         name, reason = f'array {index}', str(error)
         if isinstance(source, str):
             name = source
@@ -218,7 +233,7 @@ class ProposalInferencer(DetInferencer):
         """Keep the best, on the CPU, in a sample without anything else."""
         done = DetDataSample(metainfo=sample.metainfo)
         found = self._take_proposals(sample)
-        done.proposals = self._best(found)[:self.top_k]
+        done.proposals = self._best(found)[: self.top_k]
         if sample.pred_instances is not sample.get('proposals'):
             done.pred_instances = self._best(sample.pred_instances)
         return done
@@ -228,13 +243,14 @@ class ProposalInferencer(DetInferencer):
         found = InstanceData(
             bboxes=found.bboxes.cpu(),
             scores=found.scores.cpu(),
-            labels=found.labels.cpu())
+            labels=found.labels.cpu(),
+        )
         found = found[found.scores >= self.score_thr]
         return found[found.scores.argsort(descending=True, stable=True)]
 
-    def stream(self,
-               inputs: InputsType,
-               batch_size: int = 1) -> Iterator[DetDataSample]:
+    def stream(
+        self, inputs: InputsType, batch_size: int = 1
+    ) -> Iterator[DetDataSample]:
         """Predict image by image; nothing of those before is kept.
 
         Args:
@@ -257,8 +273,7 @@ class ProposalInferencer(DetInferencer):
             ValueError: in one line, if a batch does not fit in memory.
         """
         self.unreadable = []
-        chunks = self._get_chunk_data(
-            self._inputs_to_list(inputs), batch_size)
+        chunks = self._get_chunk_data(self._inputs_to_list(inputs), batch_size)
         for chunk in chunks:
             # Padded to one size, images would get other proposals.
             by_size = collections.defaultdict(list)
@@ -277,16 +292,20 @@ class ProposalInferencer(DetInferencer):
             height, width = batch[0]['inputs'].shape[-2:]
             reason = f'no memory for images of {width} x {height}'
             if len(batch) > 1:
-                raise ValueError(f'{reason} in a batch of {len(batch)}; go on '
-                                 'with a smaller batch size') from error
+                raise ValueError(
+                    f'{reason} in a batch of {len(batch)}; go on '
+                    'with a smaller batch size'
+                ) from error
             sample = batch[0]['data_samples']
             self._note_unreadable(sample.img_id, sample.img_path, reason)
             return []
 
-    def __call__(self,
-                 inputs: InputsType,
-                 batch_size: int = 1,
-                 return_datasamples: bool = False) -> dict[str, list]:
+    def __call__(
+        self,
+        inputs: InputsType,
+        batch_size: int = 1,
+        return_datasamples: bool = False,
+    ) -> dict[str, list]:
         """Predict all images at once; of many, :meth:`stream` keeps less.
 
         Args:
@@ -304,11 +323,14 @@ class ProposalInferencer(DetInferencer):
             samples = track(
                 samples,
                 description='Inference',
-                total=len(inputs) if isinstance(inputs, list) else None)
-        return dict(predictions=[
-            sample if return_datasamples else self.pred2dict(sample)
-            for sample in samples
-        ])
+                total=len(inputs) if isinstance(inputs, list) else None,
+            )
+        return dict(
+            predictions=[
+                sample if return_datasamples else self.pred2dict(sample)
+                for sample in samples
+            ]
+        )
 
     def pred2dict(self, data_sample: DetDataSample) -> dict:
         """Make plain lists and numbers of a prediction.
@@ -324,7 +346,8 @@ class ProposalInferencer(DetInferencer):
         result = dict(
             img_path=data_sample.img_path,
             bboxes=data_sample.proposals.bboxes.tolist(),
-            scores=data_sample.proposals.scores.tolist())
+            scores=data_sample.proposals.scores.tolist(),
+        )
         if 'pred_instances' in data_sample:
             found = data_sample.pred_instances
             result['detections'] = {
@@ -333,10 +356,12 @@ class ProposalInferencer(DetInferencer):
             }
         return result
 
-    def visualize(self,
-                  inputs: Sequence[str | np.ndarray],
-                  preds: Sequence[DetDataSample],
-                  num_boxes: int = 30) -> list[np.ndarray]:
+    def visualize(
+        self,
+        inputs: Sequence[str | np.ndarray],
+        preds: Sequence[DetDataSample],
+        num_boxes: int = 30,
+    ) -> list[np.ndarray]:
         """Draw the best proposals.
 
         Args:
@@ -352,7 +377,8 @@ class ProposalInferencer(DetInferencer):
             draw_ranked_boxes(
                 mmcv.imread(image),
                 pred.proposals.bboxes[:num_boxes].numpy(),
-                pred.proposals.scores[:num_boxes].numpy())
+                pred.proposals.scores[:num_boxes].numpy(),
+            )
             for image, pred in zip(inputs, preds)
         ]
 
@@ -364,8 +390,10 @@ def _set_nms(config: Config, iou_threshold: float) -> None:
         if part and 'nms' in part:
             part.nms.iou_threshold = iou_threshold
             return
-    raise ValueError(f'{config.filename}: its model.test_cfg has no NMS whose '
-                     'threshold could be set; leave --nms out')
+    raise ValueError(
+        f'{config.filename}: its model.test_cfg has no NMS whose '
+        'threshold could be set; leave --nms out'
+    )
 
 
 def _usable_device(device: str | None) -> str:
@@ -375,6 +403,7 @@ def _usable_device(device: str | None) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f'no device {device!r} here: '
-                         f'{str(error).splitlines()[0]}') from error
+        raise ValueError(
+            f'no device {device!r} here: {str(error).splitlines()[0]}'
+        ) from error
     return device

@@ -1,4 +1,5 @@
 """A folder of results that a killed run goes on with; no torch, no mmdet."""
+
 from __future__ import annotations
 
 import json
@@ -22,6 +23,7 @@ class ImageResult(NamedTuple):
         detections (list): one (x, y, width, height, score, category id) each;
             empty if they are not asked for.
     """
+
     image: dict
     proposals: list[Sequence[float]]
     detections: list[Sequence[float]]
@@ -51,10 +53,9 @@ class ResultsFolder:
             else made, or that are no such results.
     """
 
-    def __init__(self,
-                 path: str,
-                 made_by: Mapping[str, Any],
-                 afresh: bool = False) -> None:
+    def __init__(
+        self, path: str, made_by: Mapping[str, Any], afresh: bool = False
+    ) -> None:
         self.path = Path(path)
         self.drawn = self.path / 'drawn'
         self._file = self.path / 'results.jsonl'
@@ -71,8 +72,7 @@ class ResultsFolder:
         else:
             self._check(before, made_by)
         self.done = {
-            r.image['file_name']: r.image['id']
-            for r in self.results()
+            r.image['file_name']: r.image['id'] for r in self.results()
         }
         self._last_id = max(self.done.values(), default=0)
 
@@ -84,7 +84,8 @@ class ResultsFolder:
             if not (first.startswith(_HEAD) or _HEAD.startswith(first)):
                 raise ValueError(
                     f'{self._file}: not written by tools/propose.py; give '
-                    'another folder by --out')
+                    'another folder by --out'
+                )
             file.seek(0)
             whole = sum(len(line) for line in file if line.endswith(b'\n'))
         self._writer.truncate(whole)
@@ -95,7 +96,8 @@ class ResultsFolder:
         if other:
             raise ValueError(
                 f'{self.path}: holds results of another {", ".join(other)}; '
-                'give another folder by --out, or start anew by --force')
+                'give another folder by --out, or start anew by --force'
+            )
 
     def results(self) -> Iterator[ImageResult]:
         """Read back the results so far, in the order they were written.
@@ -111,15 +113,18 @@ class ResultsFolder:
                 except (ValueError, TypeError) as error:
                     raise ValueError(
                         f'{self._file}: line {number} is damaged; remove it, '
-                        'or start anew by --force') from error
+                        'or start anew by --force'
+                    ) from error
 
-    def append(self,
-               file_name: str,
-               size: tuple[int, int],
-               proposals: list[Sequence[float]],
-               detections: list[Sequence[float]] = (),
-               image_id: int | None = None,
-               **image: int) -> None:
+    def append(
+        self,
+        file_name: str,
+        size: tuple[int, int],
+        proposals: list[Sequence[float]],
+        detections: list[Sequence[float]] = (),
+        image_id: int | None = None,
+        **image: int,
+    ) -> None:
         """Write the result of an image to the disk.
 
         Args:
@@ -135,12 +140,13 @@ class ResultsFolder:
         self._last_id = max(self._last_id, image_id)
         height, width = size
         entry = dict(
-            id=image_id, file_name=file_name, width=width, height=height)
+            id=image_id, file_name=file_name, width=width, height=height
+        )
         self._write(
-            ImageResult({
-                **entry,
-                **image
-            }, proposals, list(detections))._asdict())
+            ImageResult(
+                {**entry, **image}, proposals, list(detections)
+            )._asdict()
+        )
         self.done[file_name] = image_id
 
     def _write(self, content: Mapping) -> None:
@@ -162,30 +168,44 @@ class ResultsFolder:
         self._writer.close()
         _write_list(
             self.path / 'proposals.json',
-            (dict(image_id=r.image['id'], category_id=0, bbox=box,
-                  score=score) for r in self.results()
-             for *box, score in r.proposals))
+            (
+                dict(
+                    image_id=r.image['id'],
+                    category_id=0,
+                    bbox=box,
+                    score=score,
+                )
+                for r in self.results()
+                for *box, score in r.proposals
+            ),
+        )
         if detections:
             _write_list(
                 self.path / 'detections.json',
-                (dict(
-                    image_id=r.image['id'],
-                    category_id=category,
-                    bbox=box,
-                    score=score) for r in self.results()
-                 for *box, score, category in r.detections))
+                (
+                    dict(
+                        image_id=r.image['id'],
+                        category_id=category,
+                        bbox=box,
+                        score=score,
+                    )
+                    for r in self.results()
+                    for *box, score, category in r.detections
+                ),
+            )
         rows = [dict(id=i, name=name) for i, name in categories.items()]
         _write_list(
-            self.path / 'images.json', (r.image for r in self.results()),
-            before='{"annotations": [], "categories": ' +
-            f'{json.dumps(rows)},\n"images": ',
-            after='}\n')
+            self.path / 'images.json',
+            (r.image for r in self.results()),
+            before='{"annotations": [], "categories": '
+            + f'{json.dumps(rows)},\n"images": ',
+            after='}\n',
+        )
 
 
-def _write_list(path: Path,
-                rows: Iterable[Mapping],
-                before: str = '',
-                after: str = '\n') -> None:
+def _write_list(
+    path: Path, rows: Iterable[Mapping], before: str = '', after: str = '\n'
+) -> None:
     """Write a JSON list a row at a time; the file is there whole or not."""
     unfinished = path.with_suffix('.unfinished')
     with open(unfinished, 'w') as file:

@@ -1,4 +1,5 @@
 """Reading COCO annotation files, without mmdet."""
+
 from __future__ import annotations
 
 import json
@@ -26,7 +27,8 @@ def read_coco(path: str) -> dict:
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'no annotation file {path}: put the data there, or set data_root '
-            'and ann_file in the config or by --cfg-options')
+            'and ann_file in the config or by --cfg-options'
+        )
     with open(path, encoding='utf-8') as file:
         try:
             content = json.load(file)
@@ -55,12 +57,15 @@ def check_categories(categories: Sequence[Mapping], path: str) -> None:
     ids = [c.get('id') for c in categories]
     names = [c.get('name') for c in categories]
     if not all(isinstance(i, int) for i in ids):
-        raise ValueError(f'{path}: category ids must be whole numbers, not '
-                         f'{next(i for i in ids if not isinstance(i, int))!r}')
+        raise ValueError(
+            f'{path}: category ids must be whole numbers, not '
+            f'{next(i for i in ids if not isinstance(i, int))!r}'
+        )
     if ids != sorted(set(ids)) or len(set(names)) < len(names):
         raise ValueError(
             f'{path}: categories must be in ascending id and have different '
-            'names, because mmdet numbers labels by their order in the file')
+            'names, because mmdet numbers labels by their order in the file'
+        )
 
 
 class SideBoxes(NamedTuple):
@@ -71,6 +76,7 @@ class SideBoxes(NamedTuple):
         base (dict[int, ndarray]): of the base objects, likewise.
         base_crowd (dict[int, ndarray]): of the crowds of base objects.
     """
+
     novel: dict[int, np.ndarray]
     base: dict[int, np.ndarray]
     base_crowd: dict[int, np.ndarray]
@@ -90,7 +96,8 @@ def read_boxes(dataset: Any) -> SideBoxes:
     if partition is None:
         raise ValueError(
             f'{type(dataset).__name__} does not tell base and novel objects '
-            'apart: use CocoSplitDataset or LVISSplitDataset')
+            'apart: use CocoSplitDataset or LVISSplitDataset'
+        )
     base = partition.categories('base')
     found = SideBoxes(*(defaultdict(list) for _ in range(3)))
     for a in read_coco(dataset.ann_file)['annotations']:
@@ -103,8 +110,15 @@ def read_boxes(dataset: Any) -> SideBoxes:
             boxes = found.novel
         x, y, width, height = a['bbox']
         boxes[a['image_id']].append((x, y, x + width, y + height))
-    return SideBoxes(*(
-        defaultdict(lambda: np.empty((0, 4)), {
-            image_id: np.array(rows, float)
-            for image_id, rows in boxes.items()
-        }) for boxes in found))
+    return SideBoxes(
+        *(
+            defaultdict(
+                lambda: np.empty((0, 4)),
+                {
+                    image_id: np.array(rows, float)
+                    for image_id, rows in boxes.items()
+                },
+            )
+            for boxes in found
+        )
+    )

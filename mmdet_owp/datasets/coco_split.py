@@ -1,4 +1,5 @@
 """COCO-format data sets divided into base and novel classes."""
+
 from __future__ import annotations
 
 from mmdet.datasets import CocoDataset
@@ -43,12 +44,14 @@ class CocoSplitDataset(CocoDataset):
         ...     pipeline=[])
     """
 
-    def __init__(self,
-                 *args,
-                 partition: PartitionLike,
-                 split: str,
-                 class_agnostic: bool = False,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        partition: PartitionLike,
+        split: str,
+        class_agnostic: bool = False,
+        **kwargs,
+    ) -> None:
         self.partition = partition
         self.split = split
         self.class_agnostic = class_agnostic
@@ -58,7 +61,7 @@ class CocoSplitDataset(CocoDataset):
         """Load the annotations, and forget the classes if so told."""
         super().full_init()
         if self.class_agnostic:
-            self._metainfo['classes'] = ('object', )
+            self._metainfo['classes'] = ('object',)
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """As ``CocoDataset``'s, with label 0 if classes don't matter.
@@ -87,13 +90,15 @@ class CocoSplitDataset(CocoDataset):
         coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
         categories = coco.dataset['categories']
         check_categories(categories, annotation_file)
-        self.partition_classes = resolve_partition(self.partition, categories,
-                                                   annotation_file)
+        self.partition_classes = resolve_partition(
+            self.partition, categories, annotation_file
+        )
         classes = self.partition_classes.names(self.split)
         if not classes:  # which would mean all of them to mmdet
             raise ValueError(
                 f'{annotation_file}: partition {self.partition!r} has no '
-                f"{self.split} classes: use split='novel' or 'all'")
+                f"{self.split} classes: use split='novel' or 'all'"
+            )
         self._metainfo['classes'] = classes
         return coco
 
@@ -101,9 +106,11 @@ class CocoSplitDataset(CocoDataset):
         """Also leave out images whose only boxes are crowd regions."""
         data_list = super().filter_data()
         if self.test_mode or not (self.filter_cfg or {}).get(
-                'filter_empty_gt', False):
+            'filter_empty_gt', False
+        ):
             return data_list
         return [
-            info for info in data_list
+            info
+            for info in data_list
             if any(not i['ignore_flag'] for i in info['instances'])
         ]

@@ -3,6 +3,7 @@
 Families stand under classes of LVIS v1: base ones under classes that are base
 in both of its partitions, novel ones under classes that are novel in both.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ LVIS_IDS = {
     'lightning': 1104, 'flower': 1197, 'drop': 1172, 'horseshoe': 1191,
     'key': 1070, 'bone': 1103, 'fish': 1059, 'hourglass': 1121,
     'spiral': 1061, 'pinwheel': 1114
-}  # yapf: disable
+}  # fmt: skip
 
 
 def to_lvis(coco: Mapping, folder: str) -> dict:
@@ -41,8 +42,9 @@ def to_lvis(coco: Mapping, folder: str) -> dict:
     of_image: dict[int, dict[int, list[dict]]] = {}
     for a in coco['annotations']:
         category = LVIS_IDS[families[a['category_id']]]
-        of_image.setdefault(a['image_id'], {}).setdefault(
-            category, []).append(dict(a, category_id=category))
+        of_image.setdefault(a['image_id'], {}).setdefault(category, []).append(
+            dict(a, category_id=category)
+        )
     images, annotations = [], []
     for image in coco['images']:
         number = image['id']
@@ -58,10 +60,13 @@ def to_lvis(coco: Mapping, folder: str) -> dict:
                 width=image['width'],
                 height=image['height'],
                 neg_category_ids=[
-                    i for i in LVIS_IDS.values()
+                    i
+                    for i in LVIS_IDS.values()
                     if i not in present and (number + i) % 2 == 0
                 ],
-                not_exhaustive_category_ids=partly))
+                not_exhaustive_category_ids=partly,
+            )
+        )
     # No counts of training images: those of LVIS make its partitions.
     categories = [
         dict(id=i, name=name, frequency=frequency)
@@ -72,4 +77,5 @@ def to_lvis(coco: Mapping, folder: str) -> dict:
         annotations=[
             dict(a, id=n) for n, a in enumerate(annotations, start=1)
         ],
-        categories=categories)
+        categories=categories,
+    )

@@ -1,4 +1,5 @@
 """LVIS v1 divided into base and novel classes."""
+
 from __future__ import annotations
 
 from mmdet.datasets import CocoDataset, LVISV1Dataset
@@ -55,6 +56,7 @@ class LVISSplitDataset(CocoSplitDataset, LVISV1Dataset):
             raise ValueError(
                 f'{self.ann_file}: image {image["id"]} has no coco_url, '
                 'which tells the folder of an LVIS v1 image; for files with '
-                'file_name use CocoSplitDataset')
+                'file_name use CocoSplitDataset'
+            )
         image['file_name'] = '/'.join(path)
         return super().parse_data_info(raw_data_info)

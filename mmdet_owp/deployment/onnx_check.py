@@ -1,4 +1,5 @@
 """Exported proposals against those of the detector, image by image."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -40,12 +41,14 @@ def open_model(path: str, threads: int = 1) -> InferenceSession:
     """
     check_installed()
     import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Threads that wait busily would take the time of whatever else runs.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     return onnxruntime.InferenceSession(
-        path, options, providers=['CPUExecutionProvider'])
+        path, options, providers=['CPUExecutionProvider']
+    )
 
 
 def read_images(config: Config, paths: Sequence[str]) -> Iterator[np.ndarray]:
@@ -71,14 +74,17 @@ def read_images(config: Config, paths: Sequence[str]) -> Iterator[np.ndarray]:
             data = pipeline(dict(img_path=path, img_id=number))
         # What mmcv raises of a damaged and of an empty file.
         except (AssertionError, cv2.error) as error:
-            raise ValueError(f'{path}: no image, or a damaged one; give one '
-                             'that OpenCV reads') from error
+            raise ValueError(
+                f'{path}: no image, or a damaged one; give one '
+                'that OpenCV reads'
+            ) from error
         yield data['inputs'].permute(1, 2, 0).numpy()
 
 
 @torch.no_grad()
-def propose_eagerly(detector: SingleStageDetector,
-                    images: np.ndarray) -> list[Found]:
+def propose_eagerly(
+    detector: SingleStageDetector, images: np.ndarray
+) -> list[Found]:
     """Propose with the detector itself.
 
     Args:
@@ -95,15 +101,25 @@ def propose_eagerly(detector: SingleStageDetector,
             data_samples=[
                 DetDataSample(
                     metainfo=dict(
-                        img_shape=size, ori_shape=size, scale_factor=(1., 1.)))
+                        img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)
+                    )
+                )
                 for _ in images
-            ]))
-    return [(sample.proposals.bboxes.cpu().numpy(),
-             sample.proposals.scores.cpu().numpy()) for sample in samples]
+            ],
+        )
+    )
+    return [
+        (
+            sample.proposals.bboxes.cpu().numpy(),
+            sample.proposals.scores.cpu().numpy(),
+        )
+        for sample in samples
+    ]
 
 
-def propose_by_onnx(session: InferenceSession, images: np.ndarray,
-                    cfg: dict) -> list[Found]:
+def propose_by_onnx(
+    session: InferenceSession, images: np.ndarray, cfg: dict
+) -> list[Found]:
     """Propose with an exported model.
 
     Args:
@@ -117,13 +133,15 @@ def propose_by_onnx(session: InferenceSession, images: np.ndarray,
     """
     boxes, scores, *image = session.run(None, dict(images=images))
     if image:
-        return [(boxes[image[0] == i], scores[image[0] == i])
-                for i in range(len(images))]
+        return [
+            (boxes[image[0] == i], scores[image[0] == i])
+            for i in range(len(images))
+        ]
     found = []
     for box, score in zip(boxes, scores):
         box, score = box[score >= 0], score[score >= 0]
         _, kept = nms(box, score, cfg['nms']['iou_threshold'])
-        kept = kept[:cfg['max_per_img']]
+        kept = kept[: cfg['max_per_img']]
         found.append((box[kept], score[kept]))
     return found
 
@@ -141,13 +159,15 @@ def largest_difference(one: Found, other: Found) -> tuple[float, float]:
         pixels, and of the scores. Infinite if only one list is empty.
     """
     if not len(one[0]) or not len(other[0]):
-        worst = 0. if len(one[0]) == len(other[0]) else float('inf')
+        worst = 0.0 if len(one[0]) == len(other[0]) else float('inf')
         return worst, worst
     box = np.abs(one[0][:, None] - other[0]).max(2)
     score = np.abs(one[1][:, None] - other[1])
     # Both count alike: scores lie in 0 to 1, boxes in about 1000 pixels.
     unlike = box / 1000 + score
     rows, columns = np.arange(len(box)), np.arange(len(box[0]))
-    pairs = (np.concatenate([rows, unlike.argmin(0)]),
-             np.concatenate([unlike.argmin(1), columns]))
+    pairs = (
+        np.concatenate([rows, unlike.argmin(0)]),
+        np.concatenate([unlike.argmin(1), columns]),
+    )
     return float(box[pairs].max()), float(score[pairs].max())

@@ -1,4 +1,5 @@
 """From pixels to proposals as one ONNX graph, for any size of image."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -22,7 +23,7 @@ from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 # The least that has all operators; runtimes of 2022 and later read it.
 OPSET = 17
 # Given to boxes that are none, where eager proposals leave them out.
-NO_BOX = -1.
+NO_BOX = -1.0
 
 
 def check_installed() -> None:
@@ -32,17 +33,20 @@ def check_installed() -> None:
         ValueError: in one line, naming what is not installed.
     """
     missing = [
-        name for name in ('onnx', 'onnxruntime')
+        name
+        for name in ('onnx', 'onnxruntime')
         if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise ValueError(f'{" and ".join(missing)}: not installed; run `pip '
-                         'install onnx onnxruntime`')
+        raise ValueError(
+            f'{" and ".join(missing)}: not installed; run `pip '
+            'install onnx onnxruntime`'
+        )
 
 
-def load_detector(config: Config,
-                  checkpoint: str | None,
-                  device: str = 'cpu') -> SingleStageDetector:
+def load_detector(
+    config: Config, checkpoint: str | None, device: str = 'cpu'
+) -> SingleStageDetector:
     """Build the detector of a config with trained weights, in eval mode.
 
     Args:
@@ -61,12 +65,14 @@ def load_detector(config: Config,
     """
     # Registers what the names in the config mean.
     import mmdet_owp.register  # noqa: F401
+
     head = config.model.get('bbox_head', {}).get('type')
     if head != 'OWPFCOSHead':
         raise ValueError(
             f'{config.filename}: its head is {head}, of which no proposals '
             'are exported; take a config with an OWPFCOSHead, such as '
-            'configs/owp/fcos_iou_cs_is_coco.py')
+            'configs/owp/fcos_iou_cs_is_coco.py'
+        )
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(config.model)
     if checkpoint is not None:
@@ -94,12 +100,14 @@ class ProposalNetwork(nn.Module):
         self.cfg = head.proposal_cfg
         # What makes no difference where all boxes are of one class.
         options = set(self.cfg.nms) - {'split_thr', 'class_agnostic'}
-        if with_nms and (options != {'type', 'iou_threshold'}
-                         or self.cfg.nms.type != 'nms'):
+        if with_nms and (
+            options != {'type', 'iou_threshold'} or self.cfg.nms.type != 'nms'
+        ):
             raise ValueError(
                 f'NMS with {dict(self.cfg.nms)} cannot be exported, only '
                 "dict(type='nms', iou_threshold=...): leave it outside (--nms "
-                'outside)')
+                'outside)'
+            )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Propose boxes.
@@ -119,14 +127,18 @@ class ProposalNetwork(nn.Module):
         features = self.detector.extract_feat(self.preprocess(images))
         head = self.detector.bbox_head
         boxes, scores = head.candidates_by_feat(
-            *head(features), nms_pre=self.cfg.get('nms_pre', -1))
+            *head(features), nms_pre=self.cfg.get('nms_pre', -1)
+        )
         sides = [torch.as_tensor(side) for side in (width, height)]
         limit = torch.stack(sides * 2).to(boxes)
         boxes = torch.minimum(boxes.clamp(min=0), limit)
         if self.cfg.get('min_bbox_size', -1) >= 0:
             shorter = (boxes[..., 2:] - boxes[..., :2]).amin(-1)
-            scores = torch.where(shorter > self.cfg.min_bbox_size, scores,
-                                 scores.new_tensor(NO_BOX))
+            scores = torch.where(
+                shorter > self.cfg.min_bbox_size,
+                scores,
+                scores.new_tensor(NO_BOX),
+            )
         if self.with_nms:
             return self.suppress(boxes, scores)
         scores, order = scores.sort(1, descending=True)
@@ -149,12 +161,15 @@ class ProposalNetwork(nn.Module):
         if settings._enable_normalize:
             inputs = (inputs - settings.mean) / settings.std
         divisor = settings.pad_size_divisor
-        lower, right = ((side + divisor - 1) // divisor * divisor - side
-                        for side in images.shape[1:3])
+        lower, right = (
+            (side + divisor - 1) // divisor * divisor - side
+            for side in images.shape[1:3]
+        )
         return F.pad(inputs, (0, right, 0, lower), value=settings.pad_value)
 
-    def suppress(self, boxes: Tensor,
-                 scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def suppress(
+        self, boxes: Tensor, scores: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Suppress and cut the candidates of each image.
 
         Args:
@@ -164,21 +179,32 @@ class ProposalNetwork(nn.Module):
         Returns:
             tuple[Tensor, Tensor, Tensor]: as :meth:`forward`.
         """
-        kept = NonMaxSuppression.apply(boxes, scores.unsqueeze(1),
-                                       self.cfg.max_per_img,
-                                       self.cfg.nms.iou_threshold)
+        kept = NonMaxSuppression.apply(
+            boxes,
+            scores.unsqueeze(1),
+            self.cfg.max_per_img,
+            self.cfg.nms.iou_threshold,
+        )
         image = kept[:, 0]
         index = image * scores.shape[1] + kept[:, 2]
-        return (boxes.flatten(0, 1).index_select(0, index),
-                scores.flatten().index_select(0, index), image)
+        return (
+            boxes.flatten(0, 1).index_select(0, index),
+            scores.flatten().index_select(0, index),
+            image,
+        )
 
 
 class NonMaxSuppression(torch.autograd.Function):
     """The ONNX operator of this name, and mmcv's NMS where it isn't traced."""
 
     @staticmethod
-    def forward(ctx: object, boxes: Tensor, scores: Tensor, max_num: int,
-                iou_threshold: float) -> Tensor:
+    def forward(
+        ctx: object,
+        boxes: Tensor,
+        scores: Tensor,
+        max_num: int,
+        iou_threshold: float,
+    ) -> Tensor:
         """Suppress boxes of one class.
 
         Args:
@@ -198,24 +224,37 @@ class NonMaxSuppression(torch.autograd.Function):
             _, kept = nms(box[valid], score[valid], iou_threshold)
             kept = valid[kept[:max_num]]
             rows.append(
-                torch.stack([
-                    torch.full_like(kept, i),
-                    torch.zeros_like(kept), kept
-                ], 1))
+                torch.stack(
+                    [torch.full_like(kept, i), torch.zeros_like(kept), kept], 1
+                )
+            )
         return torch.cat(rows)
 
     @staticmethod
-    def symbolic(g: torch.Graph, boxes: torch.Value, scores: torch.Value,
-                 max_num: int, iou_threshold: float) -> torch.Value:
+    def symbolic(
+        g: torch.Graph,
+        boxes: torch.Value,
+        scores: torch.Value,
+        max_num: int,
+        iou_threshold: float,
+    ) -> torch.Value:
         """Stand for it in a graph; arguments as in :meth:`forward`."""
-        numbers = (torch.tensor([max_num]), torch.tensor([iou_threshold]),
-                   torch.tensor([NO_BOX / 2]))
-        return g.op('NonMaxSuppression', boxes, scores,
-                    *(g.op('Constant', value_t=number) for number in numbers))
+        numbers = (
+            torch.tensor([max_num]),
+            torch.tensor([iou_threshold]),
+            torch.tensor([NO_BOX / 2]),
+        )
+        return g.op(
+            'NonMaxSuppression',
+            boxes,
+            scores,
+            *(g.op('Constant', value_t=number) for number in numbers),
+        )
 
 
-def export_onnx(detector: SingleStageDetector, path: str,
-                with_nms: bool = True) -> None:
+def export_onnx(
+    detector: SingleStageDetector, path: str, with_nms: bool = True
+) -> None:
     """Write a detector's proposals as an ONNX model.
 
     The number of images, their height and width are left open; inputs and
@@ -244,20 +283,18 @@ def export_onnx(detector: SingleStageDetector, path: str,
     images = torch.from_numpy(images.astype(np.uint8)).to(device)
     os.makedirs(osp.dirname(path) or '.', exist_ok=True)
     trace(
-        network, (images, ),
+        network,
+        (images,),
         path,
         input_names=['images'],
         output_names=names,
-        dynamic_axes=dict(
-            axes, images={
-                0: 'batch',
-                1: 'height',
-                2: 'width'
-            }))
+        dynamic_axes=dict(axes, images={0: 'batch', 1: 'height', 2: 'width'}),
+    )
 
 
-def trace(network: nn.Module, inputs: tuple[Tensor, ...], path: str,
-          **names) -> None:
+def trace(
+    network: nn.Module, inputs: tuple[Tensor, ...], path: str, **names
+) -> None:
     """Write what a network does to its inputs as an ONNX model.
 
     Args:
@@ -268,16 +305,13 @@ def trace(network: nn.Module, inputs: tuple[Tensor, ...], path: str,
             :func:`torch.onnx.export`.
     """
     import onnx
+
     with warnings.catch_warnings(), torch.no_grad():
         # Of checks in mmdet and mmcv whose outcome no size changes, and of
         # the exporter's age: the newer one wants a further package, and
         # sizes that are multiples of the strides.
         warnings.simplefilter('ignore')
         torch.onnx.export(
-            network,
-            inputs,
-            path,
-            opset_version=OPSET,
-            dynamo=False,
-            **names)
+            network, inputs, path, opset_version=OPSET, dynamo=False, **names
+        )
     onnx.checker.check_model(path, full_check=True)

@@ -7,6 +7,7 @@ cannot load them (0.10.7) or falls back to executing anything (0.10.12).
 Importing this module gives mmengine's ``CheckpointLoader`` loaders that never
 fall back, so that ``load_from``, resuming and ``init_cfg`` are safe too.
 """
+
 from __future__ import annotations
 
 import os
@@ -41,8 +42,12 @@ def _history_buffer_method(owner: type, name: str) -> Callable:
 
     ``getattr`` itself would let a pickle reach any object from a listed one.
     """
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current',
-                                                  'mean'):
+    if owner is not HistoryBuffer or name not in (
+        'min',
+        'max',
+        'current',
+        'mean',
+    ):
         raise pickle.UnpicklingError(f'GLOBAL getattr({owner}, {name!r})')
     return getattr(HistoryBuffer, name)
 
@@ -52,14 +57,20 @@ def _safe_globals() -> list:
     # NumPy 2 calls this module `numpy._core`, and each version must read the
     # checkpoints of the other.
     core = getattr(np, '_core', None) or np.core
-    functions = [(getattr(core.multiarray, name), f'numpy.{module}.multiarray.'
-                  f'{name}') for name in ('_reconstruct', 'scalar')
-                 for module in ('core', '_core')]
+    functions = [
+        (getattr(core.multiarray, name), f'numpy.{module}.multiarray.{name}')
+        for name in ('_reconstruct', 'scalar')
+        for module in ('core', '_core')
+    ]
     # The classes of the numeric dtypes, of which pickles set the byte order.
     dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU'}
     return [
-        *functions, *dtypes, np.dtype, np.ndarray, HistoryBuffer,
-        (_history_buffer_method, 'builtins.getattr')
+        *functions,
+        *dtypes,
+        np.dtype,
+        np.ndarray,
+        HistoryBuffer,
+        (_history_buffer_method, 'builtins.getattr'),
     ]
 
 
@@ -74,14 +85,19 @@ def check_exists(path: str, remedy: str | None = None) -> None:
         FileNotFoundError: in one line, if there is no such file.
     """
     if '://' not in path and not osp.isfile(osp.expanduser(path)):
-        raise FileNotFoundError(f'{path}: no such checkpoint file; ' + (
-            remedy or 'trained ones are in work_dirs/NAME_OF_CONFIG, and the '
-            'config names those it starts from (load_from, init_cfg)'))
+        raise FileNotFoundError(
+            f'{path}: no such checkpoint file; '
+            + (
+                remedy
+                or 'trained ones are in work_dirs/NAME_OF_CONFIG, and the '
+                'config names those it starts from (load_from, init_cfg)'
+            )
+        )
 
 
-def load_checkpoint(path: str,
-                    map_location: MapLocation = 'cpu',
-                    trust: bool = False) -> dict:
+def load_checkpoint(
+    path: str, map_location: MapLocation = 'cpu', trust: bool = False
+) -> dict:
     """Load a checkpoint file; nothing in it is executed unless trusted.
 
     The text of the config that a training checkpoint holds is dropped:
@@ -107,7 +123,8 @@ def load_checkpoint(path: str,
     try:
         with torch.serialization.safe_globals(_safe_globals()):
             checkpoint = torch.load(
-                path, map_location=map_location, weights_only=not trust)
+                path, map_location=map_location, weights_only=not trust
+            )
     # A file that isn't a checkpoint makes PyTorch's reader raise anything.
     except Exception as error:
         refused = re.search(r'GLOBAL (\S+\([^)]*\)|\S+)', str(error))
@@ -116,15 +133,19 @@ def load_checkpoint(path: str,
                 f'{path}: refused, because loading it would call '
                 f'{refused.group(1)}, which weights do not need; if you know '
                 'and trust its author, ask for a file that holds tensors '
-                "only: torch.save(dict(state_dict=...), 'FILE')") from error
+                "only: torch.save(dict(state_dict=...), 'FILE')"
+            ) from error
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
             raise
         raise ValueError(
             f'{path}: not a PyTorch checkpoint, or a damaged one (cut off '
-            'while it was written or copied); take another file') from error
+            'while it was written or copied); take another file'
+        ) from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path}: a {type(checkpoint).__name__}, not a '
-                         'checkpoint; take a file that holds a state dict')
+        raise ValueError(
+            f'{path}: a {type(checkpoint).__name__}, not a '
+            'checkpoint; take a file that holds a state dict'
+        )
     return _drop_config_text(checkpoint)
 
 
@@ -147,8 +168,9 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
 
 def load_from_http(filename: str, map_location: MapLocation = None) -> dict:
     """Load from a URL, for mmengine's ``CheckpointLoader``."""
-    path = osp.join(get_dir(), 'checkpoints',
-                    osp.basename(urlparse(filename).path))
+    path = osp.join(
+        get_dir(), 'checkpoints', osp.basename(urlparse(filename).path)
+    )
     # The first process of each machine downloads, the others find the file.
     if int(os.environ.get('LOCAL_RANK', 0)) == 0 and not osp.exists(path):
         os.makedirs(osp.dirname(path), exist_ok=True)
@@ -158,9 +180,9 @@ def load_from_http(filename: str, map_location: MapLocation = None) -> dict:
 
 
 CheckpointLoader.register_scheme('', load_from_local, force=True)
-CheckpointLoader.register_scheme(('http://', 'https://'),
-                                 load_from_http,
-                                 force=True)
+CheckpointLoader.register_scheme(
+    ('http://', 'https://'), load_from_http, force=True
+)
 
 
 def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:
@@ -175,7 +197,8 @@ def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:
     """
     given = _named_weights(checkpoint)
     return [
-        name for name, weight in model.state_dict().items()
+        name
+        for name, weight in model.state_dict().items()
         if getattr(given.get(name), 'shape', None) != weight.shape
         # Counters of batch norms, absent from converted checkpoints.
         and not name.endswith('num_batches_tracked')
@@ -198,7 +221,8 @@ def load_weights(model: nn.Module, checkpoint: dict, path: str) -> None:
         raise ValueError(
             f'{path}: made by another config: {len(wrong)} weight(s) are '
             f'missing or have another shape, such as {wrong[0]}; give the '
-            'config the checkpoint was trained with')
+            'config the checkpoint was trained with'
+        )
     _load_checkpoint_to_model(model, checkpoint)
 
 
@@ -254,10 +278,13 @@ class CheckpointMatchHook(Hook):
             fault = 'are missing, have another shape or are of no use'
         if self.new_weights and training and not runner._resume:
             names = ', '.join(self.new_weights)
-            remedy = ('load_from must name a checkpoint of the same model '
-                      f'without {names}')
+            remedy = (
+                'load_from must name a checkpoint of the same model '
+                f'without {names}'
+            )
             new = [
-                name for name in wrong
+                name
+                for name in wrong
                 if name not in given and name.startswith(self.new_weights)
             ]
             wrong = [name for name in wrong if name not in new]
@@ -265,9 +292,11 @@ class CheckpointMatchHook(Hook):
                 state.update((name, wanted[name]) for name in new)
                 runner.logger.info(
                     f'{runner._load_from}: without the {len(new)} weights of '
-                    f'{names}, which are new and start as initialised')
+                    f'{names}, which are new and start as initialised'
+                )
         if wrong:
             raise ValueError(
                 f'{runner._load_from}: made by another config than '
                 f'{runner.cfg.filename}: {len(wrong)} weight(s) {fault}, such '
-                f'as {wrong[0]}; {remedy}')
+                f'as {wrong[0]}; {remedy}'
+            )

@@ -3,6 +3,7 @@
 mmengine's own switch (``compile`` in the config) compiles the whole training
 step, losses and assignment included, whose shapes change with every batch.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,9 +18,11 @@ from torch import nn
 PARTS = ('backbone', 'neck', 'bbox_head.cls_convs', 'bbox_head.reg_convs')
 
 
-def compile_parts(model: nn.Module,
-                  parts: Sequence[str] | None = None,
-                  backend: str = 'inductor') -> list[str]:
+def compile_parts(
+    model: nn.Module,
+    parts: Sequence[str] | None = None,
+    backend: str = 'inductor',
+) -> list[str]:
     """Compile modules in place, each at its first call.
 
     The names of the weights stay as they are, so that checkpoints fit the
@@ -46,7 +49,8 @@ def compile_parts(model: nn.Module,
         if name not in modules:
             raise ValueError(
                 f'{type(model).__name__} has no part {name!r} to compile; '
-                f'usual are {", ".join(p for p in PARTS if p in modules)}')
+                f'usual are {", ".join(p for p in PARTS if p in modules)}'
+            )
     for name in parts:
         part = attrgetter(name)(model)
         for module in part if isinstance(part, nn.ModuleList) else [part]:
@@ -66,9 +70,9 @@ class CompileHook(Hook):
         backend (str): likewise.
     """
 
-    def __init__(self,
-                 parts: Sequence[str] | None = None,
-                 backend: str = 'inductor') -> None:
+    def __init__(
+        self, parts: Sequence[str] | None = None, backend: str = 'inductor'
+    ) -> None:
         self.parts = parts
         self.backend = backend
 

@@ -1,4 +1,5 @@
 """Logs the least that the losses of the cues could be."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -43,17 +44,21 @@ class CueFloorHook(Hook):
         model = getattr(runner.model, 'module', runner.model)
         self._head = getattr(model, 'bbox_head', None)
         if not isinstance(self._head, OWPFCOSHead):
-            raise ValueError('CueFloorHook: the bbox_head has no cues; it '
-                             'must be an OWPFCOSHead')
+            raise ValueError(
+                'CueFloorHook: the bbox_head has no cues; it '
+                'must be an OWPFCOSHead'
+            )
         loss = self._head.loss_centerness
         if not (isinstance(loss, CrossEntropyLoss) and loss.use_sigmoid):
             raise ValueError(
                 'CueFloorHook: only a binary cross entropy has the floor it '
                 'logs: loss_objectness must be CrossEntropyLoss with '
-                'use_sigmoid=True')
+                'use_sigmoid=True'
+            )
         self._floors: list[Tensor] = []
         self._handle = loss.register_forward_hook(
-            self._listen, with_kwargs=True)
+            self._listen, with_kwargs=True
+        )
 
     def after_train(self, runner: Any) -> None:
         """Stop listening.
@@ -64,20 +69,25 @@ class CueFloorHook(Hook):
         self._handle.remove()
 
     @torch.no_grad()
-    def _listen(self, loss: nn.Module, inputs: tuple, options: dict,
-                output: Tensor) -> None:
+    def _listen(
+        self, loss: nn.Module, inputs: tuple, options: dict, output: Tensor
+    ) -> None:
         """Compute the floor of one cue; the head takes cue after cue."""
         _, target, *others = inputs
         # Logits of 0 and 1 are kept finite.
         self._floors.append(
             loss.forward(
-                target.float().logit(eps=1e-6), target, *others, **options))
+                target.float().logit(eps=1e-6), target, *others, **options
+            )
+        )
 
-    def after_train_iter(self,
-                         runner: Any,
-                         batch_idx: int,
-                         data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         """Log the floors of the iteration, smoothed as the losses are.
 
         Args:

@@ -5,6 +5,7 @@ moment, by Ctrl-C, a signal or with the machine: the next call goes on. While
 a job's command runs, it holds a lock on the job's folder, so that two calls,
 or a call and what another one left behind, never train into one folder.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,8 +23,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 _POLL = 0.3  # seconds between two looks at the processes
-_PROGRESS = 60.  # seconds between two reports of progress
-_PATIENCE = 10.  # seconds that a process has to end when asked to
+_PROGRESS = 60.0  # seconds between two reports of progress
+_PATIENCE = 10.0  # seconds that a process has to end when asked to
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
@@ -34,6 +35,7 @@ class Command(NamedTuple):
         words (list[str]): its name and its arguments.
         environment (dict[str, str]): in addition to this process'.
     """
+
     words: list[str]
     environment: dict[str, str] = {}
 
@@ -53,6 +55,7 @@ class Job:
         progress (Callable): returns a text on how far it is, or none.
         refused (str): why it cannot be run, if so.
     """
+
     folder: Path
     commands: Callable[[], Sequence[Command]]
     complete: Callable[[], bool]
@@ -74,6 +77,7 @@ class Job:
 @dataclass
 class _Running:
     """A job with the command that is running."""
+
     job: Job
     lock: IO
     environment: dict[str, str]
@@ -88,14 +92,16 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='KEY=VALUE',
-        help='further settings of every run, as tools/train.py takes them')
+        help='further settings of every run, as tools/train.py takes them',
+    )
 
 
-def run_jobs(jobs: Sequence[Job],
-             slots: Sequence[dict[str, str]] = ({}, ),
-             on_finished: Callable[[Job], None] = lambda job: None,
-             on_failed: Callable[[Job, str],
-                                 None] = lambda job, why: None) -> None:
+def run_jobs(
+    jobs: Sequence[Job],
+    slots: Sequence[dict[str, str]] = ({},),
+    on_finished: Callable[[Job], None] = lambda job: None,
+    on_failed: Callable[[Job, str], None] = lambda job, why: None,
+) -> None:
     """Run jobs until each is finished or has failed.
 
     Finished ones are skipped. A failing job costs those that start from it,
@@ -164,16 +170,21 @@ class _Queue:
             self.fail(job, job.refused)
         elif job.start in self.failed:
             self.waiting.remove(job)
-            self.fail(job, f'{job.start.folder.name} is missing, which it '
-                      'starts from')
+            self.fail(
+                job,
+                f'{job.start.folder.name} is missing, which it starts from',
+            )
         elif self.free and (job.start is None or job.start.finished):
             job.folder.mkdir(parents=True, exist_ok=True)
             lock = _lock(job.folder / 'lock')
             if lock is None:
                 if job not in self.told:
                     self.told.add(job)
-                    self.say(job, 'waits for another process that works in '
-                             f'{job.folder}')
+                    self.say(
+                        job,
+                        'waits for another process that works in '
+                        f'{job.folder}',
+                    )
                 return
             self.waiting.remove(job)
             if job.finished:
@@ -190,15 +201,16 @@ class _Queue:
         job, status = one.job, one.process.returncode if one.process else 0
         if status == 0 and one.commands:
             command = one.commands.pop(0)
-            self.say(job, f'{Path(command.words[1]).stem}, output in '
-                     f'{job.output}')
+            self.say(
+                job, f'{Path(command.words[1]).stem}, output in {job.output}'
+            )
             with job.output.open('a') as output:
                 one.process = subprocess.Popen(
                     command.words,
                     env={
                         **os.environ,
                         **one.environment,
-                        **command.environment
+                        **command.environment,
                     },
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -206,13 +218,17 @@ class _Queue:
                     # The lock lives as long as whoever has it open.
                     pass_fds=[one.lock.fileno()],
                     start_new_session=True,
-                    preexec_fn=_die_with(os.getpid()))
+                    preexec_fn=_die_with(os.getpid()),
+                )
             return
         self.running.remove(one)
         self.free.append(one.environment)
         if status:
-            self.fail(job, f'{_last_line(job.output)} (exit status {status}; '
-                      f'all of its output: {job.output})')
+            self.fail(
+                job,
+                f'{_last_line(job.output)} (exit status {status}; '
+                f'all of its output: {job.output})',
+            )
         elif not job.complete():
             self.fail(job, f'it ended without results; see {job.output}')
         else:
@@ -266,7 +282,8 @@ def _stop(processes: Sequence[subprocess.Popen]) -> None:
                 os.killpg(process.pid, number)
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline and any(
-                process.poll() is None for process in processes):
+            process.poll() is None for process in processes
+        ):
             time.sleep(0.05)
 
 
@@ -284,5 +301,6 @@ def _lock(path: Path) -> IO | None:
 def _last_line(path: Path) -> str:
     """Read the last line of a log that isn't empty."""
     lines = path.read_text(errors='replace').split('\n')
-    return next((line.strip() for line in reversed(lines) if line.strip()),
-                'no output')
+    return next(
+        (line.strip() for line in reversed(lines) if line.strip()), 'no output'
+    )

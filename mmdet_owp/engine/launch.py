@@ -4,6 +4,7 @@ Both take mmdet's arguments. Beyond mmdet's own tools they run several
 processes on CPUs, load checkpoints safely (see
 :mod:`mmdet_owp.engine.checkpoint`), and answer bad input in one line.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -26,9 +27,11 @@ import mmdet_owp
 from mmdet_owp.engine import checkpoint  # loads safely from here
 from mmdet_owp.partitions import LVIS_PARTITIONS
 
-_LVIS = ('put annotations/lvis_v1_{{train,val}}.json of LVIS v1 there, and '
-         'train2017/ and val2017/ of COCO, or name their folder in the '
-         'environment variable LVIS_ROOT')
+_LVIS = (
+    'put annotations/lvis_v1_{{train,val}}.json of LVIS v1 there, and '
+    'train2017/ and val2017/ of COCO, or name their folder in the '
+    'environment variable LVIS_ROOT'
+)
 # How to come by the data of a partition, for the message that it is missing.
 _MAKE_DATA = {
     'shapes': 'make it with `python tools/dataset_tools/make_shapes.py --out '
@@ -46,16 +49,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir',
         help='folder for logs, checkpoints and metrics; default: '
-        'work_dirs/NAME_OF_CONFIG')
+        'work_dirs/NAME_OF_CONFIG',
+    )
     add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='who started the processes; tools/dist_*.sh set it')
+        help='who started the processes; tools/dist_*.sh set it',
+    )
     parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='ignored '
-        'where LOCAL_RANK is set, as torchrun does')
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help='ignored where LOCAL_RANK is set, as torchrun does',
+    )
 
 
 def add_cfg_options(parser: ArgumentParser) -> None:
@@ -67,7 +76,8 @@ def add_cfg_options(parser: ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='replace settings of the config, for example '
         'train_dataloader.batch_size=4 or key="[(a,b),(c,d)]" (quoted, '
-        'without spaces)')
+        'without spaces)',
+    )
 
 
 def read_config(path: str) -> Config:
@@ -80,8 +90,9 @@ def read_config(path: str) -> Config:
         FileNotFoundError: in one line, if there is no such config.
     """
     if not osp.isfile(path):
-        raise FileNotFoundError(f'{path}: no such config file; see '
-                                'configs/ for those there are')
+        raise FileNotFoundError(
+            f'{path}: no such config file; see configs/ for those there are'
+        )
     return Config.fromfile(path)
 
 
@@ -161,14 +172,18 @@ def check_data(cfg: Config, *splits: str) -> None:
                 remedy = _MAKE_DATA.get(
                     str(dataset.get('partition')),
                     'set data_root, ann_file and data_prefix of '
-                    f'{split}_dataloader.dataset')
+                    f'{split}_dataloader.dataset',
+                )
                 if name == proposals:
-                    remedy = ('make it with `python tools/dump_proposals.py '
-                              'CONFIG CHECKPOINT` of a proposer, or name '
-                              'another by --cfg-options '
-                              f'{split}_dataloader.dataset.proposal_file=...')
-                raise FileNotFoundError(f'{path}: no such data; ' +
-                                        remedy.format(root=root))
+                    remedy = (
+                        'make it with `python tools/dump_proposals.py '
+                        'CONFIG CHECKPOINT` of a proposer, or name '
+                        'another by --cfg-options '
+                        f'{split}_dataloader.dataset.proposal_file=...'
+                    )
+                raise FileNotFoundError(
+                    f'{path}: no such data; ' + remedy.format(root=root)
+                )
 
 
 def datasets(dataset: dict) -> Iterator[dict]:
@@ -199,8 +214,11 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         ValueError: for a launcher that needs devices, where there are none.
     """
-    if (cfg.launcher != 'none' and get_device() == 'cpu'
-            and not dist.is_initialized()):
+    if (
+        cfg.launcher != 'none'
+        and get_device() == 'cpu'
+        and not dist.is_initialized()
+    ):
         init_cpu_group(cfg)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
@@ -218,11 +236,14 @@ def init_cpu_group(cfg: Config) -> None:
         ValueError: for another launcher than ``'pytorch'``.
     """
     if cfg.launcher != 'pytorch':
-        raise ValueError(f'--launcher {cfg.launcher} needs CUDA; on CPUs use '
-                         'tools/dist_train.sh or tools/dist_test.sh')
+        raise ValueError(
+            f'--launcher {cfg.launcher} needs CUDA; on CPUs use '
+            'tools/dist_train.sh or tools/dist_test.sh'
+        )
     timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
     dist.init_process_group(
-        'gloo', timeout=datetime.timedelta(seconds=timeout))
+        'gloo', timeout=datetime.timedelta(seconds=timeout)
+    )
     cfg.model_wrapper_cfg = {
         # What the runner does where the config has no wrapper ...
         'type': 'MMDistributedDataParallel',

@@ -1,4 +1,5 @@
 """Reading what runs have logged: no torch, no mmdet."""
+
 from __future__ import annotations
 
 import json
@@ -27,7 +28,8 @@ def read_scalars(folder: str | Path) -> list[dict]:
     if not files:
         raise FileNotFoundError(
             f'{folder}: no training log here (*/vis_data/scalars.json); give '
-            'the work folder of a tools/train.py run')
+            'the work folder of a tools/train.py run'
+        )
     scalars = []
     for file in files:
         for line in file.read_text().splitlines():
@@ -58,8 +60,9 @@ def read_curves(folder: str | Path) -> dict[str, dict[int, float]]:
         iteration = line.get('iter', iteration)
         for name, value in line.items():
             curves.setdefault(name, {})[iteration] = value
-    return {name: dict(sorted(curve.items()))
-            for name, curve in curves.items()}
+    return {
+        name: dict(sorted(curve.items())) for name, curve in curves.items()
+    }
 
 
 def read_masking(folder: str | Path) -> tuple[float, float]:
@@ -78,11 +81,14 @@ def read_masking(folder: str | Path) -> tuple[float, float]:
     # Of steps logged again after a resume the last counts.
     logged = {
         line['step']: line
-        for line in read_scalars(folder) if 'masked_background' in line
+        for line in read_scalars(folder)
+        if 'masked_background' in line
     }
     if not logged:
-        raise FileNotFoundError(f'{folder}: no masked_background in its log; '
-                                'the config must use UnknownMaskFocalLoss')
+        raise FileNotFoundError(
+            f'{folder}: no masked_background in its log; '
+            'the config must use UnknownMaskFocalLoss'
+        )
     shares = [line['masked_background'] for line in logged.values()]
     seen = max(line['background_objectness_max'] for line in logged.values())
     return sum(shares) / len(shares), seen
@@ -102,7 +108,8 @@ def read_metrics(folder: Path) -> dict[str, float]:
     if not files:
         raise FileNotFoundError(
             f'{folder}: no metrics here; run tools/test.py with '
-            f'--work-dir {folder}')
+            f'--work-dir {folder}'
+        )
     return json.loads(files[-1].read_text())
 
 
@@ -124,6 +131,9 @@ def markdown_table(heading: list[str], rows: list[list[str]]) -> str:
     """
     widths = [max(map(len, column)) for column in zip(heading, *rows)]
     lines = [heading, ['-' * width for width in widths], *rows]
-    return '\n'.join('| ' + ' | '.join(
-        text.ljust(width) for text, width in zip(line, widths)) + ' |'
-                     for line in lines)
+    return '\n'.join(
+        '| '
+        + ' | '.join(text.ljust(width) for text, width in zip(line, widths))
+        + ' |'
+        for line in lines
+    )

@@ -1,4 +1,5 @@
 """Timing what is to be compared, in turns."""
+
 from __future__ import annotations
 
 import time
@@ -17,10 +18,12 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def take_turns(parts: dict[str, Callable[[], Callable]],
-               repeat: int,
-               device: str = 'cpu',
-               limit: float = 60) -> dict[str, list[float]]:
+def take_turns(
+    parts: dict[str, Callable[[], Callable]],
+    repeat: int,
+    device: str = 'cpu',
+    limit: float = 60,
+) -> dict[str, list[float]]:
     """Time what is to be compared in turns, of which the first doesn't count.
 
     What slows a machine for a while so hits all of them.

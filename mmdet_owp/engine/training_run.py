@@ -2,6 +2,7 @@
 
 Needs mmengine, to read configs, but not mmdet.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,9 +26,18 @@ from mmdet_owp.partitions import resolve_partition
 
 # What the results follow from in a config; the rest are names of its own,
 # what is logged, and validation.
-_RESULTS_FROM = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper',
-                 'param_scheduler', 'auto_scale_lr', 'custom_hooks',
-                 'randomness', 'test_dataloader', 'test_evaluator')
+_RESULTS_FROM = (
+    'model',
+    'train_dataloader',
+    'train_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'auto_scale_lr',
+    'custom_hooks',
+    'randomness',
+    'test_dataloader',
+    'test_evaluator',
+)
 
 
 class TrainingRun:
@@ -69,7 +79,7 @@ class TrainingRun:
         options: tuple[str, ...] = (),
         gpus: int = 0,
         start: TrainingRun | None = None,
-        environments: tuple[dict, dict] = ({}, {})
+        environments: tuple[dict, dict] = ({}, {}),
     ) -> None:
         self.config, self.folder, self.tools = config, folder, tools
         self.settings, self.gpus, self.start = settings, gpus, start
@@ -78,7 +88,8 @@ class TrainingRun:
         plain.merge_from_dict(_parse(settings))
         results_from = {
             key: value
-            for key, value in plain.to_dict().items() if key in _RESULTS_FROM
+            for key, value in plain.to_dict().items()
+            if key in _RESULTS_FROM
         }
         # As JSON has it: without tuples.
         self.record = json.loads(json.dumps(results_from, default=str))
@@ -95,18 +106,22 @@ class TrainingRun:
             lambda: any(self.test_folder.glob('[0-9]*/[0-9]*.json')),
             start.job if start else None,
             self.progress,
-            refused=self._conflict())
+            refused=self._conflict(),
+        )
 
     def _batch_size(self, cfg: Config) -> list[str]:
         """Set the images of a GPU, for the sum that the rate is made for."""
         total = cfg.get('auto_scale_lr', {}).get('base_batch_size')
         key, processes = 'train_dataloader.batch_size', max(self.gpus, 1)
-        if total is None or any(s.startswith(f'{key}=')
-                                for s in self.settings):
+        if total is None or any(
+            s.startswith(f'{key}=') for s in self.settings
+        ):
             return []
         if total % processes:
-            raise ValueError(f'{self.config}: {total} images a step cannot '
-                             f'be shared out among {self.gpus} GPUs')
+            raise ValueError(
+                f'{self.config}: {total} images a step cannot '
+                f'be shared out among {self.gpus} GPUs'
+            )
         if total == processes * cfg.train_dataloader.batch_size:
             return []
         return [f'{key}={total // processes}']
@@ -118,7 +133,9 @@ class TrainingRun:
         loader = self.cfg.train_dataloader
         images = _count_images(
             osp.join(loader.dataset.data_root, loader.dataset.ann_file),
-            loader.dataset.partition, loader.dataset.split)
+            loader.dataset.partition,
+            loader.dataset.split,
+        )
         step = loader.batch_size * max(self.gpus, 1)
         return images and self.last * math.ceil(images / step)
 
@@ -139,7 +156,7 @@ class TrainingRun:
         try:
             newest = (self.folder / 'last_checkpoint').read_text().strip()
         except FileNotFoundError:
-            return 0.
+            return 0.0
         return int(Path(newest).stem.split('_')[-1]) / self.last
 
     def _conflict(self) -> str:
@@ -150,47 +167,63 @@ class TrainingRun:
         before = json.loads(path.read_text())['config']
         if before == self.record:
             return ''
-        return (f'{self.folder} was made with other settings '
-                f'({_difference(before, self.record)}); remove it, or choose '
-                'another folder')
+        return (
+            f'{self.folder} was made with other settings '
+            f'({_difference(before, self.record)}); remove it, or choose '
+            'another folder'
+        )
 
     def _begin(self) -> list[Command]:
         """Note the settings; return the commands that are left."""
         self.folder.joinpath('settings.json').write_text(
-            json.dumps(dict(gpus=self.gpus, config=self.record), indent=1))
+            json.dumps(dict(gpus=self.gpus, config=self.record), indent=1)
+        )
         return self.commands()
 
     def commands(self) -> list[Command]:
         """Return the commands that are left to do."""
-        test = self._command('test', [_short(self.checkpoint)],
-                             ['--work-dir', _short(self.test_folder)],
-                             self.settings)
+        test = self._command(
+            'test',
+            [_short(self.checkpoint)],
+            ['--work-dir', _short(self.test_folder)],
+            self.settings,
+        )
         if self.part_done >= 1:
             return [test]
         options = [*self.options, *self.settings]
         if self.start:
             options.insert(0, f'load_from={_short(self.start.checkpoint)}')
-        train = self._command('train', [],
-                              ['--work-dir',
-                               _short(self.folder), '--resume'], options)
+        train = self._command(
+            'train',
+            [],
+            ['--work-dir', _short(self.folder), '--resume'],
+            options,
+        )
         return [train, test]
 
-    def _command(self, name: str, checkpoint: list[str],
-                 arguments: list[str], options: list[str]) -> Command:
+    def _command(
+        self,
+        name: str,
+        checkpoint: list[str],
+        arguments: list[str],
+        options: list[str],
+    ) -> Command:
         """Call train.py or test.py, in one process or several."""
         environment = dict(self.environments[name == 'test'])
         words = [_short(self.config), *checkpoint]
         if self.gpus > 1:
             words = [
                 'bash',
-                _short(self.tools / f'dist_{name}.sh'), *words,
-                str(self.gpus)
+                _short(self.tools / f'dist_{name}.sh'),
+                *words,
+                str(self.gpus),
             ]
             environment['PYTHON'] = sys.executable
         else:
             words = [sys.executable, _short(self.tools / f'{name}.py'), *words]
-        return Command([*words, *arguments, '--cfg-options', *options],
-                       environment)
+        return Command(
+            [*words, *arguments, '--cfg-options', *options], environment
+        )
 
     def progress(self) -> str:
         """How far it is, and how long the training will take."""
@@ -201,8 +234,7 @@ class TrainingRun:
             return ''
         step = steps[-1]['step']
         minutes = (self.iterations - step) * _median_time(steps) / 60
-        return (f'iteration {step} of {self.iterations}, '
-                f'{minutes:.0f} min left')
+        return f'iteration {step} of {self.iterations}, {minutes:.0f} min left'
 
 
 def measured_step_time(folder: Path) -> float | None:
@@ -243,13 +275,16 @@ def _count_images(ann_file: str, partition: str, split: str) -> int | None:
     if not osp.isfile(ann_file):
         return None
     content = read_coco(ann_file)
-    classes = resolve_partition(partition, content['categories'],
-                                ann_file).categories(split)
-    return len({
-        box['image_id']
-        for box in content['annotations']
-        if box['category_id'] in classes and not box.get('iscrowd')
-    })
+    classes = resolve_partition(
+        partition, content['categories'], ann_file
+    ).categories(split)
+    return len(
+        {
+            box['image_id']
+            for box in content['annotations']
+            if box['category_id'] in classes and not box.get('iscrowd')
+        }
+    )
 
 
 def _difference(before, now, name: str = '') -> str:
@@ -257,10 +292,12 @@ def _difference(before, now, name: str = '') -> str:
     if isinstance(before, list) and isinstance(now, list):
         before, now = dict(enumerate(before)), dict(enumerate(now))
     if not (isinstance(before, dict) and isinstance(now, dict)):
-        return (f'{name[1:]} was {reprlib.repr(before)}, is '
-                f'{reprlib.repr(now)}')
-    key = next(k for k in [*before, *now]
-               if k not in before or k not in now or before[k] != now[k])
+        return f'{name[1:]} was {reprlib.repr(before)}, is {reprlib.repr(now)}'
+    key = next(
+        k
+        for k in [*before, *now]
+        if k not in before or k not in now or before[k] != now[k]
+    )
     return _difference(before.get(key), now.get(key), f'{name}.{key}')
 
 

@@ -1,4 +1,5 @@
 """Recall of proposals on base and novel objects, as an mmengine metric."""
+
 from __future__ import annotations
 
 import logging
@@ -69,22 +70,25 @@ class ClassAgnosticRecallMetric(BaseMetric):
     # Ours stand in the names: the empty one keeps mmengine from warning.
     default_prefix = ''
 
-    def __init__(self,
-                 ann_file: str,
-                 partition: PartitionLike,
-                 split: str | Sequence[str] = 'novel',
-                 protocol: str | Sequence[str] = 'drop-base',
-                 proposal_nums: Sequence[int] = (10, 100),
-                 iou_thrs: Sequence[float] = IOU_THRS,
-                 area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
-                 details: bool = False,
-                 collect_device: str = 'cpu') -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        partition: PartitionLike,
+        split: str | Sequence[str] = 'novel',
+        protocol: str | Sequence[str] = 'drop-base',
+        proposal_nums: Sequence[int] = (10, 100),
+        iou_thrs: Sequence[float] = IOU_THRS,
+        area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
+        details: bool = False,
+        collect_device: str = 'cpu',
+    ) -> None:
         super().__init__(collect_device=collect_device)
         self.protocols = _as_tuple(protocol)
         unknown = set(self.protocols) - set(PROTOCOLS)
         if unknown or not self.protocols:
-            raise ValueError(f'protocol must be of {PROTOCOLS}, not '
-                             f'{protocol!r}')
+            raise ValueError(
+                f'protocol must be of {PROTOCOLS}, not {protocol!r}'
+            )
         self.ann_file = ann_file
         self.proposal_nums = tuple(proposal_nums)
         self.iou_thrs = tuple(iou_thrs)
@@ -92,13 +96,15 @@ class ClassAgnosticRecallMetric(BaseMetric):
         self.details = details
         annotations = read_coco(ann_file)
         self.partition = resolve_partition(
-            partition, annotations['categories'], ann_file)
+            partition, annotations['categories'], ann_file
+        )
         self.splits = _as_tuple(split)
         for name in self.splits:
             self.partition.categories(name)  # is there such a split?
         try:
             self.ground_truth = GroundTruth.from_coco(
-                annotations, self.partition.categories('all'))
+                annotations, self.partition.categories('all')
+            )
         except ValueError as error:
             raise ValueError(f'{ann_file}: {error}') from error
         self._take_proposals = TakeProposals()
@@ -116,7 +122,9 @@ class ClassAgnosticRecallMetric(BaseMetric):
                 dict(
                     img_id=sample['img_id'],
                     bboxes=proposals['bboxes'].cpu().numpy(),
-                    scores=proposals['scores'].cpu().numpy()))
+                    scores=proposals['scores'].cpu().numpy(),
+                )
+            )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Compute the metrics from the results of all processes.
@@ -137,7 +145,8 @@ class ClassAgnosticRecallMetric(BaseMetric):
                 self.ground_truth,
                 self._proposals(results),
                 iou_thrs=self.iou_thrs,
-                area_ranges=self.area_ranges)
+                area_ranges=self.area_ranges,
+            )
         except ValueError as error:
             raise ValueError(f'{self.ann_file}: {error}') from error
         untested = len(self.ground_truth.image_ids) - len(results)
@@ -145,7 +154,8 @@ class ClassAgnosticRecallMetric(BaseMetric):
             print_log(
                 f'{untested} images of {self.ann_file} were not tested: '
                 'their objects count as missed.',
-                logger='current')
+                logger='current',
+            )
         table, details = {}, {}
         for split in self.splits:
             names = self.partition.categories(split)
@@ -161,30 +171,36 @@ class ClassAgnosticRecallMetric(BaseMetric):
                     print_log(
                         f'{name}: {warning}',
                         logger='current',
-                        level=logging.WARNING)
+                        level=logging.WARNING,
+                    )
             if self.details:
                 print_log(
-                    '\n' + text_table(transpose(of_split)), logger='current')
+                    '\n' + text_table(transpose(of_split)), logger='current'
+                )
             details.update(of_split)
         print_log('\n' + text_table(table), logger='current')
         return {
             f'{name}/{key}': value
             for rows in (table, details)
-            for name, values in rows.items() for key, value in values.items()
+            for name, values in rows.items()
+            for key, value in values.items()
         }
 
     def _proposals(self, results: list[dict]) -> Proposals:
         """Put the proposals of all images in order."""
         # In double precision before the difference, as mmdet's CocoMetric.
         boxes = np.concatenate(
-            [np.empty((0, 4)), *(r['bboxes'] for r in results)], dtype=float)
+            [np.empty((0, 4)), *(r['bboxes'] for r in results)], dtype=float
+        )
         boxes[:, 2:] -= boxes[:, :2]
         ends = np.cumsum([len(r['bboxes']) for r in results], dtype=int)
-        return Proposals.from_images(self.ground_truth.image_ids,
-                                     [r['img_id'] for r in results],
-                                     np.split(boxes, ends[:-1]),
-                                     [r['scores'] for r in results])
+        return Proposals.from_images(
+            self.ground_truth.image_ids,
+            [r['img_id'] for r in results],
+            np.split(boxes, ends[:-1]),
+            [r['scores'] for r in results],
+        )
 
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names, ) if isinstance(names, str) else tuple(names)
+    return (names,) if isinstance(names, str) else tuple(names)

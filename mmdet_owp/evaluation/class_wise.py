@@ -4,6 +4,7 @@ faster-coco-eval does both in a fraction of the time; where it isn't
 installed, pycocotools and lvis do. The numbers are the same. Neither torch
 nor mmdet is needed.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -33,17 +34,20 @@ class _Judged(NamedTuple):
         recall (np.ndarray): (thresholds, classes, areas, numbers of
             detections).
     """
+
     precision: np.ndarray
     recall: np.ndarray
 
 
-def evaluate_class_wise(annotations: Mapping,
-                        category_ids: Collection[int],
-                        image_ids: np.ndarray,
-                        boxes: np.ndarray,
-                        scores: np.ndarray,
-                        labels: np.ndarray,
-                        style: str = 'coco') -> dict[str, float]:
+def evaluate_class_wise(
+    annotations: Mapping,
+    category_ids: Collection[int],
+    image_ids: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray,
+    style: str = 'coco',
+) -> dict[str, float]:
     """Compute AP and AR as means over classes.
 
     Args:
@@ -83,7 +87,8 @@ def evaluate_class_wise(annotations: Mapping,
     wanted = set(category_ids)
     categories = sorted(
         (c for c in annotations['categories'] if c['id'] in wanted),
-        key=lambda c: c['id'])
+        key=lambda c: c['id'],
+    )
     images = [dict(i, id=position[i['id']]) for i in annotations['images']]
     if style == 'lvis':
         _check_lvis(images, categories)
@@ -94,9 +99,13 @@ def evaluate_class_wise(annotations: Mapping,
             category_id=a['category_id'],
             bbox=a['bbox'],
             area=a.get('area', a['bbox'][2] * a['bbox'][3]),
-            iscrowd=a.get('iscrowd', 0)) for n, a in enumerate(
-                a for a in annotations['annotations']
-                if a['category_id'] in wanted and a['image_id'] in position)
+            iscrowd=a.get('iscrowd', 0),
+        )
+        for n, a in enumerate(
+            a
+            for a in annotations['annotations']
+            if a['category_id'] in wanted and a['image_id'] in position
+        )
     ]
     truth = dict(images=images, categories=categories, annotations=objects)
 
@@ -112,9 +121,16 @@ def evaluate_class_wise(annotations: Mapping,
             bbox=box,
             area=box[2] * box[3],
             score=score,
-            iscrowd=0) for n, (i, label, box, score) in enumerate(
-                zip(image[rows].tolist(), labels[rows].tolist(),
-                    boxes[rows].tolist(), scores[rows].tolist()))
+            iscrowd=0,
+        )
+        for n, (i, label, box, score) in enumerate(
+            zip(
+                image[rows].tolist(),
+                labels[rows].tolist(),
+                boxes[rows].tolist(),
+                scores[rows].tolist(),
+            )
+        )
     ]
     # Not every evaluator can do without; a box of no area finds nothing.
     detections = detections or [
@@ -125,30 +141,34 @@ def evaluate_class_wise(annotations: Mapping,
             bbox=[0, 0, 0, 0],
             area=0,
             score=0,
-            iscrowd=0)
+            iscrowd=0,
+        )
     ]
     if style == 'coco':
         return _summarize(_judge_coco(truth, detections), COCO_NUMS)
     judged = _judge_lvis(truth, detections)
     frequency = np.array([c['frequency'] for c in categories])
     return {
-        **_summarize(judged, (LVIS_NUM, )),
+        **_summarize(judged, (LVIS_NUM,)),
         **{
             f'AP_{f}': _mean(judged.precision[:, :, frequency == f, 0])
             for f in 'rcf'
-        }
+        },
     }
 
 
 def _check_lvis(images: list[dict], categories: list[dict]) -> None:
     """Check that images and classes are those of an LVIS file."""
     keys = ('neg_category_ids', 'not_exhaustive_category_ids')
-    if not (all(key in image for image in images for key in keys)
-            and all('frequency' in c for c in categories)):
+    if not (
+        all(key in image for image in images for key in keys)
+        and all('frequency' in c for c in categories)
+    ):
         raise ValueError(
             'not an LVIS annotation file: images need neg_category_ids and '
             'not_exhaustive_category_ids, categories a frequency; for others '
-            "use style='coco'")
+            "use style='coco'"
+        )
 
 
 def _rank(image: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -156,7 +176,8 @@ def _rank(image: np.ndarray, scores: np.ndarray) -> np.ndarray:
     order = np.lexsort((-scores, image))
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order)) - np.searchsorted(
-        image[order], image[order])
+        image[order], image[order]
+    )
     return rank
 
 
@@ -171,9 +192,14 @@ def _judge_coco(truth: dict, detections: list[dict]) -> _Judged:
     return _judge(COCO, COCOeval, truth, detections, COCO_NUMS)
 
 
-def _judge(coco_class: type, eval_class: type, truth: dict,
-           detections: list[dict], nums: tuple[int, ...],
-           **settings: bool) -> _Judged:
+def _judge(
+    coco_class: type,
+    eval_class: type,
+    truth: dict,
+    detections: list[dict],
+    nums: tuple[int, ...],
+    **settings: bool,
+) -> _Judged:
     """Evaluate by classes that are used as those of pycocotools."""
     with contextlib.redirect_stdout(io.StringIO()):
         objects, found = coco_class(), coco_class()
@@ -194,9 +220,15 @@ def _judge_lvis(truth: dict, detections: list[dict]) -> _Judged:
     """Evaluate as LVIS, by faster-coco-eval or lvis."""
     try:
         from faster_coco_eval import COCO, COCOeval_faster
+
         return _judge(
-            COCO, COCOeval_faster, truth, detections, (LVIS_NUM, ),
-            lvis_style=True)
+            COCO,
+            COCOeval_faster,
+            truth,
+            detections,
+            (LVIS_NUM,),
+            lvis_style=True,
+        )
     except ImportError:
         from lvis import LVIS, LVISEval, LVISResults
     with tempfile.TemporaryDirectory() as folder:
@@ -225,7 +257,7 @@ def _summarize(judged: _Judged, nums: tuple[int, ...]) -> dict[str, float]:
         **{
             f'AR_{name}@{nums[-1]}': _mean(recall[:, :, a, -1])
             for a, name in sizes
-        }
+        },
     }
 
 

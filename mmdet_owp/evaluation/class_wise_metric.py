@@ -1,4 +1,5 @@
 """Class-wise AP and AR of a classifier's detections, as an mmengine metric."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -42,12 +43,14 @@ class ClassWiseMetric(BaseMetric):
     # Ours stands in the names: the empty one keeps mmengine from warning.
     default_prefix = ''
 
-    def __init__(self,
-                 ann_file: str,
-                 partition: PartitionLike,
-                 split: str = 'base',
-                 style: str = 'coco',
-                 collect_device: str = 'cpu') -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        partition: PartitionLike,
+        split: str = 'base',
+        style: str = 'coco',
+        collect_device: str = 'cpu',
+    ) -> None:
         super().__init__(collect_device=collect_device)
         if style not in STYLES:
             raise ValueError(f'style must be one of {STYLES}, not {style!r}')
@@ -56,7 +59,8 @@ class ClassWiseMetric(BaseMetric):
         self.style = style
         self.annotations = read_coco(ann_file)
         self.partition = resolve_partition(
-            partition, self.annotations['categories'], ann_file)
+            partition, self.annotations['categories'], ann_file
+        )
         self.categories = self.partition.categories(split)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -74,7 +78,9 @@ class ClassWiseMetric(BaseMetric):
                     **{
                         key: found[key].cpu().numpy()
                         for key in ('bboxes', 'scores', 'labels')
-                    }))
+                    },
+                )
+            )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Compute the metrics from the results of all processes.
@@ -95,20 +101,25 @@ class ClassWiseMetric(BaseMetric):
             raise ValueError(
                 f'{self.ann_file}: labels are of {len(classes)} classes, '
                 f'split {self.split!r} has {len(self.categories)} or others: '
-                "give ClassWiseMetric the data set's partition and split")
+                "give ClassWiseMetric the data set's partition and split"
+            )
         labels = np.concatenate([r['labels'] for r in results]).astype(int)
         corners = np.concatenate([r['bboxes'] for r in results]).astype(float)
         try:
             metrics = evaluate_class_wise(
                 self.annotations,
                 self.categories,
-                np.repeat([r['img_id'] for r in results],
-                          [len(r['labels']) for r in results]),
+                np.repeat(
+                    [r['img_id'] for r in results],
+                    [len(r['labels']) for r in results],
+                ),
                 np.concatenate(
-                    [corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1),
+                    [corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1
+                ),
                 np.concatenate([r['scores'] for r in results]).astype(float),
                 np.array(list(self.categories))[labels],
-                style=self.style)
+                style=self.style,
+            )
         except ValueError as error:
             raise ValueError(f'{self.ann_file}: {error}') from error
         metrics = {
@@ -117,5 +128,6 @@ class ClassWiseMetric(BaseMetric):
         }
         print_log(
             '  '.join(f'{k}: {v:.4f}' for k, v in metrics.items()),
-            logger='current')
+            logger='current',
+        )
         return metrics

@@ -1,4 +1,5 @@
 """Writing proposals for a second stage."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -24,10 +25,15 @@ class DumpClassAgnosticProposals(DumpProposals):
             data_samples (Sequence[dict]): results of the model, boxes in
                 pixels of the image file.
         """
-        super().process(data_batch, [
-            dict(
-                img_path=sample['img_path'],
-                pred_instances=sample.get('proposals',
-                                          sample['pred_instances']))
-            for sample in data_samples
-        ])
+        super().process(
+            data_batch,
+            [
+                dict(
+                    img_path=sample['img_path'],
+                    pred_instances=sample.get(
+                        'proposals', sample['pred_instances']
+                    ),
+                )
+                for sample in data_samples
+            ],
+        )

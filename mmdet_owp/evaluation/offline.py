@@ -1,4 +1,5 @@
 """What the tools that judge files of proposals share; no torch, no mmdet."""
+
 from __future__ import annotations
 
 import argparse
@@ -23,18 +24,24 @@ def parser(description: str) -> argparse.ArgumentParser:
     """
     made = argparse.ArgumentParser(
         description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument('annotations', help='COCO annotation file, with the '
-                      'objects of base and novel classes')
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        'annotations',
+        help='COCO annotation file, with the '
+        'objects of base and novel classes',
+    )
     made.add_argument(
         '--partition',
         help='which classes are base: a name such as voc, or the base '
         'classes (names or ids) with commas between; without one every '
-        'class is asked for')
+        'class is asked for',
+    )
     made.add_argument(
         '--trust',
         action='store_true',
-        help='let a pickle execute what it likes: only of authors you trust')
+        help='let a pickle execute what it likes: only of authors you trust',
+    )
     return made
 
 
@@ -43,15 +50,17 @@ def usual_split(args: argparse.Namespace) -> str:
     return 'novel' if args.partition else 'all'
 
 
-def check_split(parser: argparse.ArgumentParser, args: argparse.Namespace,
-                split: str) -> None:
+def check_split(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, split: str
+) -> None:
     """End the program if the split needs a partition that isn't given."""
     if not args.partition and split != 'all':
         parser.error('--split novel or base needs a --partition')
 
 
 def read_truth(
-        args: argparse.Namespace) -> tuple[dict, Partition, GroundTruth]:
+    args: argparse.Namespace,
+) -> tuple[dict, Partition, GroundTruth]:
     """Read the annotation file.
 
     Args:
@@ -66,10 +75,14 @@ def read_truth(
         ValueError: likewise, if it is no COCO file or has other classes.
     """
     annotations = read_coco(args.annotations)
-    partition = parse_partition(args.partition, annotations['categories'],
-                                args.annotations)
-    return annotations, partition, GroundTruth.from_coco(
-        annotations, partition.categories('all'))
+    partition = parse_partition(
+        args.partition, annotations['categories'], args.annotations
+    )
+    return (
+        annotations,
+        partition,
+        GroundTruth.from_coco(annotations, partition.categories('all')),
+    )
 
 
 def evaluator(truth: GroundTruth, rows: ProposalRows) -> RecallEvaluator:
@@ -82,12 +95,15 @@ def evaluator(truth: GroundTruth, rows: ProposalRows) -> RecallEvaluator:
     Raises:
         ValueError: in one line, if they are of other images or no boxes.
     """
-    proposals = Proposals.from_rows(truth.image_ids, rows.image_ids,
-                                    rows.boxes, rows.scores)
+    proposals = Proposals.from_rows(
+        truth.image_ids, rows.image_ids, rows.boxes, rows.scores
+    )
     untested = len(truth.image_ids) - proposals.num_images
     if untested:
-        print(f'{untested} images have no proposals: their objects count as '
-              'missed.')
+        print(
+            f'{untested} images have no proposals: their objects count as '
+            'missed.'
+        )
     return RecallEvaluator(truth, proposals)
 
 

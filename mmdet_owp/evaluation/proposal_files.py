@@ -1,4 +1,5 @@
 """Reads the proposals that detectors write, without mmdet."""
+
 from __future__ import annotations
 
 import io
@@ -20,8 +21,11 @@ _HARMLESS = {
     ('collections', 'OrderedDict'),
     ('numpy', 'dtype'),
     ('numpy', 'ndarray'),
-    *((f'numpy.{core}.multiarray', name) for core in ('core', '_core')
-      for name in ('_reconstruct', 'scalar')),
+    *(
+        (f'numpy.{core}.multiarray', name)
+        for core in ('core', '_core')
+        for name in ('_reconstruct', 'scalar')
+    ),
     ('torch._utils', '_rebuild_tensor_v2'),
 }
 
@@ -39,6 +43,7 @@ class ProposalRows(NamedTuple):
             none.
         label_is_position (bool): what ``labels`` are.
     """
+
     image_ids: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
@@ -46,11 +51,13 @@ class ProposalRows(NamedTuple):
     label_is_position: bool
 
 
-def read_proposals(path: str,
-                   images: Sequence[Mapping],
-                   *,
-                   detections: bool = False,
-                   trust: bool = False) -> ProposalRows:
+def read_proposals(
+    path: str,
+    images: Sequence[Mapping],
+    *,
+    detections: bool = False,
+    trust: bool = False,
+) -> ProposalRows:
     """Read a file of proposals.
 
     - ``.json``: COCO results, ``image_id``, ``bbox``, ``score`` and, if there
@@ -88,10 +95,12 @@ def read_proposals(path: str,
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(
                 f'{path}: not as tools/test.py --out of mmdet 2 or 3 writes '
-                'it: a list of samples, or of arrays x1, y1, x2, y2, score') \
-                from error
-    raise ValueError(f'{path}: proposals are .json (COCO results), .pkl '
-                     f'(mmdet) or .npz, not {suffix!r}')
+                'it: a list of samples, or of arrays x1, y1, x2, y2, score'
+            ) from error
+    raise ValueError(
+        f'{path}: proposals are .json (COCO results), .pkl '
+        f'(mmdet) or .npz, not {suffix!r}'
+    )
 
 
 def _read_json(path: str) -> ProposalRows:
@@ -111,20 +120,26 @@ def _read_json(path: str) -> ProposalRows:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f'{path}: row {len(scores)} is no COCO result, which has '
-                'image_id, bbox (x, y, width, height) and score') from error
+                'image_id, bbox (x, y, width, height) and score'
+            ) from error
         return None
 
     with open(path, encoding='utf-8') as file:
         try:
             content = json.load(file, object_hook=take)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f'{path}: not JSON, or cut off: {error}') \
-                from error
+            raise ValueError(
+                f'{path}: not JSON, or cut off: {error}'
+            ) from error
     if not isinstance(content, list) or len(content) != len(scores):
         raise ValueError(f'{path}: not a list of COCO results')
     return ProposalRows(
-        np.array(image_ids), np.array(boxes).reshape(-1, 4), np.array(scores),
-        np.array(labels), False)
+        np.array(image_ids),
+        np.array(boxes).reshape(-1, 4),
+        np.array(scores),
+        np.array(labels),
+        False,
+    )
 
 
 def _read_npz(path: str) -> ProposalRows:
@@ -132,18 +147,23 @@ def _read_npz(path: str) -> ProposalRows:
         with np.load(path, allow_pickle=False) as content:
             arrays = dict(content)
         image_ids, boxes, scores = (
-            arrays[key] for key in ('image_id', 'bbox', 'score'))
+            arrays[key] for key in ('image_id', 'bbox', 'score')
+        )
         labels = arrays.get('category_id', np.zeros(len(scores), int))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f'{path}: needs the arrays image_id, bbox and score '
-                         f'({error})') from error
+        raise ValueError(
+            f'{path}: needs the arrays image_id, bbox and score ({error})'
+        ) from error
     shapes = [a.shape for a in (image_ids, boxes, scores, labels)]
-    num = (len(scores), )
+    num = (len(scores),)
     if shapes != [num, (*num, 4), num, num]:
-        raise ValueError(f'{path}: image_id, bbox, score and category_id of '
-                         f'shapes {shapes} do not match')
-    return ProposalRows(image_ids, boxes.astype(float), scores.astype(float),
-                        labels, False)
+        raise ValueError(
+            f'{path}: image_id, bbox, score and category_id of '
+            f'shapes {shapes} do not match'
+        )
+    return ProposalRows(
+        image_ids, boxes.astype(float), scores.astype(float), labels, False
+    )
 
 
 class _Instances:
@@ -155,6 +175,7 @@ class _Instances:
 
 def _load_storage(content: bytes) -> Any:
     import torch
+
     return torch.load(io.BytesIO(content), weights_only=True)
 
 
@@ -166,8 +187,10 @@ class _RestrictedUnpickler(pickle.Unpickler):
             return super().find_class(module, name)
         if (module, name) == ('torch.storage', '_load_from_bytes'):
             return _load_storage  # the original would call anything
-        if (module, name) == ('mmengine.structures.instance_data',
-                              'InstanceData'):
+        if (module, name) == (
+            'mmengine.structures.instance_data',
+            'InstanceData',
+        ):
             return _Instances
         raise pickle.UnpicklingError(f'{module}.{name}')
 
@@ -175,21 +198,26 @@ class _RestrictedUnpickler(pickle.Unpickler):
 def _unpickle(path: str, trust: bool) -> Any:
     with open(path, 'rb') as file:
         try:
-            return (pickle.load(file)
-                    if trust else _RestrictedUnpickler(file).load())
+            return (
+                pickle.load(file)
+                if trust
+                else _RestrictedUnpickler(file).load()
+            )
         except pickle.UnpicklingError as error:
             if '.' in str(error) and ' ' not in str(error):
                 raise ValueError(
                     f'{path}: refused, because loading it would call {error}, '
                     'which proposals do not need; if you know and trust its '
-                    'author, --trust loads it') from error
+                    'author, --trust loads it'
+                ) from error
             raise ValueError(f'{path}: not a pickle, or cut off') from error
         except (EOFError, ValueError, IndexError, KeyError) as error:
             raise ValueError(f'{path}: not a pickle, or cut off') from error
 
 
-def _from_pickle(path: str, content: Any, images: Sequence[Mapping],
-                 detections: bool) -> ProposalRows:
+def _from_pickle(
+    path: str, content: Any, images: Sequence[Mapping], detections: bool
+) -> ProposalRows:
     """Make rows of what mmdet 2 or 3 pickles."""
     if isinstance(content, dict):  # DumpProposals: by name of the image file
         ids = {  # LVIS has a URL only
@@ -198,8 +226,9 @@ def _from_pickle(path: str, content: Any, images: Sequence[Mapping],
         }
         unknown = [n for n in content if osp.basename(n) not in ids]
         if unknown:
-            raise ValueError(f'{path}: {unknown[0]} is not an image of the '
-                             'annotation file')
+            raise ValueError(
+                f'{path}: {unknown[0]} is not an image of the annotation file'
+            )
         image_ids = [ids[osp.basename(name)] for name in content]
         found = [_instances(i) for i in content.values()]
     elif content and isinstance(content[0], dict):
@@ -215,18 +244,25 @@ def _from_pickle(path: str, content: Any, images: Sequence[Mapping],
         if len(content) != len(images):
             raise ValueError(
                 f'{path}: results of {len(content)} images, which only their '
-                f'order tells, but the annotation file has {len(images)}')
+                f'order tells, but the annotation file has {len(images)}'
+            )
         image_ids = [i['id'] for i in images]
         found = [_arrays(one) for one in content]
     boxes, scores, labels = (
-        np.concatenate(column) for column in zip(*found)) if found else (
-            np.empty((0, 4)), np.empty(0), np.empty(0, int))
+        (np.concatenate(column) for column in zip(*found))
+        if found
+        else (np.empty((0, 4)), np.empty(0), np.empty(0, int))
+    )
     # In double precision before the difference, as in the metric.
     boxes = boxes.astype(float)
     boxes[:, 2:] -= boxes[:, :2]
     return ProposalRows(
-        np.repeat(np.array(image_ids), [len(f[1]) for f in found]), boxes,
-        scores.astype(float), labels, True)
+        np.repeat(np.array(image_ids), [len(f[1]) for f in found]),
+        boxes,
+        scores.astype(float),
+        labels,
+        True,
+    )
 
 
 def _instances(found: Mapping) -> tuple[np.ndarray, ...]:

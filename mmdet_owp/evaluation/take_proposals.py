@@ -1,4 +1,5 @@
 """Which boxes of a model's output are its proposals."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ class TakeProposals:
             print_log(
                 'The model gives no `proposals`: its detections, of whatever '
                 'class, are taken by their scores instead.',
-                logger='current')
+                logger='current',
+            )
             self._said = True
         return sample.get('pred_instances')

@@ -1,4 +1,5 @@
 """Numbers laid out as text, for logs and terminals."""
+
 from __future__ import annotations
 
 # Numbers by the names of their row and column.
@@ -12,8 +13,8 @@ def text_table(rows: Rows) -> str:
     widths = [max(len(c), 8) + 2 for c in columns]
     lines = [' ' * wide + ''.join(map(str.rjust, columns, widths))]
     lines += [
-        f'{row:{wide}}' +
-        ''.join(f'{values[c]:{w}.4f}' for c, w in zip(columns, widths))
+        f'{row:{wide}}'
+        + ''.join(f'{values[c]:{w}.4f}' for c, w in zip(columns, widths))
         for row, values in rows.items()
     ]
     return '\n'.join(lines)

@@ -1,4 +1,5 @@
 """What the tools that draw pictures share: arguments, models and images."""
+
 from __future__ import annotations
 
 import argparse
@@ -24,6 +25,7 @@ from mmdet_owp.visualization.head_outputs import HeadOutputs
 
 class ModelFiles(NamedTuple):
     """A model that a command line names."""
+
     label: str
     config: str
     checkpoint: str
@@ -33,13 +35,14 @@ def _model_files(text: str) -> ModelFiles:
     label, files = labelled(text)
     if len(files) != 2:
         raise argparse.ArgumentTypeError(
-            f'{text}: a model is LABEL=CONFIG,CHECKPOINT')
+            f'{text}: a model is LABEL=CONFIG,CHECKPOINT'
+        )
     return ModelFiles(label, *files)
 
 
-def parser(description: str,
-           num: int,
-           several: bool = False) -> argparse.ArgumentParser:
+def parser(
+    description: str, num: int, several: bool = False
+) -> argparse.ArgumentParser:
     """Make a parser with the arguments that all of them have.
 
     Args:
@@ -50,13 +53,15 @@ def parser(description: str,
     """
     made = argparse.ArgumentParser(
         description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     if several:
         made.add_argument(
             'models',
             nargs='+',
             type=_model_files,
-            metavar='LABEL=CONFIG,CHECKPOINT')
+            metavar='LABEL=CONFIG,CHECKPOINT',
+        )
     else:
         made.add_argument('config')
         made.add_argument('checkpoint')
@@ -64,20 +69,24 @@ def parser(description: str,
         '--out',
         required=True,
         type=style.picture_path,
-        help='picture to write')
+        help='picture to write',
+    )
     made.add_argument(
-        '--num', type=int, default=num, help=f'images (default: {num})')
+        '--num', type=int, default=num, help=f'images (default: {num})'
+    )
     made.add_argument('--seed', type=int, default=0, help='of their choice')
     made.add_argument('--device', default='cpu')
     add_cfg_options(made)
     return made
 
 
-def load(args: argparse.Namespace,
-         files: ModelFiles | None = None,
-         *,
-         train: bool = False,
-         augment: bool = False) -> tuple[nn.Module, BaseDataset]:
+def load(
+    args: argparse.Namespace,
+    files: ModelFiles | None = None,
+    *,
+    train: bool = False,
+    augment: bool = False,
+) -> tuple[nn.Module, BaseDataset]:
     """Build a model and a data set.
 
     Args:
@@ -113,8 +122,12 @@ def _dataset(config: Config, train: bool) -> ConfigDict:
     return dataset
 
 
-def richest(dataset: BaseDataset, boxes: Mapping[int, np.ndarray],
-            pool: np.ndarray, num: int) -> np.ndarray:
+def richest(
+    dataset: BaseDataset,
+    boxes: Mapping[int, np.ndarray],
+    pool: np.ndarray,
+    num: int,
+) -> np.ndarray:
     """Choose the images with the most boxes.
 
     Args:
@@ -136,8 +149,9 @@ def shuffled(dataset: BaseDataset, seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def run(model: nn.Module, dataset: BaseDataset, chosen: Collection[int]
-        ) -> Iterator[tuple[DetDataSample, HeadOutputs]]:
+def run(
+    model: nn.Module, dataset: BaseDataset, chosen: Collection[int]
+) -> Iterator[tuple[DetDataSample, HeadOutputs]]:
     """Test a model on some images, one after the other.
 
     Args:

@@ -2,6 +2,7 @@
 
 Needs neither torch nor mmdet.
 """
+
 from __future__ import annotations
 
 import csv
@@ -21,6 +22,7 @@ class Cell(NamedTuple):
         paper (float, optional): what the paper prints.
         measured (list[float]): one a seed; none where nothing was measured.
     """
+
     paper: float | None
     measured: list[float]
 
@@ -60,6 +62,7 @@ class Comparison(NamedTuple):
         columns (list[str]): their heads.
         rows (dict[str, list[Cell]]): label -> one a column.
     """
+
     title: str
     note: str
     columns: list[str]
@@ -67,11 +70,15 @@ class Comparison(NamedTuple):
 
     def markdown(self) -> str:
         """Lay it out in Markdown."""
-        rows = [[label, *map(str, cells)]
-                for label, cells in self.rows.items()]
-        return (f'# {self.title}\n\n{self.note} Each cell: paper / measured / '
-                'difference, in percent.\n\n' +
-                markdown_table(['', *self.columns], rows) + '\n')
+        rows = [
+            [label, *map(str, cells)] for label, cells in self.rows.items()
+        ]
+        return (
+            f'# {self.title}\n\n{self.note} Each cell: paper / measured / '
+            'difference, in percent.\n\n'
+            + markdown_table(['', *self.columns], rows)
+            + '\n'
+        )
 
     def write_csv(self, path: Path) -> None:
         """Write a line a cell that has a number.
@@ -81,20 +88,37 @@ class Comparison(NamedTuple):
         """
         with path.open('w', newline='') as file:
             writer = csv.writer(file)
-            writer.writerow([
-                'row', 'column', 'paper', 'mean', 'standard deviation',
-                'seeds', 'difference'
-            ])
+            writer.writerow(
+                [
+                    'row',
+                    'column',
+                    'paper',
+                    'mean',
+                    'standard deviation',
+                    'seeds',
+                    'difference',
+                ]
+            )
             for label, cells in self.rows.items():
                 for column, one in zip(self.columns, cells):
-                    numbers = (one.paper, one.mean, one.deviation,
-                               len(one.measured), one.difference)
+                    numbers = (
+                        one.paper,
+                        one.mean,
+                        one.deviation,
+                        len(one.measured),
+                        one.difference,
+                    )
                     if one.paper is not None or one.measured:
-                        writer.writerow([
-                            label, column,
-                            *(x if x is None else round(x, 4)
-                              for x in numbers)
-                        ])
+                        writer.writerow(
+                            [
+                                label,
+                                column,
+                                *(
+                                    x if x is None else round(x, 4)
+                                    for x in numbers
+                                ),
+                            ]
+                        )
 
     def draw(self, path: Path) -> None:
         """Draw a panel a column that the paper has numbers in.
@@ -103,15 +127,18 @@ class Comparison(NamedTuple):
             path (Path): of the picture.
         """
         labels = list(self.rows)
-        panels = [(head, [cells[i] for cells in self.rows.values()])
-                  for i, head in enumerate(self.columns)
-                  if any(cells[i].paper is not None
-                         for cells in self.rows.values())]
+        panels = [
+            (head, [cells[i] for cells in self.rows.values()])
+            for i, head in enumerate(self.columns)
+            if any(cells[i].paper is not None for cells in self.rows.values())
+        ]
         down = -(-len(panels) // 3)
         height = 1 + 0.24 * len(labels)
         note = self.note.replace('. ', '.\n')
-        with style.new_figure(down, 3, height,
-                              f'{self.title}\n{note}') as (figure, axes):
+        with style.new_figure(down, 3, height, f'{self.title}\n{note}') as (
+            figure,
+            axes,
+        ):
             for axis, (head, cells) in zip(axes.flat, panels):
                 _draw_panel(axis, cells)
                 axis.set_title(head.replace(' (', '\n('))
@@ -119,31 +146,36 @@ class Comparison(NamedTuple):
                 axis.set_ylim(len(labels) - 0.5, -0.5)
             for axis in axes[:, 0]:
                 axis.set_yticklabels(labels)
-            for axis in axes.flat[len(panels):]:
+            for axis in axes.flat[len(panels) :]:
                 axis.set_visible(False)
             figure.legend(
                 *axes[0, 0].get_legend_handles_labels(),
                 loc='outside lower center',
-                ncols=2)
+                ncols=2,
+            )
             style.save(figure, path)
 
 
 def _draw_panel(axis, cells: list[Cell]) -> None:
     """Draw the numbers of a column, a row each."""
     rows = [i for i, one in enumerate(cells) if one.measured]
-    axis.errorbar([cells[i].mean for i in rows],
-                  rows,
-                  xerr=[cells[i].deviation or 0. for i in rows],
-                  fmt='o',
-                  color=style.SERIES[0],
-                  capsize=3,
-                  label='measured, mean ± standard deviation')
+    axis.errorbar(
+        [cells[i].mean for i in rows],
+        rows,
+        xerr=[cells[i].deviation or 0.0 for i in rows],
+        fmt='o',
+        color=style.SERIES[0],
+        capsize=3,
+        label='measured, mean ± standard deviation',
+    )
     rows = [i for i, one in enumerate(cells) if one.paper is not None]
-    axis.plot([cells[i].paper for i in rows],
-              rows,
-              'D',
-              color=style.SERIES[1],
-              markerfacecolor='none',
-              label='paper')
+    axis.plot(
+        [cells[i].paper for i in rows],
+        rows,
+        'D',
+        color=style.SERIES[1],
+        markerfacecolor='none',
+        label='paper',
+    )
     axis.margins(x=0.1)
     axis.set_xlim(left=0)

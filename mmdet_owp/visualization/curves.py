@@ -1,4 +1,5 @@
 """Panels of lines, of what runs have logged and of recall: no torch."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,15 @@ Lines = Mapping[str, Sequence[Curve]]
 FEW = 20
 
 
-def draw_panels(path: Path,
-                panels: Mapping[str, Lines],
-                *,
-                columns: int,
-                xlabel: str,
-                xticks: Sequence[float] | None = None,
-                floors: Mapping[str, Lines] = {}) -> None:
+def draw_panels(
+    path: Path,
+    panels: Mapping[str, Lines],
+    *,
+    columns: int,
+    xlabel: str,
+    xticks: Sequence[float] | None = None,
+    floors: Mapping[str, Lines] = {},
+) -> None:
     """Draw a line a label in each panel, and write the picture.
 
     Args:
@@ -39,7 +42,7 @@ def draw_panels(path: Path,
     labels = list(dict.fromkeys(x for p in panels.values() for x in p))
     looks = {label: style.series(i) for i, label in enumerate(labels)}
     with style.new_figure(rows, columns, 3.2) as (figure, axes):
-        for axis in axes.flat[len(panels):]:
+        for axis in axes.flat[len(panels) :]:
             axis.set_axis_off()
         handles: dict = {}
         for axis, (title, lines) in zip(axes.flat, panels.items()):
@@ -52,13 +55,14 @@ def draw_panels(path: Path,
                 handles.setdefault('the least it can be', floor)
             if xticks is not None:
                 axis.set_xticks(xticks)
-        for axis in axes.flat[len(panels) - columns:len(panels)]:
+        for axis in axes.flat[len(panels) - columns : len(panels)]:
             axis.set_xlabel(xlabel)
         figure.legend(
             handles.values(),
             handles,
             loc='outside lower center',
-            ncols=min(len(handles), 3))
+            ncols=min(len(handles), 3),
+        )
         style.save(figure, path)
 
 
@@ -77,12 +81,13 @@ def draw_curves(ax: Axes, curves: Sequence[Curve], look: Mapping):
     values = [[curve[i] for curve in curves if i in curve] for i in x]
     if len(x) <= FEW:
         look = {'marker': 'o', 'markersize': 4, **look}
-    line, = ax.plot(x, list(map(np.mean, values)), **look)
+    (line,) = ax.plot(x, list(map(np.mean, values)), **look)
     if len(curves) > 1:
         ax.fill_between(
             x,
             list(map(min, values)),
             list(map(max, values)),
             color=look['color'],
-            alpha=0.2)
+            alpha=0.2,
+        )
     return line

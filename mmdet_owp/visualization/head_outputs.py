@@ -1,4 +1,5 @@
 """What a head says of each location, from the pass that is made anyway."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ class HeadOutputs:
             raise ValueError(
                 f'{type(model).__name__} has no objectness to draw: its '
                 'bbox_head must be an OWPFCOSHead, and is of '
-                f'{type(self.head).__name__}')
+                f'{type(self.head).__name__}'
+            )
 
     def __enter__(self) -> HeadOutputs:
         self._handle = self.head.register_forward_hook(self._keep)
@@ -63,7 +65,9 @@ class HeadOutputs:
         distances = torch.cat([d[0].flatten(1).T for d in self.levels[1]])
         points = torch.cat(
             self.head.prior_generator.grid_priors(
-                self.sizes, device=distances.device))
+                self.sizes, device=distances.device
+            )
+        )
         return self.head.bbox_coder.decode(points, distances)
 
     def objectness(self) -> list[Tensor]:
@@ -75,7 +79,7 @@ class HeadOutputs:
         cues = self.levels[2]
         names = [_NAMES[cue] for cue in self.head.objectness]
         rankings = {
-            name: ('objectness', [level[:, i:i + 1] for level in cues])
+            name: ('objectness', [level[:, i : i + 1] for level in cues])
             for i, name in enumerate(names)
         }
         mean = names[0]
@@ -118,15 +122,20 @@ class HeadOutputs:
         head, found = self.head, {}
         usual = head.proposal_score
         for name, (head.proposal_score, cues) in self._rankings().items():
-            found[name], = head.propose_by_feat(
-                *self.levels[:2], cues, [sample.metainfo], rescale=True)
+            (found[name],) = head.propose_by_feat(
+                *self.levels[:2], cues, [sample.metainfo], rescale=True
+            )
         head.proposal_score = usual
         return found
 
 
-def score_map(levels: Sequence[Tensor], strides: Sequence[int],
-              sample: DetDataSample, index: int = 0,
-              mode: str = 'bilinear') -> np.ndarray:
+def score_map(
+    levels: Sequence[Tensor],
+    strides: Sequence[int],
+    sample: DetDataSample,
+    index: int = 0,
+    mode: str = 'bilinear',
+) -> np.ndarray:
     """Spread scores over the image: the highest of any level at each pixel.
 
     Args:
@@ -145,7 +154,8 @@ def score_map(levels: Sequence[Tensor], strides: Sequence[int],
         F.interpolate(
             level[None, index, None].float(),
             scale_factor=float(stride),
-            mode=mode)[..., :height, :width]
+            mode=mode,
+        )[..., :height, :width]
         for level, stride in zip(levels, strides)
     ]
     heat = torch.stack(maps).amax(0)

@@ -2,6 +2,7 @@
 
 Objects found are solid green, missed ones dashed orange.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,8 +15,9 @@ from mmdet.evaluation import bbox_overlaps
 from mmdet_owp.visualization import style
 
 
-def is_found(objects: np.ndarray, proposals: np.ndarray,
-             iou_thr: float = 0.5) -> np.ndarray:
+def is_found(
+    objects: np.ndarray, proposals: np.ndarray, iou_thr: float = 0.5
+) -> np.ndarray:
     """Tell which objects overlap one of the proposals enough.
 
     Args:
@@ -29,9 +31,13 @@ def is_found(objects: np.ndarray, proposals: np.ndarray,
     return (bbox_overlaps(objects, proposals) >= iou_thr).any(1)
 
 
-def draw_found_and_missed(ax: Axes, image: np.ndarray, objects: np.ndarray,
-                          proposals: np.ndarray,
-                          others: np.ndarray) -> tuple[int, int]:
+def draw_found_and_missed(
+    ax: Axes,
+    image: np.ndarray,
+    objects: np.ndarray,
+    proposals: np.ndarray,
+    others: np.ndarray,
+) -> tuple[int, int]:
     """Draw objects solid if a proposal finds them (IoU 0.5), else dashed.
 
     Args:
@@ -50,12 +56,12 @@ def draw_found_and_missed(ax: Axes, image: np.ndarray, objects: np.ndarray,
     draw_boxes(ax, others, style.OTHER, linestyle=':', linewidth=0.8)
     draw_boxes(ax, objects[found], style.FOUND, linewidth=1.4)
     draw_boxes(
-        ax, objects[~found], style.MISSED, linestyle='--', linewidth=1.4)
+        ax, objects[~found], style.MISSED, linestyle='--', linewidth=1.4
+    )
     return int(found.sum()), len(objects)
 
 
-def draw_heat_map(ax: Axes, image: np.ndarray,
-                  heat: np.ndarray) -> AxesImage:
+def draw_heat_map(ax: Axes, image: np.ndarray, heat: np.ndarray) -> AxesImage:
     """Draw an objectness map over a pale image.
 
     Args:
@@ -70,8 +76,13 @@ def draw_heat_map(ax: Axes, image: np.ndarray,
     return ax.imshow(heat, cmap=style.HEAT, vmin=0, vmax=1, alpha=0.65)
 
 
-def draw_masked(ax: Axes, image: np.ndarray, masked: np.ndarray,
-                boxes: np.ndarray, unlabelled: np.ndarray) -> None:
+def draw_masked(
+    ax: Axes,
+    image: np.ndarray,
+    masked: np.ndarray,
+    boxes: np.ndarray,
+    unlabelled: np.ndarray,
+) -> None:
     """Draw what unknown masking takes out, as the paper's Fig. 4 does.
 
     Args:
@@ -90,8 +101,13 @@ def draw_masked(ax: Axes, image: np.ndarray, masked: np.ndarray,
     draw_boxes(ax, unlabelled, style.OTHER, linestyle=':')
 
 
-def draw_locations(ax: Axes, image: np.ndarray, boxes: np.ndarray,
-                   regression: np.ndarray, hard: np.ndarray) -> None:
+def draw_locations(
+    ax: Axes,
+    image: np.ndarray,
+    boxes: np.ndarray,
+    regression: np.ndarray,
+    hard: np.ndarray,
+) -> None:
     """Draw what trains a head, as the paper's Fig. 3 does.
 
     Args:
@@ -111,22 +127,26 @@ def draw_locations(ax: Axes, image: np.ndarray, boxes: np.ndarray,
         color=style.CROSSES,
         markersize=4,
         markeredgewidth=1.2,
-        path_effects=style.outlined(1.2))
+        path_effects=style.outlined(1.2),
+    )
     ax.plot(
         *regression.T,
         'o',
         color=style.POINTS,
         markersize=3,
         markeredgewidth=0.5,
-        markeredgecolor='black')
+        markeredgecolor='black',
+    )
 
 
-def draw_boxes(ax: Axes,
-               boxes: np.ndarray,
-               color: str,
-               *,
-               linewidth: float = 1.2,
-               linestyle: str = '-') -> None:
+def draw_boxes(
+    ax: Axes,
+    boxes: np.ndarray,
+    color: str,
+    *,
+    linewidth: float = 1.2,
+    linestyle: str = '-',
+) -> None:
     """Draw the outlines of boxes.
 
     Args:
@@ -138,11 +158,14 @@ def draw_boxes(ax: Axes,
     """
     for x1, y1, x2, y2 in boxes:
         ax.add_patch(
-            Rectangle((x1, y1),
-                      x2 - x1,
-                      y2 - y1,
-                      fill=False,
-                      edgecolor=color,
-                      linewidth=linewidth,
-                      linestyle=linestyle,
-                      path_effects=style.outlined(linewidth)))
+            Rectangle(
+                (x1, y1),
+                x2 - x1,
+                y2 - y1,
+                fill=False,
+                edgecolor=color,
+                linewidth=linewidth,
+                linestyle=linestyle,
+                path_effects=style.outlined(linewidth),
+            )
+        )

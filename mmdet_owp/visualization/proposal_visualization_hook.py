@@ -1,4 +1,5 @@
 """Shows during training what the proposals find."""
+
 from __future__ import annotations
 
 import os.path as osp
@@ -48,10 +49,12 @@ class ProposalVisualizationHook(Hook):
             ``LoadImageFromFile``.
     """
 
-    def __init__(self,
-                 interval: int = 50,
-                 k: int = 100,
-                 backend_args: dict | None = None) -> None:
+    def __init__(
+        self,
+        interval: int = 50,
+        k: int = 100,
+        backend_args: dict | None = None,
+    ) -> None:
         self.interval = interval
         self.k = k
         self.backend_args = backend_args
@@ -71,10 +74,9 @@ class ProposalVisualizationHook(Hook):
             return
         self._objects = read_boxes(runner.val_dataloader.dataset)
 
-    def before_val_iter(self,
-                        runner: Any,
-                        batch_idx: int,
-                        data_batch: dict | None = None) -> None:
+    def before_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
         """Listen to the head, if an image of the batch will be drawn.
 
         Args:
@@ -87,11 +89,13 @@ class ProposalVisualizationHook(Hook):
         if self._draws(batch_idx) and isinstance(head, OWPFCOSHead):
             self._outputs = HeadOutputs(model).__enter__()
 
-    def after_val_iter(self,
-                       runner: Any,
-                       batch_idx: int,
-                       data_batch: dict | None = None,
-                       outputs: Sequence[DetDataSample] | None = None) -> None:
+    def after_val_iter(
+        self,
+        runner: Any,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[DetDataSample] | None = None,
+    ) -> None:
         """Draw the first image of the batch.
 
         Args:
@@ -105,19 +109,23 @@ class ProposalVisualizationHook(Hook):
         heat = None
         if self._outputs is not None:
             self._outputs.__exit__()
-            heat = score_map(self._outputs.objectness(),
-                             self._outputs.head.strides, outputs[0])
+            heat = score_map(
+                self._outputs.objectness(),
+                self._outputs.head.strides,
+                outputs[0],
+            )
             self._outputs = None
         name = osp.splitext(osp.basename(outputs[0].img_path))[0]
-        runner.visualizer.add_image(f'proposals_{name}',
-                                    self.picture(outputs[0], heat),
-                                    runner.iter)
+        runner.visualizer.add_image(
+            f'proposals_{name}', self.picture(outputs[0], heat), runner.iter
+        )
 
     def _draws(self, batch_idx: int) -> bool:
         return batch_idx % self.interval == 0 and is_main_process()
 
-    def picture(self, sample: DetDataSample,
-                heat: np.ndarray | None) -> np.ndarray:
+    def picture(
+        self, sample: DetDataSample, heat: np.ndarray | None
+    ) -> np.ndarray:
         """Draw one image.
 
         Args:
@@ -130,18 +138,24 @@ class ProposalVisualizationHook(Hook):
         """
         image = mmcv.imfrombytes(
             get(sample.img_path, backend_args=self.backend_args),
-            channel_order='rgb')
+            channel_order='rgb',
+        )
         found: InstanceData = sample.get('proposals', sample.pred_instances)
-        best = found.scores.argsort(descending=True)[:self.k]
+        best = found.scores.argsort(descending=True)[: self.k]
         novel, base, _ = (boxes[sample.img_id] for boxes in self._objects)
         columns = 1 if heat is None else 2
         height = style.WIDTH / columns * image.shape[0] / image.shape[1] + 0.3
         with style.new_figure(1, columns, height) as (figure, axes):
             hits, of = draw_found_and_missed(
-                axes[0, 0], image, novel, found.bboxes[best].cpu().numpy(),
-                base)
-            axes[0, 0].set_title(f'{hits} of {of} novel objects found by '
-                                 f'{self.k} proposals')
+                axes[0, 0],
+                image,
+                novel,
+                found.bboxes[best].cpu().numpy(),
+                base,
+            )
+            axes[0, 0].set_title(
+                f'{hits} of {of} novel objects found by {self.k} proposals'
+            )
             if heat is not None:
                 draw_heat_map(axes[0, 1], image, heat)
                 axes[0, 1].set_title('objectness')

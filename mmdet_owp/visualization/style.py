@@ -5,6 +5,7 @@ its texts have the same size on a page: a README shows it about 800 pixels
 wide, where ten points are 14 pixels. Colours are those of Okabe and Ito, which
 the colour-blind can tell apart; where two meanings meet, shape differs too.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -21,8 +22,15 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 WIDTH = 8.0  # inches
 DPI = 120
-SERIES = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9',
-          '#000000')
+SERIES = (
+    '#0072b2',
+    '#d55e00',
+    '#009e73',
+    '#cc79a7',
+    '#e69f00',
+    '#56b4e9',
+    '#000000',
+)
 LINES = ('-', '--', '-.', ':')
 # What is none of the series.
 REST = '#b8b8b8'
@@ -52,10 +60,9 @@ _SETTINGS = {
 
 
 @contextlib.contextmanager
-def new_figure(rows: int,
-               columns: int,
-               height: float,
-               title: str = '') -> Iterator[tuple[Figure, np.ndarray]]:
+def new_figure(
+    rows: int, columns: int, height: float, title: str = ''
+) -> Iterator[tuple[Figure, np.ndarray]]:
     """Make a figure; what is drawn in this context is in the style.
 
     It needs no window and leaves nothing behind, in a training process too.
@@ -73,7 +80,8 @@ def new_figure(rows: int,
         figure = Figure(
             figsize=(WIDTH, height * rows + 0.25 * bool(title)),
             dpi=DPI,
-            layout='constrained')
+            layout='constrained',
+        )
         FigureCanvasAgg(figure)
         if title:
             figure.suptitle(title)
@@ -84,7 +92,8 @@ def series(number: int) -> dict:
     """Colour and dashes of the series of that number, for ``Axes.plot``."""
     return dict(
         color=SERIES[number % len(SERIES)],
-        linestyle=LINES[number % len(LINES)])
+        linestyle=LINES[number % len(LINES)],
+    )
 
 
 def outlined(linewidth: float) -> list[AbstractPathEffect]:
@@ -113,7 +122,8 @@ def picture_path(text: str) -> Path:
     path = Path(text)
     if path.suffix not in ('.png', '.jpg', '.pdf', '.svg'):
         raise ArgumentTypeError(
-            f'{text}: pictures are .png, .jpg, .pdf or .svg')
+            f'{text}: pictures are .png, .jpg, .pdf or .svg'
+        )
     return path
 
 

@@ -16,8 +16,14 @@ from mmdet_owp.apis.inputs import (
 def folder(tmp_path):
     """Images in subfolders, with a loop of links and other files."""
     root = tmp_path / 'photos'
-    for name in ('b.jpg', 'a.PNG', 'sub/b.jpg', 'sub/deep/c.TIFF',
-                 'notes.txt', '[1].jpg'):
+    for name in (
+        'b.jpg',
+        'a.PNG',
+        'sub/b.jpg',
+        'sub/deep/c.TIFF',
+        'notes.txt',
+        '[1].jpg',
+    ):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'')
@@ -28,8 +34,13 @@ def folder(tmp_path):
 
 
 ALL = [
-    '[1].jpg', 'a.PNG', 'b.jpg', 'broken.jpg', 'link.jpg', 'sub/b.jpg',
-    'sub/deep/c.TIFF'
+    '[1].jpg',
+    'a.PNG',
+    'b.jpg',
+    'broken.jpg',
+    'link.jpg',
+    'sub/b.jpg',
+    'sub/deep/c.TIFF',
 ]
 
 
@@ -45,12 +56,15 @@ def test_results_inside_the_folder_are_left_out(folder):
     ]
 
 
-@pytest.mark.parametrize('pattern, names', [
-    ('*.jpg', ['[1].jpg', 'b.jpg', 'broken.jpg', 'link.jpg']),
-    ('sub/[ab].jpg', ['b.jpg']),
-    ('**/b.*', ['b.jpg', 'sub/b.jpg']),
-    ('[1].jpg', ['[1].jpg']),
-])
+@pytest.mark.parametrize(
+    'pattern, names',
+    [
+        ('*.jpg', ['[1].jpg', 'b.jpg', 'broken.jpg', 'link.jpg']),
+        ('sub/[ab].jpg', ['b.jpg']),
+        ('**/b.*', ['b.jpg', 'sub/b.jpg']),
+        ('[1].jpg', ['[1].jpg']),
+    ],
+)
 def test_pattern(folder, pattern, names):
     found = find_images([str(folder / pattern)])
     assert found.names == names
@@ -58,11 +72,13 @@ def test_pattern(folder, pattern, names):
 
 
 def test_several_inputs_have_names_from_their_common_folder(folder):
-    found = find_images([
-        str(folder / 'sub'),
-        str(folder / 'b.jpg'),
-        str(folder / 'sub/b.jpg'),  # named twice
-    ])
+    found = find_images(
+        [
+            str(folder / 'sub'),
+            str(folder / 'b.jpg'),
+            str(folder / 'sub/b.jpg'),  # named twice
+        ]
+    )
     assert found.folder == str(folder)
     assert {'b.jpg', 'sub/b.jpg', 'sub/deep/c.TIFF'} <= set(found.names)
     assert len(found.names) == len(ALL)
@@ -88,12 +104,9 @@ def test_ids_of_an_annotation_file():
         dict(id=9, file_name='y/b.jpg'),
         dict(id=3, coco_url='http://images/val2017/c.jpg'),
     ]
-    assert match_annotations(['sub/a.jpg', 'x/b.jpg', 'c.jpg', 'd.jpg'],
-                             images, 'ann.json') == {
-                                 'sub/a.jpg': 7,
-                                 'x/b.jpg': 8,
-                                 'c.jpg': 3
-                             }
+    assert match_annotations(
+        ['sub/a.jpg', 'x/b.jpg', 'c.jpg', 'd.jpg'], images, 'ann.json'
+    ) == {'sub/a.jpg': 7, 'x/b.jpg': 8, 'c.jpg': 3}
     # `b.jpg` could be either of two.
     with pytest.raises(ValueError, match='ann.json: none of the images'):
         match_annotations(['b.jpg'], images, 'ann.json')
@@ -103,8 +116,9 @@ def test_ids_of_an_annotation_file():
 
 def test_frames_of_a_video(tmp_path):
     path = str(tmp_path / 'clip.AVI')
-    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 10,
-                             (64, 48))
+    writer = cv2.VideoWriter(
+        path, cv2.VideoWriter_fourcc(*'MJPG'), 10, (64, 48)
+    )
     for i in range(6):
         writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
     writer.release()

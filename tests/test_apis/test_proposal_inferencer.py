@@ -56,9 +56,11 @@ def joint(tiny_config, untrained):
     """One that classifies too."""
     config = tiny_config('fcos_iou_cs_is_joint_shapes')
     config.write_text(
-        config.read_text() + 'model.update(test_cfg=dict(score_thr=0.))')
+        config.read_text() + 'model.update(test_cfg=dict(score_thr=0.))'
+    )
     return ProposalInferencer(
-        str(config), str(untrained(config)), 'cpu', show_progress=False)
+        str(config), str(untrained(config)), 'cpu', show_progress=False
+    )
 
 
 @pytest.fixture
@@ -76,8 +78,9 @@ def noise(*size, seed=0):
     return rng.integers(0, 255, (*size, 3), dtype=np.uint8)
 
 
-def test_predicts_as_in_a_test(made, inferencer, shapes_dir, monkeypatch,
-                               mmdet_scope):
+def test_predicts_as_in_a_test(
+    made, inferencer, shapes_dir, monkeypatch, mmdet_scope
+):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
     cfg = Config.fromfile(made[0])
     model = MODELS.build(cfg.model)
@@ -88,17 +91,15 @@ def test_predicts_as_in_a_test(made, inferencer, shapes_dir, monkeypatch,
     assert len(samples) == len(dataset) == 4
     for i, sample in enumerate(samples):
         with torch.no_grad():
-            expected, = model.test_step(pseudo_collate([dataset[i]]))
+            (expected,) = model.test_step(pseudo_collate([dataset[i]]))
         assert sample.img_id == i
         assert sample.img_path == expected.img_path
         assert sample.ori_shape == (64, 64)
         assert len(sample.proposals) > 100
         for key in ('bboxes', 'scores'):
             torch.testing.assert_close(
-                sample.proposals[key],
-                expected.proposals[key],
-                rtol=0,
-                atol=0)
+                sample.proposals[key], expected.proposals[key], rtol=0, atol=0
+            )
         # A model without classifier has no class detections.
         assert 'pred_instances' not in sample
 
@@ -108,10 +109,13 @@ def test_broken_files_are_left_out(inferencer, folder, batch_size):
     samples = list(inferencer.stream(folder, batch_size))
     assert [s.img_id for s in samples] == [0, 2, 4]
     assert [os.path.basename(s.img_path) for s in samples] == [
-        '0.png', '2.png', '4.png'
+        '0.png',
+        '2.png',
+        '4.png',
     ]
-    assert [(u.index, os.path.basename(u.name))
-            for u in inferencer.unreadable] == [(1, '1.png'), (3, '3.png')]
+    assert [
+        (u.index, os.path.basename(u.name)) for u in inferencer.unreadable
+    ] == [(1, '1.png'), (3, '3.png')]
     assert inferencer.unreadable[1].reason == 'an empty file'
     # The next call starts with a new list.
     assert len(inferencer([str(folder / '0.png')])['predictions']) == 1
@@ -126,10 +130,8 @@ def test_size_of_batches_does_not_matter(inferencer):
         assert a.ori_shape == b.ori_shape
         for key, atol in (('scores', 1e-5), ('bboxes', 1e-2)):
             torch.testing.assert_close(
-                a.proposals[key][:50],
-                b.proposals[key][:50],
-                rtol=0,
-                atol=atol)
+                a.proposals[key][:50], b.proposals[key][:50], rtol=0, atol=atol
+            )
 
 
 def test_kinds_of_images(inferencer, tmp_path):
@@ -146,8 +148,7 @@ def test_kinds_of_images(inferencer, tmp_path):
     image.save(tmp_path / 'turned.png', exif=exif)
     cv2.imwrite(str(tmp_path / 'one.png'), rgb[:1, :1])
     found = {
-        os.path.basename(s.img_path): s
-        for s in inferencer.stream(tmp_path)
+        os.path.basename(s.img_path): s for s in inferencer.stream(tmp_path)
     }
     assert len(found) == 7 and not inferencer.unreadable
     assert found['one.png'].ori_shape == (1, 1)
@@ -156,12 +157,14 @@ def test_kinds_of_images(inferencer, tmp_path):
         plain=rgb[..., ::-1],
         rgba=rgb[..., ::-1],
         deep=rgb[..., ::-1],
-        turned=np.rot90(rgb[..., ::-1], -1))
+        turned=np.rot90(rgb[..., ::-1], -1),
+    )
     arrays = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
     for name, sample in zip(arrays, inferencer.stream(arrays.values())):
         boxes = found[f'{name}.png'].proposals.bboxes
         torch.testing.assert_close(
-            sample.proposals.bboxes, boxes, rtol=0, atol=0)
+            sample.proposals.bboxes, boxes, rtol=0, atol=0
+        )
         assert len(boxes) > 10
         assert (boxes >= 0).all()
         height, width = sample.ori_shape
@@ -180,10 +183,12 @@ def test_keeps_nothing_in_memory(inferencer, batch_size):
 
     for sample in inferencer.stream(images(), batch_size):
         samples.append(weakref.ref(sample))
-        alive.append([
-            sum(ref() is not None for ref in refs)
-            for refs in (arrays, samples)
-        ])
+        alive.append(
+            [
+                sum(ref() is not None for ref in refs)
+                for refs in (arrays, samples)
+            ]
+        )
     assert len(samples) == 24
     # The batch at hand, and that which is read while it is replaced.
     assert np.max(alive) <= 2 * batch_size
@@ -194,9 +199,12 @@ def test_top_k_and_score_thr(made, inferencer, folder):
     whole = next(inferencer.stream(path)).proposals
     assert (whole.scores.diff() <= 0).all()
     thr = float(whole.scores[20])
-    for settings, num in ((dict(top_k=7), 7), (dict(score_thr=thr), 21),
-                          (dict(score_thr=thr, top_k=30), 21),
-                          (dict(score_thr=1.), 0)):
+    for settings, num in (
+        (dict(top_k=7), 7),
+        (dict(score_thr=thr), 21),
+        (dict(score_thr=thr, top_k=30), 21),
+        (dict(score_thr=1.0), 0),
+    ):
         some = ProposalInferencer(*made, 'cpu', **settings)
         found = next(some.stream(path)).proposals
         assert len(found) == num
@@ -206,7 +214,8 @@ def test_top_k_and_score_thr(made, inferencer, folder):
 def test_nms(made, inferencer, folder):
     path = str(folder / '0.png')
     few = next(
-        ProposalInferencer(*made, 'cpu', nms=0.2).stream(path)).proposals
+        ProposalInferencer(*made, 'cpu', nms=0.2).stream(path)
+    ).proposals
     ious = bbox_overlaps(few.bboxes.numpy(), few.bboxes.numpy())
     np.fill_diagonal(ious, 0)
     assert ious.max() <= 0.2 + 1e-4
@@ -233,28 +242,33 @@ def test_class_detections(joint, folder):
     assert result['bboxes'] == sample.proposals.bboxes.tolist()
     assert result['scores'] == sample.proposals.scores.tolist()
     assert result['detections']['labels'] == (
-        sample.pred_instances.labels.tolist())
+        sample.pred_instances.labels.tolist()
+    )
     assert joint.classes == tuple('abcdefgh')
     sample, *_ = joint(folder, return_datasamples=True)['predictions']
     assert sample.proposals.bboxes.tolist() == result['bboxes']
 
 
-def test_detections_stand_in_for_proposals(made, untrained, folder, tmp_path,
-                                           monkeypatch):
+def test_detections_stand_in_for_proposals(
+    made, untrained, folder, tmp_path, monkeypatch
+):
     said = []
-    monkeypatch.setattr(take_proposals, 'print_log',
-                        lambda text, logger: said.append(text))
+    monkeypatch.setattr(
+        take_proposals, 'print_log', lambda text, logger: said.append(text)
+    )
     config = tmp_path / 'atss.py'
     config.write_text(ATSS.format(config=made[0]))
     atss = ProposalInferencer(
-        str(config), str(untrained(config)), 'cpu', nms=0.3)
+        str(config), str(untrained(config)), 'cpu', nms=0.3
+    )
     samples = list(atss.stream(folder))
     assert len(samples) == 3
     for sample in samples:
         assert len(sample.proposals) > 1
-        torch.testing.assert_close(sample.proposals.bboxes,
-                                   sample.pred_instances.bboxes)
-    text, = said  # of three images, once
+        torch.testing.assert_close(
+            sample.proposals.bboxes, sample.pred_instances.bboxes
+        )
+    (text,) = said  # of three images, once
     assert 'gives no `proposals`' in text
 
 
@@ -262,7 +276,7 @@ def test_pictures(inferencer):
     image = noise(100, 250) // 4
     sample = next(inferencer.stream(image))
     before = image.copy()
-    picture, = inferencer.visualize([image], [sample], num_boxes=1)
+    (picture,) = inferencer.visualize([image], [sample], num_boxes=1)
     np.testing.assert_array_equal(image, before)
     # Enlarged by two; the frame of the best box is bright, its inside not.
     assert picture.shape == (200, 500, 3)
@@ -281,7 +295,7 @@ class Call:
         self.path = path
 
     def __reduce__(self):
-        return os.mkdir, (str(self.path), )
+        return os.mkdir, (str(self.path),)
 
 
 def test_checkpoint_that_executes_is_refused(made, tmp_path):
@@ -306,12 +320,15 @@ def test_config_text_of_a_checkpoint_is_not_executed(made, tmp_path):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(config='none.py'), 'none.py: no such config'),
-    (dict(checkpoint='none.pth'), 'none.pth: no such checkpoint'),
-    (dict(device='cuda:77'), "no device 'cuda:77' here"),
-    (dict(device='gpu'), "no device 'gpu' here"),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(config='none.py'), 'none.py: no such config'),
+        (dict(checkpoint='none.pth'), 'none.pth: no such checkpoint'),
+        (dict(device='cuda:77'), "no device 'cuda:77' here"),
+        (dict(device='gpu'), "no device 'gpu' here"),
+    ],
+)
 def test_wrong_arguments(made, change, message):
     right = dict(config=made[0], checkpoint=made[1], device='cpu')
     with pytest.raises((ValueError, FileNotFoundError), match=message) as no:
@@ -321,8 +338,7 @@ def test_wrong_arguments(made, change, message):
 
 def test_checkpoint_of_another_config(made, joint):
     with pytest.raises(ValueError, match='made by another config: .*weight'):
-        ProposalInferencer(
-            Config(dict(joint.cfg.to_dict())), made[1], 'cpu')
+        ProposalInferencer(Config(dict(joint.cfg.to_dict())), made[1], 'cpu')
 
 
 def test_out_of_memory(inferencer, folder, monkeypatch):
@@ -341,7 +357,7 @@ def test_out_of_memory(inferencer, folder, monkeypatch):
 
 def test_example_of_the_docs(repo, made, shapes_dir, capsys):
     text = (repo / 'docs/inference.md').read_text()
-    code, = re.findall('```python\n(.*?)```', text, re.DOTALL)
+    (code,) = re.findall('```python\n(.*?)```', text, re.DOTALL)
     for path, here in (
         ('configs/shapes/fcos_iou_cs_is_shapes.py', made[0]),
         ('work_dirs/quickstart/fcos_iou_cs_is_shapes/epoch_3.pth', made[1]),

@@ -19,10 +19,12 @@ def fill(folder, names):
         if name not in folder.done:
             n = int(name.split('.')[0])
             folder.append(
-                name, (10 + n, 20),
+                name,
+                (10 + n, 20),
                 [[n, 0, 5, 6, 0.5], [n, 1, 5, 6, 0.25]][:n],
                 [[n, 2, 3, 4, 0.125, 9]],
-                frame_id=n)
+                frame_id=n,
+            )
 
 
 def finish(folder):
@@ -43,7 +45,8 @@ def test_files_are_coco_results(tmp_path):
     out = tmp_path / 'out'
     coco = COCO(str(out / 'images.json'))
     assert coco.imgs[3] == dict(
-        id=3, file_name='2.jpg', width=20, height=12, frame_id=2)
+        id=3, file_name='2.jpg', width=20, height=12, frame_id=2
+    )
     assert coco.cats[9] == dict(id=9, name='dog')
     proposals = coco.loadRes(str(out / 'proposals.json'))
     assert len(proposals.anns) == 0 + 1 + 2 * 3
@@ -54,7 +57,10 @@ def test_files_are_coco_results(tmp_path):
     detections = coco.loadRes(str(out / 'detections.json'))
     assert [a['category_id'] for a in detections.anns.values()] == [9] * 5
     assert sorted(p.name for p in out.iterdir()) == [
-        'detections.json', 'images.json', 'proposals.json', 'results.jsonl'
+        'detections.json',
+        'images.json',
+        'proposals.json',
+        'results.jsonl',
     ]
 
 
@@ -69,8 +75,7 @@ def test_nothing_found(tmp_path):
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_goes_on_wherever_it_was_cut(data):
-    """As an unbroken run, after a kill that left any first part of the file.
-    """
+    """Equals an unbroken run, whatever first part of the file a kill left."""
     with tempfile.TemporaryDirectory() as tmp:
         whole = ResultsFolder(f'{tmp}/whole', MADE_BY)
         fill(whole, NAMES)
@@ -133,5 +138,6 @@ def test_afresh(tmp_path):
     again = ResultsFolder(str(tmp_path), dict(config='new'), afresh=True)
     assert again.done == {}
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        'mine.txt', 'results.jsonl'
+        'mine.txt',
+        'results.jsonl',
     ]

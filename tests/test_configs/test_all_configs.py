@@ -1,4 +1,5 @@
 """Every config builds, trains one step and tests one, at a tiny size."""
+
 import json
 import re
 from pathlib import Path
@@ -21,9 +22,11 @@ from mmdet_owp.datasets.lvis_split import LVISSplitDataset
 
 REPO = Path(__file__).parents[2]
 CONFIGS = sorted(
-    str(p.relative_to(REPO)) for p in (REPO / 'configs').glob('[!_]*/*.py')
+    str(p.relative_to(REPO))
+    for p in (REPO / 'configs').glob('[!_]*/*.py')
     # These read proposals: test_fast_rcnn.py.
-    if not p.name.startswith('fast_rcnn_'))
+    if not p.name.startswith('fast_rcnn_')
+)
 
 
 @pytest.fixture(scope='module')
@@ -35,18 +38,16 @@ def data_roots(tmp_path_factory):
         for i in range(1, 5):
             mmcv.imwrite(
                 rng.integers(0, 256, (72, 96, 3), np.uint8),
-                str(root / folder / f'{i}.png'))
+                str(root / folder / f'{i}.png'),
+            )
     images = [
         dict(id=i, file_name=f'{i}.png', width=96, height=72)
         for i in range(1, 5)
     ]
-    for name, classes in (('coco', {
-            **partitions.COCO_VOC,
-            **partitions.COCO_NON_VOC
-    }), ('shapes', {
-            **partitions.SHAPES_BASE,
-            **partitions.SHAPES_NOVEL
-    })):
+    for name, classes in (
+        ('coco', {**partitions.COCO_VOC, **partitions.COCO_NON_VOC}),
+        ('shapes', {**partitions.SHAPES_BASE, **partitions.SHAPES_NOVEL}),
+    ):
         categories = [dict(id=i, name=n) for i, n in sorted(classes.items())]
         annotations = [
             dict(
@@ -56,10 +57,16 @@ def data_roots(tmp_path_factory):
                 bbox=[float(v) for v in (*rng.uniform(0, 50, 2), 30, 20)],
                 area=600.0,
                 iscrowd=int(n == 3),
-                segmentation=[]) for n in range(320)
+                segmentation=[],
+            )
+            for n in range(320)
         ]
-        for file in ('instances_train2017', 'instances_val2017',
-                     'instances_train', 'instances_val'):
+        for file in (
+            'instances_train2017',
+            'instances_val2017',
+            'instances_train',
+            'instances_val',
+        ):
             path = root / name / 'annotations' / f'{file}.json'
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(
@@ -67,12 +74,16 @@ def data_roots(tmp_path_factory):
                     dict(
                         images=images,
                         annotations=annotations,
-                        categories=categories)))
+                        categories=categories,
+                    )
+                )
+            )
         for folder in ('train2017', 'val2017', 'train', 'val'):
             (root / name / folder).symlink_to(root / folder)
     # The last one, under classes of LVIS.
     content = dict(
-        images=images, annotations=annotations, categories=categories)
+        images=images, annotations=annotations, categories=categories
+    )
     (root / 'lvis' / 'annotations').mkdir(parents=True)
     for part in ('train', 'val'):
         path = root / 'lvis' / 'annotations' / f'lvis_v1_{part}.json'
@@ -87,10 +98,14 @@ def data_roots(tmp_path_factory):
             dict(
                 images=frames,
                 annotations=[
-                    dict(a, category_id=7) for a in annotations
+                    dict(a, category_id=7)
+                    for a in annotations
                     if a['image_id'] < 3
                 ],
-                categories=[dict(id=7, name='object')])))
+                categories=[dict(id=7, name='object')],
+            )
+        )
+    )
     (root / 'uvo/uvo_videos_sparse_frames').mkdir()
     (root / 'uvo/uvo_videos_sparse_frames/video').symlink_to(root / 'val')
     return dict(
@@ -98,7 +113,8 @@ def data_roots(tmp_path_factory):
         LVIS_ROOT=str(root / 'lvis'),
         COCO_ROOT=str(root / 'coco'),
         COCO_MINI=str(root / 'coco'),
-        SHAPES=str(root / 'shapes'))
+        SHAPES=str(root / 'shapes'),
+    )
 
 
 def load(path, data_roots, monkeypatch):
@@ -151,7 +167,8 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
         optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
         before = {k: v.clone() for k, v in model.state_dict().items()}
         batch = next(
-            iter(Runner.build_dataloader(config.train_dataloader, seed=0)))
+            iter(Runner.build_dataloader(config.train_dataloader, seed=0))
+        )
         log = model.train().train_step(batch, optim_wrapper)
         assert set(log) == expected_losses(config.model)
         assert all(value.isfinite() for value in log.values())
@@ -163,8 +180,10 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
                 assert moved != bool(frozen), name
         # What gets no gradient at all stops several processes, unless told.
         unused = [
-            name for name, parameter in model.named_parameters()
-            if parameter.requires_grad and parameter.dim() > 1
+            name
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+            and parameter.dim() > 1
             and torch.equal(parameter, before[name])
         ]
         fb = config.model.type == 'FrozenFeaturesFCOS'
@@ -185,7 +204,7 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
         results = metric.evaluate(len(loader.dataset))
     if '_lvis' in path:
         count = 'lvis-count' in path
-        prefix, nums = 'lvis-count_' if count else 'lvis-id_', (300, )
+        prefix, nums = 'lvis-count_' if count else 'lvis-id_', (300,)
     else:
         prefix, nums = '', (10, 100)
     splits, protocols = ('novel', 'base'), ('drop-base', 'exclude-base')
@@ -200,15 +219,19 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
 
 def test_paper_recipe(data_roots, monkeypatch):
     """What READINGS fixes and mmdet's defaults would set otherwise."""
-    config = load('configs/owp/fcos_iou_cs_is_coco.py', data_roots,
-                  monkeypatch)
+    config = load(
+        'configs/owp/fcos_iou_cs_is_coco.py', data_roots, monkeypatch
+    )
     assert config.train_cfg.max_iters == 90000
     assert config.param_scheduler[1].milestones == [60000, 80000]
     assert config.param_scheduler[0].end == 1000
     assert config.auto_scale_lr.base_batch_size == 16
     optimizer = config.optim_wrapper.optimizer
-    assert (optimizer.lr, optimizer.momentum,
-            optimizer.weight_decay) == (0.01, 0.9, 0.0001)
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (
+        0.01,
+        0.9,
+        0.0001,
+    )
     assert 'paramwise_cfg' not in config.optim_wrapper
     assert config.train_dataloader.sampler.type == 'InfiniteSampler'
 
@@ -218,12 +241,17 @@ def test_oln_recipe():
     config = Config.fromfile(REPO / 'configs/oln/oln_box_coco.py')
     assert config.train_cfg.max_epochs == 8
     warmup, steps = config.param_scheduler
-    assert (warmup.end, steps.milestones, steps.by_epoch) == (500, [6, 7],
-                                                              True)
+    assert (warmup.end, steps.milestones, steps.by_epoch) == (
+        500,
+        [6, 7],
+        True,
+    )
     assert config.optim_wrapper.optimizer.lr == 0.02
     assert config.auto_scale_lr.base_batch_size == 16
     assert config.train_dataloader.sampler.type == 'DefaultSampler'
-    assert config.model.backbone.init_cfg.checkpoint == 'torchvision://resnet50'
+    assert (
+        config.model.backbone.init_cfg.checkpoint == 'torchvision://resnet50'
+    )
     alone = Config.fromfile(REPO / 'configs/oln/oln_rpn_coco.py').model
     assert alone.rpn_head == config.model.rpn_head
     assert alone.train_cfg == config.model.train_cfg
@@ -235,8 +263,10 @@ def test_oln_recipe():
 
 def test_oln_solver_on_shapes():
     """The steps are at the same shares of the training as on COCO."""
-    for name, shares in (('oln_box_shapes', (6 / 8, 7 / 8)),
-                         ('fcos_iou_cs_is_sgd_shapes', (60 / 90, 80 / 90))):
+    for name, shares in (
+        ('oln_box_shapes', (6 / 8, 7 / 8)),
+        ('fcos_iou_cs_is_sgd_shapes', (60 / 90, 80 / 90)),
+    ):
         config = Config.fromfile(REPO / f'configs/shapes/{name}.py')
         steps = config.param_scheduler[1]
         assert steps.milestones == [round(s * steps.end) for s in shares]
@@ -247,9 +277,13 @@ def test_oln_solver_on_shapes():
     assert adamw.param_scheduler == ours.param_scheduler
 
 
-LVIS = ('fcos/fcos', 'owp/fcos_iou_cs_is', 'owp_cls/fcos_iou_cs_is_joint',
-        'owp_cls/fcos_iou_cs_is_joint_unknown',
-        'owp_cls/fcos_iou_cs_is_joint_unknown_area')
+LVIS = (
+    'fcos/fcos',
+    'owp/fcos_iou_cs_is',
+    'owp_cls/fcos_iou_cs_is_joint',
+    'owp_cls/fcos_iou_cs_is_joint_unknown',
+    'owp_cls/fcos_iou_cs_is_joint_unknown_area',
+)
 
 
 @pytest.mark.parametrize('data', ['lvis', 'lvis-count'])
@@ -259,8 +293,14 @@ def test_lvis_is_the_coco_recipe(name, data):
     coco = Config.fromfile(REPO / f'configs/{name}_coco.py')
     lvis = Config.fromfile(REPO / f'configs/{name}_{data}.py')
     partition = 'lvis-count' if data == 'lvis-count' else 'lvis-id'
-    for key in ('train_cfg', 'optim_wrapper', 'param_scheduler',
-                'auto_scale_lr', 'log_processor', 'load_from'):
+    for key in (
+        'train_cfg',
+        'optim_wrapper',
+        'param_scheduler',
+        'auto_scale_lr',
+        'log_processor',
+        'load_from',
+    ):
         assert lvis[key] == coco[key], key
     expected = coco.model
     expected.bbox_head.num_classes = 1103
@@ -287,24 +327,25 @@ def test_lvis_is_the_coco_recipe(name, data):
         assert (metric.type, metric.style) == ('ClassWiseMetric', 'lvis')
 
 
-@pytest.mark.parametrize('name, trained_on', [
-    ('coco-to-uvo', 20),
-    ('coco80-to-uvo', 80),
-])
+@pytest.mark.parametrize(
+    'name, trained_on', [('coco-to-uvo', 20), ('coco80-to-uvo', 80)]
+)
 def test_trained_here_tested_there(name, trained_on, data_roots, monkeypatch):
     """Training and validation are COCO's, the test is on all of UVO."""
-    config = load(f'configs/owp/fcos_iou_cs_is_{name}.py', data_roots,
-                  monkeypatch)
+    config = load(
+        f'configs/owp/fcos_iou_cs_is_{name}.py', data_roots, monkeypatch
+    )
     with DefaultScope.overwrite_default_scope('mmdet'):
         train, val, test = (
             DATASETS.build(config[f'{part}_dataloader'].dataset)
-            for part in ('train', 'val', 'test'))
+            for part in ('train', 'val', 'test')
+        )
         metric = METRICS.build(config.test_evaluator[0])
     assert len(train.metainfo['classes']) == trained_on
     assert config.model.bbox_head.num_classes == trained_on
     assert val.metainfo == train.metainfo
     assert val.ann_file.endswith('coco/annotations/instances_val2017.json')
-    assert test.metainfo['classes'] == ('object', ) and len(test) == 2
+    assert test.metainfo['classes'] == ('object',) and len(test) == 2
     assert len(metric.ground_truth.boxes) == 160
     # Only what is tested on differs from the config on COCO.
     coco = Config.fromfile(REPO / 'configs/owp/fcos_iou_cs_is_coco.py')
@@ -317,12 +358,18 @@ def test_trained_here_tested_there(name, trained_on, data_roots, monkeypatch):
 
 def test_docs_objects365(data_roots, tmp_path, monkeypatch):
     """The config of docs/custom_data.md for a set with classes of both."""
-    code, = (
-        block for block in re.findall(r'```python\n(.*?)```', (
-            REPO / 'docs/custom_data.md').read_text(), re.S)
-        if 'objv2' in block)
+    (code,) = (
+        block
+        for block in re.findall(
+            r'```python\n(.*?)```',
+            (REPO / 'docs/custom_data.md').read_text(),
+            re.S,
+        )
+        if 'objv2' in block
+    )
     seen = Config.fromstring(
-        re.search(r'partition = .*?\]', code, re.S)[0], '.py').partition
+        re.search(r'partition = .*?\]', code, re.S)[0], '.py'
+    ).partition
     classes = Objects365V2Dataset.METAINFO['classes']
     assert len(seen) == 20 and set(seen) <= set(classes)
     images = [
@@ -339,16 +386,22 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
                 category_id=i + 1,
                 bbox=[i % 40, 5, 30, 20],
                 area=600,
-                iscrowd=0) for i in range(365)
-        ])
+                iscrowd=0,
+            )
+            for i in range(365)
+        ],
+    )
     root = tmp_path / 'objects365'
     (root / 'annotations').mkdir(parents=True)
     (root / 'annotations/zhiyuan_objv2_val.json').write_text(
-        json.dumps(content))
+        json.dumps(content)
+    )
     path = tmp_path / 'to_objects365.py'
     path.write_text(
         code.replace("'../owp/", f"'{REPO}/configs/owp/").replace(
-            'data/objects365', str(root)))
+            'data/objects365', str(root)
+        )
+    )
     for name, value in data_roots.items():
         monkeypatch.setenv(name, value)
     config = Config.fromfile(path)
@@ -357,9 +410,11 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
         metric = METRICS.build(config.test_evaluator[0])
     assert len(test.metainfo['classes']) == 345
     assert test.get_data_info(0)['img_path'] == str(
-        root / 'images/v1/patch8/1.png')
+        root / 'images/v1/patch8/1.png'
+    )
     assert metric.partition.names('base') == tuple(
-        c for c in classes if c in seen)
+        c for c in classes if c in seen
+    )
     assert len(metric.partition.novel) == 345
     assert config.train_dataloader.dataset.partition == 'voc'
     assert config.val_evaluator[0].partition == 'voc'
@@ -368,12 +423,13 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
 def test_docs_repeat_rare_classes(data_roots, tmp_path, monkeypatch):
     """The config of docs/lvis.md: repeat-factor sampling."""
     monkeypatch.setenv('LVIS_ROOT', data_roots['LVIS_ROOT'])
-    code, = re.findall(r'```python\n(.*?)```',
-                       (REPO / 'docs/lvis.md').read_text(), re.S)
+    (code,) = re.findall(
+        r'```python\n(.*?)```', (REPO / 'docs/lvis.md').read_text(), re.S
+    )
     path = tmp_path / 'repeat.py'
     path.write_text(code.replace("'./", f"'{REPO}/configs/owp_cls/"))
     config = Config.fromfile(path)
-    config.train_dataloader.dataset.oversample_thr = 100.
+    config.train_dataloader.dataset.oversample_thr = 100.0
     with DefaultScope.overwrite_default_scope('mmdet'):
         dataset = DATASETS.build(config.train_dataloader.dataset)
     assert isinstance(dataset.dataset, LVISSplitDataset)
@@ -385,26 +441,38 @@ def test_names_say_the_method():
     """Table 1's proposal rows, and their readings, exist under their names."""
     names = {Path(p).stem for p in CONFIGS}
     assert names >= {
-        'fcos_coco', 'fcos_centerness_coco', 'fcos_iou_coco',
-        'fcos_centerness_iou_coco', 'fcos_iou_cs_is_coco',
-        'fcos_iou_cs_is_center_coco', 'fcos_iou_cs_is_foreground_coco',
-        'fcos_iou_cs_is_center-hard_coco', 'fcos_cond_iou_cs_is_coco',
-        'fcos_cond_iou_cs_is_fpn_coco', 'fcos_cond_centerness_coco',
-        'fcos_iou_all_coco'
+        'fcos_coco',
+        'fcos_centerness_coco',
+        'fcos_iou_coco',
+        'fcos_centerness_iou_coco',
+        'fcos_iou_cs_is_coco',
+        'fcos_iou_cs_is_center_coco',
+        'fcos_iou_cs_is_foreground_coco',
+        'fcos_iou_cs_is_center-hard_coco',
+        'fcos_cond_iou_cs_is_coco',
+        'fcos_cond_iou_cs_is_fpn_coco',
+        'fcos_cond_centerness_coco',
+        'fcos_iou_all_coco',
     }
 
 
 RECIPES = [
-    recipe for name in ('joint', 'finetune', 'frozen')
+    recipe
+    for name in ('joint', 'finetune', 'frozen')
     for recipe in (name, f'{name}_fb')
 ] + [
-    'joint_unknown', 'finetune_unknown', 'joint_unknown_area',
-    'joint_unknown_area_nms'
+    'joint_unknown',
+    'finetune_unknown',
+    'joint_unknown_area',
+    'joint_unknown_area_nms',
 ]
 SETS = {
     'coco': ('owp_cls', 'fcos_iou_cs_is_coco', 'iter_90000.pth'),
-    'mobilenetv2_coco-mini':
-    ('coco_mini', 'fcos_iou_cs_is_mobilenetv2_coco-mini', 'epoch_3.pth'),
+    'mobilenetv2_coco-mini': (
+        'coco_mini',
+        'fcos_iou_cs_is_mobilenetv2_coco-mini',
+        'epoch_3.pth',
+    ),
     'shapes': ('shapes', 'fcos_iou_cs_is_shapes', 'epoch_3.pth'),
 }
 
@@ -415,7 +483,8 @@ def test_recipe(recipe, data):
     """The table of READINGS, Sec. 4, in the optimiser's groups."""
     folder, proposer, checkpoint = SETS[data]
     config = Config.fromfile(
-        REPO / f'configs/{folder}/fcos_iou_cs_is_{recipe}_{data}.py')
+        REPO / f'configs/{folder}/fcos_iou_cs_is_{recipe}_{data}.py'
+    )
     name, *options = recipe.split('_')
     config.model.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -424,7 +493,8 @@ def test_recipe(recipe, data):
     rate = config.optim_wrapper.optimizer.lr
     rates = {
         id(parameter): group['lr'] / rate
-        for group in optimizer.param_groups for parameter in group['params']
+        for group in optimizer.param_groups
+        for parameter in group['params']
         if parameter.requires_grad
     }
     # As stock detectors freeze them.
@@ -437,9 +507,9 @@ def test_recipe(recipe, data):
         }
     regression = {'joint': 1, 'finetune': 0.1, 'frozen': None}[name]
     for key, parameter in model.named_parameters():
-        expected = 1.
+        expected = 1.0
         if not key.startswith('bbox_head'):
-            expected = None if 'fb' in options or key in usual else 1.
+            expected = None if 'fb' in options or key in usual else 1.0
         elif 'cls' not in key:
             expected = regression
         assert rates.get(id(parameter)) == pytest.approx(expected), key
@@ -448,19 +518,18 @@ def test_recipe(recipe, data):
     assert config.load_from == start
     assert ('custom_hooks' in config) == (name != 'joint')
     # Where load_from points is where that config's training ends.
-    parent = Config.fromfile(
-        next((REPO / 'configs').glob(f'*/{proposer}.py')))
-    last = parent.train_cfg.get('max_iters', parent.train_cfg.get(
-        'max_epochs'))
+    parent = Config.fromfile(next((REPO / 'configs').glob(f'*/{proposer}.py')))
+    last = parent.train_cfg.get(
+        'max_iters', parent.train_cfg.get('max_epochs')
+    )
     assert checkpoint.split('_')[1] == f'{last}.pth'
 
     loss = config.model.bbox_head.loss_cls
     assert (loss.type == 'UnknownMaskFocalLoss') == ('unknown' in options)
     if 'unknown' in options:
-        threshold, start = {
-            'joint': (0.95, 5000),
-            'finetune': (0.925, 30000)
-        }[name]
+        threshold, start = {'joint': (0.95, 5000), 'finetune': (0.925, 30000)}[
+            name
+        ]
         if data != 'coco':
             start = pytest.approx(start / 90000)
         assert (loss.threshold, loss.start_iter) == (threshold, start)

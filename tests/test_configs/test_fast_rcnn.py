@@ -1,4 +1,5 @@
 """From a proposer's dump to a second stage that trains on it."""
+
 from __future__ import annotations
 
 import json
@@ -38,6 +39,7 @@ def dumped(tiny_config, tmp_path_factory):
         tuple: the data's root, and the proposer that the proposals are of.
     """
     from mmdet_owp.datasets.shapes import make_shapes
+
     root = tmp_path_factory.mktemp('dumped') / 'shapes'
     make_shapes(root, seed=1, num_train=6, num_val=3, size=64)
     path = root / 'annotations' / 'instances_train.json'
@@ -57,15 +59,23 @@ def dumped(tiny_config, tmp_path_factory):
             proposer = MODELS.build(cfg.model).eval()
         checkpoint = folder / 'epoch_1.pth'
         torch.save(dict(state_dict=proposer.state_dict()), checkpoint)
-        patch.setattr(sys, 'argv', [
-            'dump_proposals.py',
-            str(config),
-            str(checkpoint), '--work-dir',
-            str(folder), '--cfg-options', 'test_dataloader.num_workers=0'
-        ])
+        patch.setattr(
+            sys,
+            'argv',
+            [
+                'dump_proposals.py',
+                str(config),
+                str(checkpoint),
+                '--work-dir',
+                str(folder),
+                '--cfg-options',
+                'test_dataloader.num_workers=0',
+            ],
+        )
         with DefaultScope.overwrite_default_scope('mmdet'):
             runpy.run_path(
-                str(REPO / 'tools/dump_proposals.py'), run_name='__main__')
+                str(REPO / 'tools/dump_proposals.py'), run_name='__main__'
+            )
         return root, config, proposer
 
 
@@ -76,11 +86,11 @@ def second_stage(name, root, monkeypatch):
     config = Config.fromfile(REPO / f'configs/{name}.py')
     for part in ('train', 'test'):
         loader = config[f'{part}_dataloader']
-        loader.update(
-            batch_size=2, num_workers=0, persistent_workers=False)
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         split = 'train' if part == 'train' else 'val'
         loader.dataset.proposal_file = (
-            f'proposals/tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl')
+            f'proposals/tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
+        )
     return config
 
 
@@ -103,24 +113,36 @@ def test_second_stage_gets_the_proposals(part, dumped, monkeypatch):
         pixels = torch.from_numpy(image).permute(2, 0, 1)
         torch.testing.assert_close(item['inputs'], pixels)
         with torch.no_grad(), DefaultScope.overwrite_default_scope('mmdet'):
-            expected, = proposer.test_step(
+            (expected,) = proposer.test_step(
                 dict(
                     inputs=[pixels],
-                    data_samples=[sample.new(metainfo=dict(
-                        sample.metainfo, scale_factor=(1., 1.)))]))
+                    data_samples=[
+                        sample.new(
+                            metainfo=dict(
+                                sample.metainfo, scale_factor=(1.0, 1.0)
+                            )
+                        )
+                    ],
+                )
+            )
         expected = expected.proposals
         assert len(expected) > 100  # the detections of a classifier
         torch.testing.assert_close(
-            sample.proposals.bboxes, expected.bboxes[:500], atol=1e-3, rtol=0)
+            sample.proposals.bboxes, expected.bboxes[:500], atol=1e-3, rtol=0
+        )
         torch.testing.assert_close(
-            sample.proposals.scores, expected.scores[:500])
+            sample.proposals.scores, expected.scores[:500]
+        )
 
 
 def test_dump_has_every_image(dumped):
     root, _, _ = dumped
     for split, num in (('train', 6), ('val', 3)):
-        found = load(root / 'proposals' /
-                     f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl')
+        found = load(
+            root
+            / 'proposals'
+            / f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
+        )
         names = {f'{split}/{p.name}' for p in (root / split).iterdir()}
         assert set(found) == names and len(names) == num
         for proposals in found.values():
@@ -138,7 +160,8 @@ def coco(dumped):
     classes = sorted({**COCO_VOC, **COCO_NON_VOC}.items())
     for split in ('train', 'val'):
         content = json.loads(
-            (root / f'annotations/instances_{split}.json').read_text())
+            (root / f'annotations/instances_{split}.json').read_text()
+        )
         ids = {c['id']: i for i, c in enumerate(content['categories'])}
         for a in content['annotations']:
             a['category_id'] = classes[ids[a['category_id']]][0]
@@ -146,17 +169,24 @@ def coco(dumped):
         for image in content['images']:
             image.update(width=64, height=64)
         (coco / f'annotations/instances_{split}2017.json').write_text(
-            json.dumps(content))
+            json.dumps(content)
+        )
         (coco / f'{split}2017').symlink_to(root / split)
         (coco / 'proposals').mkdir(exist_ok=True)
-        proposals = load(root / 'proposals' /
-                         f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl')
+        proposals = load(
+            root
+            / 'proposals'
+            / f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
+        )
         renamed = {
             key.replace('/', '2017/'): value
             for key, value in proposals.items()
         }
-        (coco / 'proposals' / f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
-         ).write_bytes(pickle.dumps(renamed))
+        (
+            coco
+            / 'proposals'
+            / f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
+        ).write_bytes(pickle.dumps(renamed))
     return coco
 
 
@@ -177,14 +207,15 @@ def test_config_trains_and_tests(name, dumped, coco, monkeypatch):
         head = model.roi_head.bbox_head
         before = {k: v.clone() for k, v in head.state_dict().items()}
         batch = next(
-            iter(Runner.build_dataloader(config.train_dataloader, seed=0)))
+            iter(Runner.build_dataloader(config.train_dataloader, seed=0))
+        )
         log = model.train().train_step(batch, optim_wrapper)
         assert set(log) == {'loss', 'loss_cls', 'loss_bbox', 'acc'}
         assert all(value.isfinite().all() for value in log.values())
         for key, parameter in head.named_parameters():
             assert not torch.equal(parameter, before[key]), key
         loader = Runner.build_dataloader(config.test_dataloader)
-        metric, = (METRICS.build(e) for e in config.test_evaluator)
+        (metric,) = (METRICS.build(e) for e in config.test_evaluator)
         metric.dataset_meta = loader.dataset.metainfo
         for batch in loader:
             with torch.no_grad():
@@ -196,28 +227,33 @@ def test_config_trains_and_tests(name, dumped, coco, monkeypatch):
 
 def test_names_of_the_configs():
     """They read what the tool writes of the proposer that they name."""
-    for name, proposer in ((SHAPES, 'shapes/fcos_iou_cs_is_shapes'),
-                           (COCO, 'owp/fcos_iou_cs_is_coco')):
+    for name, proposer in (
+        (SHAPES, 'shapes/fcos_iou_cs_is_shapes'),
+        (COCO, 'owp/fcos_iou_cs_is_coco'),
+    ):
         config = Config.fromfile(REPO / f'configs/{name}.py')
         assert (REPO / f'configs/{proposer}.py').is_file()
         for split in ('train', 'val', 'test'):
             loader = config[f'{split}_dataloader']
             written = split.replace('test', 'val')
             assert loader.dataset.proposal_file == (
-                f'proposals/{Path(proposer).name}_{written}.pkl')
+                f'proposals/{Path(proposer).name}_{written}.pkl'
+            )
 
 
 def test_foreign_head(tmp_path):
     """Of samples without proposals the detections are written, by score."""
     metric = DumpClassAgnosticProposals(output_dir=str(tmp_path))
     found = dict(
-        bboxes=torch.tensor([[0, 0, 1, 1], [2, 2, 5, 5.]]),
-        scores=torch.tensor([.1, .2]))
+        bboxes=torch.tensor([[0, 0, 1, 1], [2, 2, 5, 5.0]]),
+        scores=torch.tensor([0.1, 0.2]),
+    )
     metric.process({}, [dict(img_path='a/b/c.jpg', pred_instances=found)])
     metric.evaluate(1)
     written = load(tmp_path / 'proposals.pkl')['b/c.jpg']
-    np.testing.assert_array_equal(written['bboxes'],
-                                  found['bboxes'].flip(0).numpy())
+    np.testing.assert_array_equal(
+        written['bboxes'], found['bboxes'].flip(0).numpy()
+    )
 
 
 def test_missing_proposals(dumped, monkeypatch):
@@ -225,7 +261,8 @@ def test_missing_proposals(dumped, monkeypatch):
     launch.check_data(config, 'train', 'test')
     config.train_dataloader.dataset.proposal_file = 'proposals/none.pkl'
     with pytest.raises(
-            FileNotFoundError,
-            match=r'none\.pkl: no such data; make it with `python '
-            'tools/dump_proposals.py'):
+        FileNotFoundError,
+        match=r'none\.pkl: no such data; make it with `python '
+        'tools/dump_proposals.py',
+    ):
         launch.check_data(config, 'train')

@@ -1,4 +1,5 @@
 """model-index.yml and the metafiles: what mim and model zoos read."""
+
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,22 @@ from mmengine.config import Config
 REPO = Path(__file__).parents[2]
 CONFIGS = sorted(
     p.relative_to(REPO).as_posix()
-    for p in (REPO / 'configs').glob('[!_]*/*.py'))
+    for p in (REPO / 'configs').glob('[!_]*/*.py')
+)
 FOLDERS = sorted({path.split('/')[1] for path in CONFIGS})
 
 
 def read(folder):
     return yaml.safe_load(
-        (REPO / 'configs' / folder / 'metafile.yml').read_text())
+        (REPO / 'configs' / folder / 'metafile.yml').read_text()
+    )
 
 
 def test_index_imports_every_metafile():
     index = yaml.safe_load((REPO / 'model-index.yml').read_text())
     assert index == dict(
-        Import=[f'configs/{name}/metafile.yml' for name in FOLDERS])
+        Import=[f'configs/{name}/metafile.yml' for name in FOLDERS]
+    )
 
 
 def test_every_config_is_listed_once():
@@ -35,7 +39,7 @@ def test_every_config_is_listed_once():
 @pytest.mark.parametrize('folder', FOLDERS)
 def test_metafile_says_what_the_configs_say(folder):
     metafile = read(folder)
-    collection, = metafile['Collections']
+    (collection,) = metafile['Collections']
     assert set(collection) == {'Name', 'Metadata', 'Paper', 'README'}
     assert (REPO / collection['README']).is_file()
     architecture = set(collection['Metadata']['Architecture'])
@@ -52,7 +56,8 @@ def test_metafile_says_what_the_configs_say(folder):
         assert config.model.backbone.type in architecture
         data = config.train_dataloader.dataset
         expected = dict(voc='COCO', shapes='Shapes').get(
-            data.partition, 'LVIS v1')
+            data.partition, 'LVIS v1'
+        )
         assert metadata['Training Data'] == expected
 
 

@@ -1,4 +1,5 @@
 """Heads and backbones swapped by inheritance, on the built-in data."""
+
 import json
 import re
 from pathlib import Path
@@ -23,13 +24,16 @@ ATSS = dict(
         ratios=[1.0],
         octave_base_scale=4,
         scales_per_octave=1,
-        strides=[4, 8, 16]),
+        strides=[4, 8, 16],
+    ),
     bbox_coder=dict(
         type='DeltaXYWHBBoxCoder',
-        target_means=[.0, .0, .0, .0],
-        target_stds=[0.1, 0.1, 0.2, 0.2]),
+        target_means=[0.0, 0.0, 0.0, 0.0],
+        target_stds=[0.1, 0.1, 0.2, 0.2],
+    ),
     loss_bbox=dict(type='GIoULoss', loss_weight=2.0),
-    loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True),
+)
 RETINA = dict(
     type='RetinaHead',
     anchor_generator=dict(
@@ -37,26 +41,35 @@ RETINA = dict(
         ratios=[1.0],
         octave_base_scale=4,
         scales_per_octave=1,
-        strides=[4, 8, 16]))
+        strides=[4, 8, 16],
+    ),
+)
 STOCK_FCOS = dict(
     type='FCOSHead',
     strides=[4, 8, 16],
-    regress_ranges=((-1, 24), (24, 48), (48, 1e8)))
+    regress_ranges=((-1, 24), (24, 48), (48, 1e8)),
+)
 COMMON = dict(
-    _delete_=True, num_classes=8, in_channels=48, feat_channels=64,
-    stacked_convs=1)
+    _delete_=True,
+    num_classes=8,
+    in_channels=48,
+    feat_channels=64,
+    stacked_convs=1,
+)
 # Assigning and sampling as mmdet's own configs of these heads.
 ASSIGNERS = dict(
     ATSSHead=dict(type='ATSSAssigner', topk=9),
     RetinaHead=dict(
-        type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4,
-        min_pos_iou=0))
+        type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0
+    ),
+)
 TEST_CFG = dict(
     nms_pre=100,
     min_bbox_size=0,
     score_thr=0.0,
     nms=dict(type='nms', iou_threshold=0.6),
-    max_per_img=100)
+    max_per_img=100,
+)
 
 
 def train_and_judge(config: Config) -> tuple[dict, dict]:
@@ -94,11 +107,13 @@ def write_config(tmp_path, shapes_dir, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'head', [ATSS, RETINA, STOCK_FCOS], ids=lambda head: head['type'])
+    'head', [ATSS, RETINA, STOCK_FCOS], ids=lambda head: head['type']
+)
 def test_stock_heads_run_with_our_data_and_metric(write_config, head):
     assigner = ASSIGNERS.get(head['type'])
     train_cfg = assigner and dict(
-        assigner=assigner, allowed_border=-1, pos_weight=-1)
+        assigner=assigner, allowed_border=-1, pos_weight=-1
+    )
     detector = dict(ATSSHead='ATSS', RetinaHead='RetinaNet', FCOSHead='FCOS')
     config = write_config(
         'fcos_shapes',
@@ -106,7 +121,9 @@ def test_stock_heads_run_with_our_data_and_metric(write_config, head):
             type=detector[head['type']],
             bbox_head={**head, **COMMON},
             train_cfg=train_cfg,
-            test_cfg=dict(_delete_=True, **TEST_CFG)))
+            test_cfg=dict(_delete_=True, **TEST_CFG),
+        ),
+    )
     losses, metrics = train_and_judge(config)
     assert losses['loss_cls'].isfinite() and losses['loss_bbox'] > 0
     for split in ('novel', 'base'):
@@ -121,22 +138,26 @@ SWIN = dict(
     embed_dims=96,
     depths=[2, 2, 6, 2],
     num_heads=[3, 6, 12, 24],
-    out_indices=(0, 1, 2))
-RESNET18 = dict(
-    _delete_=True, type='ResNet', depth=18, out_indices=(0, 1, 2))
-MOBILENET = dict(
-    _delete_=True, type='MobileNetV2', out_indices=(1, 2, 4))
+    out_indices=(0, 1, 2),
+)
+RESNET18 = dict(_delete_=True, type='ResNet', depth=18, out_indices=(0, 1, 2))
+MOBILENET = dict(_delete_=True, type='MobileNetV2', out_indices=(1, 2, 4))
 
 
 @pytest.mark.parametrize(
-    'backbone, channels', [(RESNET18, [64, 128, 256]),
-                           (MOBILENET, [24, 32, 96]),
-                           (SWIN, [96, 192, 384])],
-    ids=['ResNet-18', 'MobileNetV2', 'Swin-T'])
+    'backbone, channels',
+    [
+        (RESNET18, [64, 128, 256]),
+        (MOBILENET, [24, 32, 96]),
+        (SWIN, [96, 192, 384]),
+    ],
+    ids=['ResNet-18', 'MobileNetV2', 'Swin-T'],
+)
 def test_our_head_runs_on_other_backbones(write_config, backbone, channels):
     config = write_config(
         'fcos_iou_cs_is_shapes',
-        model=dict(backbone=backbone, neck=dict(in_channels=channels)))
+        model=dict(backbone=backbone, neck=dict(in_channels=channels)),
+    )
     losses, metrics = train_and_judge(config)
     assert losses['loss_bbox'] > 0 and losses['loss_iou'] > 0
     assert 0 <= metrics['novel_drop-base/AR@100'] <= 1
@@ -157,7 +178,8 @@ def example(page: str, key: str, folder: Path) -> Config:
 def test_docs_swap_a_backbone(shapes_dir, tmp_path, monkeypatch):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
     losses, metrics = train_and_judge(
-        example('docs/configs.md', 'MobileNetV2', tmp_path))
+        example('docs/configs.md', 'MobileNetV2', tmp_path)
+    )
     assert losses['loss_bbox'] > 0
     assert 0 <= metrics['novel_exclude-base/AR@100'] <= 1
 
@@ -181,5 +203,5 @@ def test_docs_take_data_of_ones_own(shapes_dir, tmp_path):
             assert dataset.metainfo['classes'] == ('car', 'person')
             assert dataset[0]['inputs'].shape[0] == 3
         metric = METRICS.build(config.test_evaluator[0])
-    assert metric.partition.names('novel') == ('bin', )
+    assert metric.partition.names('novel') == ('bin',)
     assert set(metric.ground_truth.category) == set(names)

@@ -1,4 +1,5 @@
 """Checks of a COCO file, against what mmdet makes of it."""
+
 import copy
 import json
 import re
@@ -32,9 +33,12 @@ def good(num_images=20):
                 image_id=n // 3 + 1,
                 category_id=n % 3,
                 bbox=[*rng.uniform(0, 40, 2), *rng.uniform(10, 40, 2)],
-                area=100.,
-                iscrowd=0) for n in range(3 * num_images)
-        ])
+                area=100.0,
+                iscrowd=0,
+            )
+            for n in range(3 * num_images)
+        ],
+    )
 
 
 def check(content, base=('cat', 'dog'), training=True):
@@ -106,7 +110,7 @@ def edit(kind, n=0, **values):
      'problem: there is no box of a base class'),
     (lambda c: [a.update(category_id=0) for a in c['annotations'][1::3]],
      r'warning: base classes with under 10 boxes: 1 \(dog: 0\)'),
-])  # yapf: disable
+])  # fmt: skip
 def test_each_fault_gets_one_line(change, line):
     content = good()
     change(content)
@@ -118,30 +122,40 @@ def test_each_fault_gets_one_line(change, line):
 
 def test_novel_classes_of_an_evaluation_file():
     assert 'problem' not in str(check(good(), training=False))
-    assert 'warning: there is no box of a novel class: novel numbers will ' \
+    assert (
+        'warning: there is no box of a novel class: novel numbers will '
         'be nan' in check(good(), base=NAMES, training=False)
-    assert any('novel classes with under 10 boxes: 1 (kite: 4)' in line
-               for line in check(good(4), training=False))
+    )
+    assert any(
+        'novel classes with under 10 boxes: 1 (kite: 4)' in line
+        for line in check(good(4), training=False)
+    )
 
 
 def test_unlabelled_objects_by_hand():
     """Two images with base objects, one of them hiding two novel ones."""
     content = good(3)
-    for a, (image, category, crowd) in zip(content['annotations'], [
-            (1, 0, 0), (1, 2, 0), (1, 2, 0), (2, 1, 0), (2, 2, 1), (3, 2, 0)
-    ]):
+    for a, (image, category, crowd) in zip(
+        content['annotations'],
+        [(1, 0, 0), (1, 2, 0), (1, 2, 0), (2, 1, 0), (2, 2, 1), (3, 2, 0)],
+    ):
         a.update(image_id=image, category_id=category, iscrowd=crowd)
     del content['annotations'][6:]
     partition = resolve_partition(['cat', 'dog'], content['categories'], 'x')
     stats, _ = coco_checks.unlabelled(content, partition)
-    assert (stats['training_images'], stats['with_novel'],
-            stats['hidden_boxes']) == (2, 1, 2)
+    assert (
+        stats['training_images'],
+        stats['with_novel'],
+        stats['hidden_boxes'],
+    ) == (2, 1, 2)
     assert stats['pairs'] == [['cat', 'kite', 1]]
     counts = coco_checks.count_splits(content, partition)
     assert counts['novel'] == dict(
-        images=2, boxes=3, crowd=1, classes=dict(kite=3))
+        images=2, boxes=3, crowd=1, classes=dict(kite=3)
+    )
     assert counts['base'] == dict(
-        images=2, boxes=2, crowd=0, classes=dict(cat=1, dog=1))
+        images=2, boxes=2, crowd=0, classes=dict(cat=1, dog=1)
+    )
 
 
 def test_sparse_images_and_classes_that_a_folder_never_has():
@@ -150,27 +164,32 @@ def test_sparse_images_and_classes_that_a_folder_never_has():
         image['file_name'] = f'{image["id"] % 2}/{image["file_name"]}'
     assert not [line for line in check(content) if 'folder' in line]
     content['annotations'] = [
-        a for a in content['annotations']
+        a
+        for a in content['annotations']
         if not (a['category_id'] == 2 and a['image_id'] % 2)
     ]
-    line, = (line for line in check(content) if 'folder' in line)
+    (line,) = (line for line in check(content) if 'folder' in line)
     assert '(kite in 1/)' in line
     # Ten boxes an image, one in the last.
     content = good(20)
     content['annotations'] = [
         dict(a, id=10 * a['id'] + n, bbox=[n, *a['bbox'][1:]])
-        for a in content['annotations'] for n in range(10)
+        for a in content['annotations']
+        for n in range(10)
         if n == 0 or a['image_id'] < 20
     ][:-2]
-    line, = (line for line in check(content) if 'at most a fifth' in line)
+    (line,) = (line for line in check(content) if 'at most a fifth' in line)
     assert 'usual 30 boxes: 1 (20)' in line
 
 
 boxes = st.lists(
-    st.tuples(*[st.floats(-60, 160, width=32)] * 2,
-              *[st.floats(0, 120, width=32)] * 2),
+    st.tuples(
+        *[st.floats(-60, 160, width=32)] * 2,
+        *[st.floats(0, 120, width=32)] * 2,
+    ),
     min_size=1,
-    max_size=8)
+    max_size=8,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -179,20 +198,24 @@ def test_left_out_is_what_mmdet_leaves_out(given_boxes):
     content = dict(
         images=[dict(id=1, file_name='1.png', width=100, height=80)],
         annotations=[
-            dict(id=n, image_id=1, category_id=1, bbox=list(box), area=9.)
+            dict(id=n, image_id=1, category_id=1, bbox=list(box), area=9.0)
             for n, box in enumerate(given_boxes, start=1)
-        ])
+        ],
+    )
     dataset = CocoDataset.__new__(CocoDataset)
     dataset.data_prefix, dataset.return_classes = dict(img=''), False
     dataset.cat_ids, dataset.cat2label = [1], {1: 0}
     kept = dataset.parse_data_info(
         dict(
             raw_img_info=dict(content['images'][0], img_id=1),
-            raw_ann_info=content['annotations']))['instances']
+            raw_ann_info=content['annotations'],
+        )
+    )['instances']
     left_out = sum(
         int(f.text.split(': ')[1].split()[0])
         for f in coco_checks.check_boxes(content)
-        if 'left out of training' in f.text)
+        if 'left out of training' in f.text
+    )
     assert left_out == len(given_boxes) - len(kept)
 
 
@@ -201,7 +224,8 @@ def folder(tmp_path):
     """The images of `good(4)`."""
     for i in range(1, 5):
         cv2.imwrite(
-            str(tmp_path / f'{i}.png'), np.full((80, 100, 3), i, np.uint8))
+            str(tmp_path / f'{i}.png'), np.full((80, 100, 3), i, np.uint8)
+        )
     return tmp_path
 
 
@@ -230,7 +254,7 @@ def test_cut_image_is_found_by_reading_alone(folder):
     cv2.imwrite(str(path), rng.integers(0, 256, (80, 100, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:200])
     assert coco_checks.check_images(good(4), str(folder)) == []
-    found, = coco_checks.check_images(good(4), str(folder), read=True)
+    (found,) = coco_checks.check_images(good(4), str(folder), read=True)
     assert 'cannot be read: 1 (1.png)' in found.text
 
 
@@ -250,7 +274,7 @@ def test_folder_in_front_of_the_name(folder):
     content = good(4)
     for image in content['images']:
         image['file_name'] = 'images\\' + image['file_name']
-    found, = coco_checks.check_images(content, str(folder))
+    (found,) = coco_checks.check_images(content, str(folder))
     assert '(4 are there, but without the folder in their' in found.text
 
 
@@ -260,8 +284,9 @@ def test_labels_of_two_files():
     other = copy.deepcopy(categories)
     other[0]['name'], other[1]['name'] = 'dog', 'cat'
     assert coco_checks.compare_classes(one, one) == []
-    found, = coco_checks.compare_classes(
-        one, resolve_partition(['cat', 'dog'], other, 'b.json'))
+    (found,) = coco_checks.compare_classes(
+        one, resolve_partition(['cat', 'dog'], other, 'b.json')
+    )
     assert found.level == 'problem'
     assert '2 (cat and dog, dog and cat)' in found.text
 

@@ -1,4 +1,5 @@
 """CocoSplitDataset on a hand-made file."""
+
 import json
 
 import mmcv
@@ -12,7 +13,7 @@ from mmdet_owp.datasets.coco_split import CocoSplitDataset
 CATEGORIES = [
     dict(id=3, name='cat'),
     dict(id=5, name='dog'),
-    dict(id=9, name='kite')
+    dict(id=9, name='kite'),
 ]
 
 
@@ -24,7 +25,8 @@ def annotation(i, image, category, box, crowd=0):
         bbox=box,
         area=box[2] * box[3],
         iscrowd=crowd,
-        segmentation=[])
+        segmentation=[],
+    )
 
 
 ANNOTATIONS = [
@@ -45,12 +47,17 @@ pytestmark = pytest.mark.usefixtures('mmdet_scope')
 @pytest.fixture
 def make(tmp_path):
 
-    def make(categories=CATEGORIES, partition=('cat', 'dog'), split='base',
-             annotations=ANNOTATIONS, **kwargs):
+    def make(
+        categories=CATEGORIES,
+        partition=('cat', 'dog'),
+        split='base',
+        annotations=ANNOTATIONS,
+        **kwargs,
+    ):
         for i in range(1, 8):
             mmcv.imwrite(
-                np.full((100, 100, 3), i, np.uint8),
-                str(tmp_path / f'{i}.png'))
+                np.full((100, 100, 3), i, np.uint8), str(tmp_path / f'{i}.png')
+            )
         images = [
             dict(id=i, file_name=f'{i}.png', width=100, height=100)
             for i in range(1, 8)
@@ -61,7 +68,10 @@ def make(tmp_path):
                 dict(
                     images=images,
                     annotations=annotations,
-                    categories=categories)))
+                    categories=categories,
+                )
+            )
+        )
         arguments = dict(
             ann_file=str(file),
             data_prefix=dict(img=str(tmp_path)),
@@ -69,11 +79,11 @@ def make(tmp_path):
             pipeline=[
                 dict(type='LoadImageFromFile'),
                 dict(type='LoadAnnotations', with_bbox=True),
-                dict(type='PackDetInputs')
-            ])
+                dict(type='PackDetInputs'),
+            ],
+        )
         arguments.update(kwargs)
-        return CocoSplitDataset(
-            partition=partition, split=split, **arguments)
+        return CocoSplitDataset(partition=partition, split=split, **arguments)
 
     return make
 
@@ -95,7 +105,7 @@ def test_training_sees_base_boxes_only(make):
 
 def test_novel_and_all_splits(make):
     novel, everything = make(split='novel'), make(split='all')
-    assert novel.metainfo['classes'] == ('kite', )
+    assert novel.metainfo['classes'] == ('kite',)
     assert [novel.get_data_info(i)['img_id'] for i in range(2)] == [1, 2]
     assert everything.metainfo['classes'] == ('cat', 'dog', 'kite')
     assert everything.cat2label == {3: 0, 5: 1, 9: 2}
@@ -103,7 +113,7 @@ def test_novel_and_all_splits(make):
 
 def test_class_agnostic_keeps_boxes_and_forgets_classes(make):
     data, plain = make(class_agnostic=True), make()
-    assert data.metainfo['classes'] == ('object', )
+    assert data.metainfo['classes'] == ('object',)
     assert data.partition_classes == plain.partition_classes
     assert len(data) == len(plain) > 1
     labels = set()
@@ -115,7 +125,8 @@ def test_class_agnostic_keeps_boxes_and_forgets_classes(make):
         for kind in ('gt_instances', 'ignored_instances'):
             assert torch.equal(
                 getattr(ours, kind).bboxes.tensor,
-                getattr(theirs, kind).bboxes.tensor)
+                getattr(theirs, kind).bboxes.tensor,
+            )
     assert labels == {0, 1}
     with pytest.raises(ValueError, match='fish'):
         make(partition=('cat', 'fish'), class_agnostic=True)
@@ -131,7 +142,10 @@ def test_area_may_be_missing(make):
 def test_side_without_classes_is_refused(make):
     """To mmdet no class would mean all of them."""
     assert make(partition='all-novel', split='novel').metainfo['classes'] == (
-        'cat', 'dog', 'kite')
+        'cat',
+        'dog',
+        'kite',
+    )
     with pytest.raises(ValueError, match='has no base classes: use split'):
         make(partition='all-novel', split='base')
 
@@ -140,16 +154,31 @@ def test_test_mode_keeps_every_image(make):
     assert len(make(test_mode=True)) == 7
 
 
-@pytest.mark.parametrize('kwargs, error, message', [
-    (dict(partition='voc'), ValueError, r'ann.json: .*person \(id 1\)'),
-    (dict(partition=['cow']), ValueError, 'ann.json: no class named cow'),
-    (dict(split='novle'), ValueError, 'split must be one of'),
-    (dict(ann_file='nowhere.json'), FileNotFoundError,
-     'no annotation file nowhere.json'),
-    (dict(categories=CATEGORIES[::-1]), ValueError, 'ascending id'),
-    (dict(categories=[dict(id=1, name='cat'), dict(id=2, name='cat'),
-                      dict(id=3, name='dog')]), ValueError, 'different names'),
-])
+@pytest.mark.parametrize(
+    'kwargs, error, message',
+    [
+        (dict(partition='voc'), ValueError, r'ann.json: .*person \(id 1\)'),
+        (dict(partition=['cow']), ValueError, 'ann.json: no class named cow'),
+        (dict(split='novle'), ValueError, 'split must be one of'),
+        (
+            dict(ann_file='nowhere.json'),
+            FileNotFoundError,
+            'no annotation file nowhere.json',
+        ),
+        (dict(categories=CATEGORIES[::-1]), ValueError, 'ascending id'),
+        (
+            dict(
+                categories=[
+                    dict(id=1, name='cat'),
+                    dict(id=2, name='cat'),
+                    dict(id=3, name='dog'),
+                ]
+            ),
+            ValueError,
+            'different names',
+        ),
+    ],
+)
 def test_wrong_input_gets_one_clear_line(make, kwargs, error, message):
     with pytest.raises(error, match=message) as raised:
         make(**kwargs)
@@ -162,4 +191,5 @@ def test_file_that_is_not_coco(tmp_path, text):
     file.write_text(text)
     with pytest.raises(ValueError, match='broken.json is not a COCO'):
         CocoSplitDataset(
-            ann_file=str(file), partition=['cat'], split='base', pipeline=[])
+            ann_file=str(file), partition=['cat'], split='base', pipeline=[]
+        )

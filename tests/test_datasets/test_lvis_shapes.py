@@ -1,4 +1,5 @@
 """The built-in data in the format of LVIS v1."""
+
 import json
 
 import pytest
@@ -16,7 +17,8 @@ def both(tmp_path_factory):
     out = tmp_path_factory.mktemp('both')
     for style in ('coco', 'lvis'):
         assert make_shapes(
-            out / style, num_train=6, num_val=20, size=64, style=style)
+            out / style, num_train=6, num_val=20, size=64, style=style
+        )
     return out
 
 
@@ -44,7 +46,8 @@ def test_images_are_those_of_the_coco_format(both, contents):
         assert {folder for folder, _ in names} == {f'{part}2017'}
         for folder, name in names:
             assert (both / 'lvis' / folder / name).read_bytes() == (
-                both / 'coco' / part / name).read_bytes()
+                both / 'coco' / part / name
+            ).read_bytes()
 
 
 def test_objects_and_what_is_said_of_images(both, contents):
@@ -54,21 +57,34 @@ def test_objects_and_what_is_said_of_images(both, contents):
         path = both / 'coco' / 'annotations' / f'instances_{part}.json'
         coco = json.loads(path.read_text())
         there = [
-            (a['image_id'], LVIS_IDS[FAMILIES[a['category_id']]],
-             *a['bbox'], a['area']) for a in coco['annotations']
+            (
+                a['image_id'],
+                LVIS_IDS[FAMILIES[a['category_id']]],
+                *a['bbox'],
+                a['area'],
+            )
+            for a in coco['annotations']
         ]
-        kept = {(a['image_id'], a['category_id'], *a['bbox'], a['area'])
-                for a in content['annotations']}
-        partly = {(i['id'], c) for i in content['images']
-                  for c in i['not_exhaustive_category_ids']}
+        kept = {
+            (a['image_id'], a['category_id'], *a['bbox'], a['area'])
+            for a in content['annotations']
+        }
+        partly = {
+            (i['id'], c)
+            for i in content['images']
+            for c in i['not_exhaustive_category_ids']
+        }
         assert kept <= set(there)
         lost = [a for a in there if a not in kept]
         assert {a[:2] for a in lost} <= partly
         dropped += len(lost)
         present = {a[:2] for a in there}
         assert partly <= {a[:2] for a in kept} <= present
-        absent = {(i['id'], c) for i in content['images']
-                  for c in i['neg_category_ids']}
+        absent = {
+            (i['id'], c)
+            for i in content['images']
+            for c in i['neg_category_ids']
+        }
         assert not absent & present
         assert {c for _, c in absent} <= set(LVIS_IDS.values())
         negatives += len(absent)

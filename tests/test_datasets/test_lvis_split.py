@@ -1,4 +1,5 @@
 """LVISSplitDataset on a hand-made file of LVIS v1."""
+
 import json
 
 import mmcv
@@ -20,18 +21,27 @@ BOXES = {
     1: [(ZUCCHINI, [10, 10, 20, 20]), (THERMOSTAT, [40, 10, 20, 20])],
     2: [(THERMOSTAT, [5, 5, 20, 20])],  # novel only
     3: [],
-    4: [(CAN, [5, 5, 20, 20]), (RING, [30, 30, 20, 20]),
-        (CAN, [60, 60, 20, 20])],
+    4: [
+        (CAN, [5, 5, 20, 20]),
+        (RING, [30, 30, 20, 20]),
+        (CAN, [60, 60, 20, 20]),
+    ],
     5: [(ALARM_CLOCK, [5, 5, 20, 20])],
 }
-FOLDERS = {1: 'train2017', 2: 'train2017', 3: 'val2017', 4: 'val2017',
-           5: 'val2017'}
+FOLDERS = {
+    1: 'train2017',
+    2: 'train2017',
+    3: 'val2017',
+    4: 'val2017',
+    5: 'val2017',
+}
 
 
 def content():
     annotations = [
         dict(image_id=i, category_id=c, bbox=box, area=box[2] * box[3])
-        for i, objects in BOXES.items() for c, box in objects
+        for i, objects in BOXES.items()
+        for c, box in objects
     ]
     return dict(
         images=[
@@ -41,14 +51,16 @@ def content():
                 height=100,
                 coco_url=f'http://images.cocodataset.org/{folder}/{i}.png',
                 neg_category_ids=[],
-                not_exhaustive_category_ids=[])
+                not_exhaustive_category_ids=[],
+            )
             for i, folder in FOLDERS.items()
         ],
         annotations=[dict(a, id=n + 1) for n, a in enumerate(annotations)],
         categories=[
             dict(id=i, name=name, frequency=frequency)
             for i, (name, frequency) in sorted(LVIS.items())
-        ])
+        ],
+    )
 
 
 @pytest.fixture
@@ -56,7 +68,8 @@ def arguments(tmp_path):
     for i, folder in FOLDERS.items():
         mmcv.imwrite(
             np.full((100, 100, 3), i, np.uint8),
-            str(tmp_path / folder / f'{i}.png'))
+            str(tmp_path / folder / f'{i}.png'),
+        )
     (tmp_path / 'lvis.json').write_text(json.dumps(content()))
     return dict(
         data_root=str(tmp_path),
@@ -66,8 +79,9 @@ def arguments(tmp_path):
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='PackDetInputs')
-        ])
+            dict(type='PackDetInputs'),
+        ],
+    )
 
 
 def images_of(dataset):
@@ -83,19 +97,26 @@ def test_training_sees_base_boxes_only(arguments):
         assert (dataset[n]['inputs'] == i).all()  # the right file
     samples = [dataset[n]['data_samples'].gt_instances for n in range(3)]
     assert samples[0].bboxes.tensor.tolist() == [[10, 10, 30, 30]]
-    names = [[dataset.metainfo['classes'][label] for label in s.labels]
-             for s in samples]
-    assert names == [['zucchini'], ['aerosol_can', 'ring', 'aerosol_can'],
-                     ['alarm_clock']]
+    names = [
+        [dataset.metainfo['classes'][label] for label in s.labels]
+        for s in samples
+    ]
+    assert names == [
+        ['zucchini'],
+        ['aerosol_can', 'ring', 'aerosol_can'],
+        ['alarm_clock'],
+    ]
     assert samples[0].labels.tolist() == [1102]
 
 
 def test_partition_by_count(arguments):
     dataset = LVISSplitDataset(
-        partition='lvis-count', split='base', **arguments)
+        partition='lvis-count', split='base', **arguments
+    )
     assert images_of(dataset) == [1, 4]  # alarm_clock is novel
     novel = LVISSplitDataset(
-        partition='lvis-count', split='novel', **arguments)
+        partition='lvis-count', split='novel', **arguments
+    )
     assert len(novel.metainfo['classes']) == 100
     assert images_of(novel) == [1, 2, 5]
 
@@ -115,10 +136,11 @@ def test_all_classes_are_those_of_mmdet(arguments):
 def test_repeat_factors(arguments):
     """An image as often as its rarest base class asks for."""
     dataset = LVISSplitDataset(partition='lvis-id', split='base', **arguments)
-    balanced = ClassBalancedDataset(dataset, oversample_thr=3.)
+    balanced = ClassBalancedDataset(dataset, oversample_thr=3.0)
     # Each base class is in one image of three: sqrt(3 / (1 / 3)) times.
-    assert [balanced.get_data_info(i)['img_id']
-            for i in range(len(balanced))] == [1] * 3 + [4] * 3 + [5] * 3
+    assert [
+        balanced.get_data_info(i)['img_id'] for i in range(len(balanced))
+    ] == [1] * 3 + [4] * 3 + [5] * 3
 
 
 def without_url(data):
@@ -133,11 +155,20 @@ def of_coco(data):
     data['categories'] = [dict(id=i, name=n) for i, n in COCO_VOC.items()]
 
 
-@pytest.mark.parametrize('change, message', [
-    (without_url, 'lvis.json: image 4 has no coco_url.*use CocoSplitDataset'),
-    (cut_short, r'lvis.json is LVIS v1 cut short \(1000 of 1203 categories\)'),
-    (of_coco, r'lvis.json has COCO classes \(20 categories\)'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            without_url,
+            'lvis.json: image 4 has no coco_url.*use CocoSplitDataset',
+        ),
+        (
+            cut_short,
+            r'lvis.json is LVIS v1 cut short \(1000 of 1203 categories\)',
+        ),
+        (of_coco, r'lvis.json has COCO classes \(20 categories\)'),
+    ],
+)
 def test_wrong_file_gets_one_clear_line(arguments, tmp_path, change, message):
     data = content()
     change(data)
@@ -151,8 +182,10 @@ def test_download_that_was_cut(arguments, tmp_path):
     path = tmp_path / 'lvis.json'
     path.write_text(path.read_text()[:-1000])
     with pytest.raises(
-            ValueError, match=r'lvis.json is not a COCO annotation file '
-            r'\(.*char \d+\)+: it needs .* to be whole') as error:
+        ValueError,
+        match=r'lvis.json is not a COCO annotation file '
+        r'\(.*char \d+\)+: it needs .* to be whole',
+    ) as error:
         LVISSplitDataset(partition='lvis-id', split='base', **arguments)
     assert '\n' not in str(error.value)
 

@@ -1,4 +1,5 @@
 """Cutting a subset from a set laid out as COCO 2017."""
+
 import json
 import runpy
 from pathlib import Path
@@ -25,10 +26,9 @@ def coco(tmp_path):
             cv2.imwrite(str(root / f'{part}2017' / name), image)
             images.append(
                 dict(
-                    id=i + 1,
-                    file_name=name,
-                    width=image.shape[1],
-                    height=400))
+                    id=i + 1, file_name=name, width=image.shape[1], height=400
+                )
+            )
             if i:
                 annotations.append(
                     dict(
@@ -38,13 +38,17 @@ def coco(tmp_path):
                         bbox=[40, 200, 100, 100],
                         area=5000,
                         iscrowd=i % 2,
-                        segmentation=[[1, 2, 3]]))
+                        segmentation=[[1, 2, 3]],
+                    )
+                )
         content = dict(
             images=images,
             annotations=annotations,
-            categories=[dict(id=1, name='person')])
+            categories=[dict(id=1, name='person')],
+        )
         (root / 'annotations' / f'instances_{part}2017.json').write_text(
-            json.dumps(content))
+            json.dumps(content)
+        )
     return root
 
 
@@ -52,11 +56,23 @@ def coco(tmp_path):
 def cut(coco, tmp_path, monkeypatch):
 
     def call(*arguments):
-        monkeypatch.setattr('sys.argv', [
-            'make_coco_mini.py', '--coco', str(coco), '--out',
-            str(tmp_path / 'mini'), '--train', '5', '--val', '2', '--longest',
-            '300', *arguments
-        ])
+        monkeypatch.setattr(
+            'sys.argv',
+            [
+                'make_coco_mini.py',
+                '--coco',
+                str(coco),
+                '--out',
+                str(tmp_path / 'mini'),
+                '--train',
+                '5',
+                '--val',
+                '2',
+                '--longest',
+                '300',
+                *arguments,
+            ],
+        )
         runpy.run_path(str(TOOL), run_name='__main__')
         return tmp_path / 'mini'
 
@@ -66,7 +82,8 @@ def cut(coco, tmp_path, monkeypatch):
 def test_boxes_follow_the_pixels(cut):
     out = cut()
     content = json.loads(
-        (out / 'annotations' / 'instances_train.json').read_text())
+        (out / 'annotations' / 'instances_train.json').read_text()
+    )
     assert [i['id'] for i in content['images']] == [2, 3, 4, 5, 6]
     objects = {a['image_id']: a for a in content['annotations']}
     for info in content['images']:
@@ -78,7 +95,7 @@ def test_boxes_follow_the_pixels(cut):
             columns.min(),
             rows.min(),
             np.ptp(columns) + 1,
-            np.ptp(rows) + 1
+            np.ptp(rows) + 1,
         ]
         a = objects[info['id']]
         np.testing.assert_allclose(a['bbox'], box, atol=1.01)
@@ -100,10 +117,16 @@ def test_same_seed_same_images(cut):
     assert any(chosen('--seed', str(s)) != first for s in range(1, 6))
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (('--train', '6'), 'instances_train2017.json: 6 images wanted, but only'),
-    (('--coco', 'gone'), 'no annotation file gone'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            ('--train', '6'),
+            'instances_train2017.json: 6 images wanted, but only',
+        ),
+        (('--coco', 'gone'), 'no annotation file gone'),
+    ],
+)
 def test_what_cannot_be_cut(cut, arguments, message):
     with pytest.raises(SystemExit, match=message):
         cut(*arguments)

@@ -1,4 +1,5 @@
 """The script that writes the lists of the LVIS partitions."""
+
 import json
 import random
 import runpy
@@ -28,7 +29,8 @@ def functions():
 
 
 def test_list_and_annotation_file_give_the_committed_lists(
-        tool, shared_dir, tmp_path, capsys):
+    tool, shared_dir, tmp_path, capsys
+):
     """In whatever order the file has them."""
     file = shared_dir / 'data/lvis_v1_categories.json'
     tool('--check', file)
@@ -38,7 +40,8 @@ def test_list_and_annotation_file_give_the_committed_lists(
         c.update(synset='x.n.01', instance_count=3)
     path = tmp_path / 'lvis_v1_train.json'
     path.write_text(
-        json.dumps(dict(images=[], annotations=[], categories=categories)))
+        json.dumps(dict(images=[], annotations=[], categories=categories))
+    )
     tool('--check', path)
     assert capsys.readouterr().out.count('holds these lists') == 2
 
@@ -64,17 +67,22 @@ def test_of_equal_counts_the_lower_id_is_first(functions):
 
 def test_module_is_written(tool, shared_dir, tmp_path, monkeypatch, capsys):
     import mmdet_owp
+
     monkeypatch.setattr(mmdet_owp, '__file__', str(tmp_path / '__init__.py'))
     tool(shared_dir / 'data/lvis_v1_categories.json')
     assert (tmp_path / 'lvis_v1.py').read_bytes() == Path(
-        lvis_v1.__file__).read_bytes()
+        lvis_v1.__file__
+    ).read_bytes()
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{"images": [', 'Expecting value'),
-    ('{"images": []}', 'categories with id, name, frequency, image_count'),
-    ('[{"id": 1, "name": "cat"}]', 'categories with id, name, frequency'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{"images": [', 'Expecting value'),
+        ('{"images": []}', 'categories with id, name, frequency, image_count'),
+        ('[{"id": 1, "name": "cat"}]', 'categories with id, name, frequency'),
+    ],
+)
 def test_wrong_file_gets_one_line(tool, tmp_path, text, message):
     path = tmp_path / 'wrong.json'
     path.write_text(text)
@@ -86,5 +94,6 @@ def test_wrong_file_gets_one_line(tool, tmp_path, text, message):
 
 def test_v05_has_other_classes(tool, shared_dir):
     with pytest.raises(
-            SystemExit, match='of its 1230 categories 315 are frequent'):
+        SystemExit, match='of its 1230 categories 315 are frequent'
+    ):
         tool(shared_dir / 'data/evaluator/lvis_val_100.json')

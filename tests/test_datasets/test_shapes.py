@@ -41,7 +41,8 @@ def read(out, split):
 def files(out):
     return {
         str(p.relative_to(out)): p.read_bytes()
-        for p in sorted(Path(out).rglob('*')) if p.is_file()
+        for p in sorted(Path(out).rglob('*'))
+        if p.is_file()
     }
 
 
@@ -64,7 +65,7 @@ def test_alpha_has_the_asked_size(family, side):
     for seed in range(5):
         alpha = shapes.draw_alpha(np.random.default_rng(seed), family, side)
         assert 0 <= alpha.min() and alpha.max() <= 1
-        ys, xs = np.nonzero(alpha > .01)
+        ys, xs = np.nonzero(alpha > 0.01)
         longest = max(np.ptp(xs), np.ptp(ys)) + 1
         # An outline of length side touches side to side + 1 pixels, plus
         # rounding; very sharp tips fade out sooner.
@@ -92,14 +93,14 @@ def test_novel_outlines_differ_from_base_ones():
     # However turned, a novel silhouette overlaps no base one like its own.
     rng = np.random.default_rng(0)
     angles = np.linspace(0, 2 * math.pi, 36, endpoint=False)
-    base = np.array([
-        _silhouette(f, rng, a) for f in SHAPES_BASE.values() for a in angles
-    ])
+    base = np.array(
+        [_silhouette(f, rng, a) for f in SHAPES_BASE.values() for a in angles]
+    )
     for family in SHAPES_NOVEL.values():
         novel = _silhouette(family, rng, 0)
         common = base @ novel
         iou = common / (base.sum(1) + novel.sum() - common)
-        assert iou.max() < .85, family
+        assert iou.max() < 0.85, family
 
 
 def test_same_generator_same_pixels_and_other_seed_differs():
@@ -117,8 +118,12 @@ def test_boxes_are_tight_around_what_is_visible(drawn):
         taken = np.zeros((128, 128), int)
         for o in objects:
             ys, xs = np.nonzero(o.mask)
-            assert o.bbox == (xs.min(), ys.min(), np.ptp(xs) + 1,
-                              np.ptp(ys) + 1)
+            assert o.bbox == (
+                xs.min(),
+                ys.min(),
+                np.ptp(xs) + 1,
+                np.ptp(ys) + 1,
+            )
             assert max(o.bbox[2:]) >= shapes.MIN_SIDE
             assert len(xs) >= shapes.MIN_AREA
             taken += o.mask
@@ -142,7 +147,7 @@ def test_visible_masks_follow_from_the_order_of_painting(monkeypatch):
         above = np.zeros((128, 128), bool)
         for o, (alpha, x, y) in zip(reversed(objects), reversed(painted)):
             full = np.zeros((128, 128), bool)
-            full[y:y + alpha.shape[0], x:x + alpha.shape[1]] = alpha >= .5
+            full[y : y + alpha.shape[0], x : x + alpha.shape[1]] = alpha >= 0.5
             assert np.array_equal(o.mask, full & ~above)
             share = o.mask.sum() / full.sum()
             assert share >= shapes.MIN_VISIBLE
@@ -159,10 +164,10 @@ def test_painting_changes_the_object_and_little_else():
         shapes._paint_object(rng, shapes._palette(rng), image, alpha, 20, 25)
         change = np.abs(image - 128).mean(axis=2)
         full = np.zeros((96, 96), np.uint8)
-        full[25:25 + alpha.shape[0], 20:20 + alpha.shape[1]] = alpha >= .5
+        full[25 : 25 + alpha.shape[0], 20 : 20 + alpha.shape[1]] = alpha >= 0.5
         assert change[full > 0].mean() > 15
         near = cv2.dilate(full, np.ones((15, 15), np.uint8))
-        assert change[near == 0].max() < .01
+        assert change[near == 0].max() < 0.01
 
 
 def _ks(a, b):
@@ -180,12 +185,19 @@ def test_base_and_novel_share_size_place_and_colour(drawn):
         for o in objects:
             x, y, w, h = o.bbox
             pixels = image[o.mask]
-            rows.append([max(w, h), x + w / 2, y + h / 2,
-                         *pixels.mean(axis=0), pixels.std()])
+            rows.append(
+                [
+                    max(w, h),
+                    x + w / 2,
+                    y + h / 2,
+                    *pixels.mean(axis=0),
+                    pixels.std(),
+                ]
+            )
             novel.append(o.category_id in SHAPES_NOVEL)
     rows, novel = np.array(rows), np.array(novel)
     assert len(rows) > 1000
-    assert abs(novel.mean() - .5) < 3.3 * .5 / math.sqrt(len(novel))
+    assert abs(novel.mean() - 0.5) < 3.3 * 0.5 / math.sqrt(len(novel))
     for column in rows.T:
         distance, critical = _ks(column[novel], column[~novel])
         assert distance < critical
@@ -198,9 +210,10 @@ def test_sizes_and_numbers(drawn):
     numbers = [len(objects) for _, objects in drawn]
     assert 0 in numbers and max(numbers) <= 10 and np.median(numbers) >= 5
     sides = np.array(
-        [max(o.bbox[2:]) for _, objects in drawn for o in objects])
-    assert sides.min() < 12 and sides.max() > .7 * 128
-    assert np.mean((sides >= 16) & (sides <= 64)) > .6
+        [max(o.bbox[2:]) for _, objects in drawn for o in objects]
+    )
+    assert sides.min() < 12 and sides.max() > 0.7 * 128
+    assert np.mean((sides >= 16) & (sides <= 64)) > 0.6
 
 
 # Files ---------------------------------------------------------------------
@@ -211,26 +224,29 @@ def test_coco_file_and_images(made):
     for split, number in (('train', 12), ('val', 5)):
         content = read(made, split)
         coco = pycocotools.COCO(
-            str(made / 'annotations' / f'instances_{split}.json'))
+            str(made / 'annotations' / f'instances_{split}.json')
+        )
         assert len(coco.imgs) == number
         assert {c['id']: c['name'] for c in content['categories']} == FAMILIES
         ids = [a['id'] for a in content['annotations']]
         assert ids == list(range(1, len(ids) + 1))
-        novel = [a['category_id'] in SHAPES_NOVEL
-                 for a in content['annotations']]
+        novel = [
+            a['category_id'] in SHAPES_NOVEL for a in content['annotations']
+        ]
         assert 0 < sum(novel) < len(novel)
         for index, info in enumerate(content['images']):
             image = cv2.imread(str(made / split / info['file_name']))
             split_index = ['train', 'val'].index(split)
             expected, objects = draw_image(
-                np.random.default_rng([3, split_index, index]), 64)
+                np.random.default_rng([3, split_index, index]), 64
+            )
             assert np.array_equal(image, expected)
             assert (info['height'], info['width']) == image.shape[:2]
             annotations = coco.imgToAnns[info['id']]
-            assert [(a['category_id'], tuple(a['bbox']), a['area'])
-                    for a in annotations] == [
-                        (o.category_id, o.bbox, o.mask.sum())
-                        for o in objects]
+            assert [
+                (a['category_id'], tuple(a['bbox']), a['area'])
+                for a in annotations
+            ] == [(o.category_id, o.bbox, o.mask.sum()) for o in objects]
 
 
 def test_images_do_not_depend_on_their_number(made, tmp_path):
@@ -255,8 +271,8 @@ def test_finished_set_is_kept_and_another_refused(made):
 def test_overwrite_replaces_the_whole_set(tmp_path):
     make_shapes(tmp_path / 'a', seed=0, num_train=6, num_val=3, size=48)
     make_shapes(
-        tmp_path / 'a', seed=1, num_train=2, num_val=2, size=48,
-        overwrite=True)
+        tmp_path / 'a', seed=1, num_train=2, num_val=2, size=48, overwrite=True
+    )
     make_shapes(tmp_path / 'b', seed=1, num_train=2, num_val=2, size=48)
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
 
@@ -298,7 +314,8 @@ def test_foreign_data_are_never_touched(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    'arguments', [dict(seed=-1), dict(num_train=0), dict(size=20)])
+    'arguments', [dict(seed=-1), dict(num_train=0), dict(size=20)]
+)
 def test_arguments_out_of_range(tmp_path, arguments):
     with pytest.raises(ValueError, match='must be'):
         make_shapes(tmp_path / 'out', **arguments)
@@ -314,18 +331,30 @@ def run(*command):
         [sys.executable, *map(str, command)],
         capture_output=True,
         text=True,
-        env=environment)
+        env=environment,
+    )
 
 
 def test_needs_neither_torch_nor_mmdet():
-    code = ('import sys, mmdet_owp.datasets.shapes; sys.exit(bool('
-            '{"torch", "mmdet", "mmcv", "mmengine"} & set(sys.modules)))')
+    code = (
+        'import sys, mmdet_owp.datasets.shapes; sys.exit(bool('
+        '{"torch", "mmdet", "mmcv", "mmengine"} & set(sys.modules)))'
+    )
     assert run('-c', code).returncode == 0
 
 
 def test_make_shapes_command(tmp_path):
-    arguments = [MAKE, '--out', tmp_path, '--train', 3, '--val', 2, '--size',
-                 64]
+    arguments = [
+        MAKE,
+        '--out',
+        tmp_path,
+        '--train',
+        3,
+        '--val',
+        2,
+        '--size',
+        64,
+    ]
     first = run(*arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith('made: 3 training and 2 validation')
@@ -347,13 +376,14 @@ def trivial():
 
 def test_random_boxes_are_like_the_training_boxes(trivial):
     rng = np.random.default_rng(0)
-    corners = rng.uniform(0, .5, (500, 2))
-    train = np.concatenate([corners, rng.uniform(.1, .5, (500, 2))], axis=1)
+    corners = rng.uniform(0, 0.5, (500, 2))
+    train = np.concatenate([corners, rng.uniform(0.1, 0.5, (500, 2))], axis=1)
     boxes = trivial.random_boxes(rng, train, 4000, 200, 100)
     assert boxes.min() >= 0
     assert np.all(boxes[:, :2] + boxes[:, 2:] <= np.array([200, 100]) + 1e-9)
-    assert np.allclose(boxes[:, 2:].mean(0) / [200, 100], train[:, 2:].mean(0),
-                       rtol=.05)
+    assert np.allclose(
+        boxes[:, 2:].mean(0) / [200, 100], train[:, 2:].mean(0), rtol=0.05
+    )
 
 
 def test_regions_find_what_is_of_one_colour(trivial):
@@ -361,7 +391,7 @@ def test_regions_find_what_is_of_one_colour(trivial):
     image = np.full((128, 128, 3), 60, np.uint8)
     squares = [(10, 12, 30, 20), (60, 70, 50, 40), (80, 10, 12, 12)]
     for k, (x, y, w, h) in enumerate(squares):
-        image[y:y + h, x:x + w] = np.roll((200, 120, 30), k)
+        image[y : y + h, x : x + w] = np.roll((200, 120, 30), k)
     boxes, scores = trivial.region_boxes(image, 100)
     assert np.all(np.diff(scores) <= 0)
     for x, y, w, h in squares:
@@ -369,15 +399,23 @@ def test_regions_find_what_is_of_one_colour(trivial):
         iw = np.minimum(bx + bw, x + w) - np.maximum(bx, x)
         ih = np.minimum(by + bh, y + h) - np.maximum(by, y)
         inter = iw.clip(0) * ih.clip(0)
-        assert (inter / (bw * bh + w * h - inter)).max() > .8
+        assert (inter / (bw * bh + w * h - inter)).max() > 0.8
 
 
 @pytest.mark.parametrize('method', ['random', 'regions'])
 def test_trivial_proposals_command(made, tmp_path, method):
     out = tmp_path / 'results.json'
-    result = run(TRIVIAL, made / 'annotations' / 'instances_train.json',
-                 made / 'annotations' / 'instances_val.json', '--images',
-                 made / 'val', '--method', method, '--out', out)
+    result = run(
+        TRIVIAL,
+        made / 'annotations' / 'instances_train.json',
+        made / 'annotations' / 'instances_val.json',
+        '--images',
+        made / 'val',
+        '--method',
+        method,
+        '--out',
+        out,
+    )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.split('\n')
     assert lines[1].startswith(f'{method} novel_drop-base/AR@100 ')

@@ -1,4 +1,5 @@
 """Exported proposals against the detector's own and brute force."""
+
 from __future__ import annotations
 
 import re
@@ -25,12 +26,15 @@ pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 SIZES = [(20, 30), (64, 64), (40, 100), (101, 45)]
 CUES = {
     'iou': ('fcos_iou_cs_is_shapes', {}),
-    'mean':
-    ('fcos_iou_cs_is_shapes', dict(objectness=('centerness', 'iou'))),
-    'tower': ('fcos_iou_cs_is_shapes',
-              dict(conditional='tower', objectness=('centerness', ))),
-    'fpn': ('fcos_iou_cs_is_shapes',
-            dict(conditional='fpn', norm_on_bbox=False)),
+    'mean': ('fcos_iou_cs_is_shapes', dict(objectness=('centerness', 'iou'))),
+    'tower': (
+        'fcos_iou_cs_is_shapes',
+        dict(conditional='tower', objectness=('centerness',)),
+    ),
+    'fpn': (
+        'fcos_iou_cs_is_shapes',
+        dict(conditional='fpn', norm_on_bbox=False),
+    ),
     'baseline': ('fcos_shapes', dict(centerness_on_reg=False)),
     'joint': ('fcos_iou_cs_is_joint_shapes', {}),
 }
@@ -55,9 +59,9 @@ def make(tiny_config):
         # Scores and sizes that differ, so that there is an order to find.
         for name, parameter in detector.bbox_head.named_parameters():
             if re.match(r'conv_(?!reg).*weight', name):
-                torch.nn.init.normal_(parameter, std=.3)
+                torch.nn.init.normal_(parameter, std=0.3)
             elif name == 'conv_reg.bias':
-                torch.nn.init.constant_(parameter, 1.)
+                torch.nn.init.constant_(parameter, 1.0)
         return detector
 
     return make_detector
@@ -81,8 +85,10 @@ def pixels(batch, size, seed=0):
 
 
 def iou(box, boxes):
-    low, high = (f(box[k], boxes[:, k]) for f, k in
-                 ((np.maximum, slice(2)), (np.minimum, slice(2, 4))))
+    low, high = (
+        f(box[k], boxes[:, k])
+        for f, k in ((np.maximum, slice(2)), (np.minimum, slice(2, 4)))
+    )
     common = (high - low).clip(0).prod(1)
     area, areas = ((b[..., 2:] - b[..., :2]).prod(-1) for b in (box, boxes))
     return common / np.maximum(area + areas - common, 1e-12)
@@ -100,7 +106,8 @@ def brute_force(boxes, scores, max_num, threshold):
 
 def assert_same(found, expected):
     for (boxes, scores), (eager_boxes, eager_scores) in zip(
-            found, expected, strict=True):
+        found, expected, strict=True
+    ):
         assert (np.diff(scores) <= 0).all()
         assert boxes.shape == eager_boxes.shape
         # In order: no two of these scores are alike.
@@ -116,7 +123,8 @@ def test_proposals_are_those_of_the_detector(cue, make, export, tmp_path):
         images = pixels(2, size)
         expected = onnx_check.propose_eagerly(detector, images)
         assert_same(
-            onnx_check.propose_by_onnx(session, images, None), expected)
+            onnx_check.propose_by_onnx(session, images, None), expected
+        )
         counts = [len(scores) for _, scores in expected]
         assert min(counts) > 10
     # It is in the file only if the proposals are ranked by it.
@@ -128,20 +136,22 @@ def test_proposals_are_those_of_the_detector(cue, make, export, tmp_path):
 def test_nms_inside_is_nms_outside(make, export):
     detector = make(max_per_img=25)
     outside, inside = export(detector, False), export(detector)
-    for size, candidates in zip(SIZES, (64 + 16 + 4, 200 + 64 + 16, 200 + 128 +
-                                        32, 200 + 128 + 32)):
+    for size, candidates in zip(
+        SIZES, (64 + 16 + 4, 200 + 64 + 16, 200 + 128 + 32, 200 + 128 + 32)
+    ):
         images = pixels(3, size)
         boxes, scores = outside.run(None, dict(images=images))
         assert scores.shape == (3, candidates)
         assert (np.diff(scores) <= 0).all()
-        kept = [brute_force(b, s, 25, .6) for b, s in zip(boxes, scores)]
+        kept = [brute_force(b, s, 25, 0.6) for b, s in zip(boxes, scores)]
         expected = [(b[k], s[k]) for b, s, k in zip(boxes, scores, kept)]
+        assert_same(onnx_check.propose_by_onnx(inside, images, None), expected)
         assert_same(
-            onnx_check.propose_by_onnx(inside, images, None), expected)
-        assert_same(
-            onnx_check.propose_by_onnx(outside, images,
-                                       detector.bbox_head.proposal_cfg),
-            expected)
+            onnx_check.propose_by_onnx(
+                outside, images, detector.bbox_head.proposal_cfg
+            ),
+            expected,
+        )
         _, _, image = inside.run(None, dict(images=images))
         assert (np.diff(image) >= 0).all()
         assert np.bincount(image).tolist() == [len(k) for k in kept]
@@ -154,73 +164,87 @@ def test_no_proposals(with_nms, make, export):
     torch.nn.init.constant_(detector.bbox_head.conv_reg.bias, -1e4)
     session = export(detector, with_nms)
     images = pixels(2, (40, 100))
-    for found in (onnx_check.propose_eagerly(detector, images),
-                  onnx_check.propose_by_onnx(
-                      session, images, detector.bbox_head.proposal_cfg)):
-        assert [(b.shape, s.shape) for b, s in found] == [((0, 4), (0, ))] * 2
+    for found in (
+        onnx_check.propose_eagerly(detector, images),
+        onnx_check.propose_by_onnx(
+            session, images, detector.bbox_head.proposal_cfg
+        ),
+    ):
+        assert [(b.shape, s.shape) for b, s in found] == [((0, 4), (0,))] * 2
 
 
 def test_small_boxes_are_left_out(make, export):
     detector = make(min_bbox_size=6)
     images = pixels(1, (64, 64))
-    (boxes, scores), = onnx_check.propose_by_onnx(
-        export(detector), images, None)
-    assert len(boxes) < len(
-        onnx_check.propose_eagerly(make(), images)[0][0])
+    ((boxes, scores),) = onnx_check.propose_by_onnx(
+        export(detector), images, None
+    )
+    assert len(boxes) < len(onnx_check.propose_eagerly(make(), images)[0][0])
     assert (boxes[:, 2:] - boxes[:, :2]).min() > 6
-    assert_same([(boxes, scores)],
-                onnx_check.propose_eagerly(detector, images))
+    assert_same(
+        [(boxes, scores)], onnx_check.propose_eagerly(detector, images)
+    )
 
 
 class Suppression(torch.nn.Module):
     """The operator alone."""
 
     def forward(self, boxes, scores):
-        return onnx_export.NonMaxSuppression.apply(boxes, scores, 20, .5)
+        return onnx_export.NonMaxSuppression.apply(boxes, scores, 20, 0.5)
 
 
 @pytest.fixture(scope='module')
 def suppression(tmp_path_factory):
     path = str(tmp_path_factory.mktemp('onnx') / 'nms.onnx')
     onnx_export.trace(
-        Suppression(), (torch.rand(1, 3, 4).cumsum(2), torch.rand(1, 1, 3)),
+        Suppression(),
+        (torch.rand(1, 3, 4).cumsum(2), torch.rand(1, 1, 3)),
         path,
         dynamic_axes=dict(boxes={1: 'n'}, scores={2: 'n'}, kept={0: 'kept'}),
         input_names=['boxes', 'scores'],
-        output_names=['kept'])
+        output_names=['kept'],
+    )
     return onnx_check.open_model(path)
 
 
 @settings(max_examples=60, deadline=None)
-@given(corners=arrays(np.int64, st.tuples(
-    st.integers(1, 40), st.just(4)), elements=st.integers(0, 8)),
-       seed=st.integers(0, 99))
+@given(
+    corners=arrays(
+        np.int64,
+        st.tuples(st.integers(1, 40), st.just(4)),
+        elements=st.integers(0, 8),
+    ),
+    seed=st.integers(0, 99),
+)
 def test_suppression(suppression, corners, seed):
     """Of boxes that meet often, at the very threshold too, or have no area."""
     first, second = corners[:, :2], corners[:, 2:]
     boxes = np.concatenate(
-        [np.minimum(first, second), np.maximum(first, second)],
-        1).astype(np.float32)
+        [np.minimum(first, second), np.maximum(first, second)], 1
+    ).astype(np.float32)
     scores = np.random.default_rng(seed).permutation(len(boxes))
-    scores = (scores / 40 - .1).astype(np.float32)
+    scores = (scores / 40 - 0.1).astype(np.float32)
     scores[scores < 0] = onnx_export.NO_BOX
-    expected = brute_force(boxes, scores, 20, .5)
-    by_onnx, = suppression.run(
-        None, dict(boxes=boxes[None], scores=scores[None, None]))
+    expected = brute_force(boxes, scores, 20, 0.5)
+    (by_onnx,) = suppression.run(
+        None, dict(boxes=boxes[None], scores=scores[None, None])
+    )
     eager = Suppression()(
-        torch.from_numpy(boxes)[None], torch.from_numpy(scores)[None, None])
+        torch.from_numpy(boxes)[None], torch.from_numpy(scores)[None, None]
+    )
     assert by_onnx[:, 2].tolist() == eager[:, 2].tolist() == expected
 
 
 def test_difference():
-    boxes = np.array([[0, 0, 9, 9], [5, 5, 20, 20.]])
-    scores = np.array([.9, .8])
-    same = onnx_check.largest_difference((boxes, scores),
-                                         (boxes[::-1], scores[::-1]))
+    boxes = np.array([[0, 0, 9, 9], [5, 5, 20, 20.0]])
+    scores = np.array([0.9, 0.8])
+    same = onnx_check.largest_difference(
+        (boxes, scores), (boxes[::-1], scores[::-1])
+    )
     assert same == (0, 0)
     # A proposal that one list lacks counts as far as the next is.
     fewer = boxes[:1], scores[:1]
-    expected = 11, pytest.approx(.1)
+    expected = 11, pytest.approx(0.1)
     assert onnx_check.largest_difference((boxes, scores), fewer) == expected
     assert onnx_check.largest_difference(fewer, (boxes, scores)) == expected
     none = boxes[:0], scores[:0]
@@ -231,7 +255,7 @@ def test_difference():
 def test_refusals(make, tiny_config, tmp_path, monkeypatch):
     path = str(tmp_path / 'model.onnx')
     with pytest.raises(ValueError, match='soft_nms.*--nms outside'):
-        soft = dict(type='soft_nms', iou_threshold=.5)
+        soft = dict(type='soft_nms', iou_threshold=0.5)
         onnx_export.export_onnx(make(nms=soft), path)
     config = Config.fromfile(tiny_config())
     state = make().state_dict()
@@ -253,7 +277,7 @@ def test_refusals(make, tiny_config, tmp_path, monkeypatch):
 def test_images(tiny_config, shapes_dir, tmp_path):
     config = Config.fromfile(tiny_config())
     path = next((shapes_dir / 'val').glob('*.png'))
-    image, = onnx_check.read_images(config, [str(path)])
+    (image,) = onnx_check.read_images(config, [str(path)])
     expected = cv2.resize(cv2.imread(str(path)), (128, 128))
     np.testing.assert_array_equal(image, expected)
     with pytest.raises(FileNotFoundError, match='no_such.png'):
@@ -272,13 +296,14 @@ def test_docs(repo, make, export, shapes_dir, tmp_path, monkeypatch):
     image = cv2.imread(str(next((shapes_dir / 'val').glob('*.png'))))
     image = image[:50]
     cv2.imwrite('image.png', image)
-    code, = re.findall(r'```python\n(.*?)```',
-                       (repo / 'docs/deployment.md').read_text(), re.S)
+    (code,) = re.findall(
+        r'```python\n(.*?)```', (repo / 'docs/deployment.md').read_text(), re.S
+    )
     # The size of the config.
     names = {}
     code = code.replace('1333', '128').replace('800', '128')
     exec(code, names)
     resized = cv2.resize(image, (128, 100))
-    (boxes, scores), = onnx_check.propose_eagerly(detector, resized[None])
+    ((boxes, scores),) = onnx_check.propose_eagerly(detector, resized[None])
     assert len(boxes) > 10
     assert_same([(names['boxes'], names['scores'])], [(boxes / 2, scores)])

@@ -2,6 +2,7 @@
 
 Usage: gloo_worker.py CONFIG OUT, under torch.distributed.run.
 """
+
 import sys
 
 import torch

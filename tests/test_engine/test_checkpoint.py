@@ -37,13 +37,11 @@ def marker(tmp_path):
 @pytest.fixture
 def evil(tmp_path, marker):
     path = tmp_path / 'evil.pth'
-    torch.save(
-        dict(state_dict={}, x=Call(os.system, f'touch {marker}')), path)
+    torch.save(dict(state_dict={}, x=Call(os.system, f'touch {marker}')), path)
     return path
 
 
 class Toy(BaseModel):
-
     def __init__(self, width=3, init_cfg=None):
         super().__init__(init_cfg=init_cfg)
         self.linear = nn.Linear(2, width)
@@ -59,7 +57,7 @@ class Points(Dataset):
         return 4
 
     def __getitem__(self, index):
-        return dict(inputs=torch.tensor([index, 1.]))
+        return dict(inputs=torch.tensor([index, 1.0]))
 
 
 def make_runner(work_dir, width=3, epochs=2, **kwargs):
@@ -70,17 +68,18 @@ def make_runner(work_dir, width=3, epochs=2, **kwargs):
             dataset=Points(),
             batch_size=2,
             sampler=dict(type='DefaultSampler', shuffle=True),
-            collate_fn=dict(type='default_collate')),
+            collate_fn=dict(type='default_collate'),
+        ),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
-        optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
         param_scheduler=dict(type='MultiStepLR', milestones=[1]),
         randomness=dict(seed=1),
         log_level='ERROR',
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
         experiment_name=f'{work_dir.name}_{os.urandom(4).hex()}',
         cfg=Config(dict(answer=42)),
-        **kwargs)
+        **kwargs,
+    )
 
 
 @pytest.fixture
@@ -99,24 +98,29 @@ def test_evil_file_executes_nothing(evil, marker):
     with pytest.raises(ValueError, match='refused.* call (posix|os).system'):
         load_checkpoint(evil)
     for load in (
-            lambda: CheckpointLoader.load_checkpoint(str(evil)),
-            lambda: Toy(init_cfg=dict(type='Pretrained', checkpoint=str(evil)))
-            .init_weights(), lambda: make_runner(
-                evil.parent / 'run', load_from=str(evil)).train(),
-            lambda: make_runner(
-                evil.parent / 'run', load_from=str(evil), resume=True).train(
-                )):
+        lambda: CheckpointLoader.load_checkpoint(str(evil)),
+        lambda: Toy(
+            init_cfg=dict(type='Pretrained', checkpoint=str(evil))
+        ).init_weights(),
+        lambda: make_runner(evil.parent / 'run', load_from=str(evil)).train(),
+        lambda: make_runner(
+            evil.parent / 'run', load_from=str(evil), resume=True
+        ).train(),
+    ):
         with pytest.raises(ValueError, match='refused') as error:
             load()
         assert '\n' not in str(error.value)
     assert not marker.exists()
 
 
-@pytest.mark.parametrize('owner, name', [
-    (HistoryBuffer, '__init__'),
-    (HistoryBuffer, 'register_statistics'),
-    (np.ndarray, 'tofile'),
-])
+@pytest.mark.parametrize(
+    'owner, name',
+    [
+        (HistoryBuffer, '__init__'),
+        (HistoryBuffer, 'register_statistics'),
+        (np.ndarray, 'tofile'),
+    ],
+)
 def test_getattr_reaches_only_the_statistics(tmp_path, owner, name):
     path = tmp_path / 'getattr.pth'
     torch.save(dict(x=Call(getattr, owner, name)), path)
@@ -127,8 +131,8 @@ def test_getattr_reaches_only_the_statistics(tmp_path, owner, name):
 @pytest.mark.parametrize('zipped', [True, False])
 def test_training_state_survives(tmp_path, zipped):
     buffer = HistoryBuffer()
-    buffer.update(3.)
-    buffer.update(5., 2)
+    buffer.update(3.0)
+    buffer.update(5.0, 2)
     model = Toy()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     model(torch.ones(1, 2), 'loss')['loss'].backward()
@@ -143,10 +147,11 @@ def test_training_state_survives(tmp_path, zipped):
             optimizer=optimizer.state_dict(),
             buffer=buffer,
             arrays=arrays,
-            scalars=[np.float64(0.5), np.int64(7),
-                     np.bool_(True)]),
+            scalars=[np.float64(0.5), np.int64(7), np.bool_(True)],
+        ),
         path,
-        _use_new_zipfile_serialization=zipped)
+        _use_new_zipfile_serialization=zipped,
+    )
     loaded = load_checkpoint(path)
     assert loaded['buffer'].mean() == buffer.mean()
     assert loaded['buffer'].statistics('max') == 5
@@ -158,10 +163,17 @@ def test_training_state_survives(tmp_path, zipped):
     torch.testing.assert_close(loaded['optimizer'], optimizer.state_dict())
 
 
-@pytest.mark.parametrize('content', [
-    b'', b'not a checkpoint\n', b'{"a": 1}', b'\x80\x02.', b'PK\x03\x04',
-    bytes(range(256))
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'not a checkpoint\n',
+        b'{"a": 1}',
+        b'\x80\x02.',
+        b'PK\x03\x04',
+        bytes(range(256)),
+    ],
+)
 def test_file_that_is_no_checkpoint(tmp_path, content):
     path = tmp_path / 'file.pth'
     path.write_bytes(content)
@@ -192,7 +204,8 @@ def test_resume_is_exact(trained, tmp_path):
     resumed = make_runner(
         tmp_path / 'resumed',
         load_from=str(trained / 'epoch_1.pth'),
-        resume=True)
+        resume=True,
+    )
     resumed.train()
     expected = load_checkpoint(trained / 'epoch_2.pth')
     got = load_checkpoint(tmp_path / 'resumed' / 'epoch_2.pth')
@@ -228,7 +241,8 @@ def test_config_text_is_not_executed(trained, marker):
 def test_url(trained, evil, marker, tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
     handler = functools.partial(
-        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path)
+    )
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root = f'http://127.0.0.1:{server.server_port}'
@@ -260,13 +274,17 @@ def test_wrong_checkpoint_stops(trained, tmp_path):
             tmp_path / 'test',
             width,
             load_from=str(path),
-            custom_hooks=[CheckpointMatchHook(), Stop()]).train()
+            custom_hooks=[CheckpointMatchHook(), Stop()],
+        ).train()
 
     right = load_checkpoint(path)
     weights = right['state_dict']
-    for good in (right, weights, {f'module.{k}': v
-                                  for k, v in weights.items()},
-                 dict(weights, unused=torch.ones(1))):
+    for good in (
+        right,
+        weights,
+        {f'module.{k}': v for k, v in weights.items()},
+        dict(weights, unused=torch.ones(1)),
+    ):
         with pytest.raises(InterruptedError):
             load(good)
     with pytest.raises(ValueError, match=r'epoch_1.pth: made by .* 2 weight'):
@@ -290,10 +308,9 @@ def test_new_weights_may_be_missing(trained, tmp_path, capfd):
                 width,
                 load_from=str(path),
                 resume=resume,
-                custom_hooks=[
-                    CheckpointMatchHook(new_weights=[new]),
-                    Stop()
-                ]))
+                custom_hooks=[CheckpointMatchHook(new_weights=[new]), Stop()],
+            )
+        )
         runners[-1].train()
 
     gone, unused = torch.empty(0), torch.ones(1)
@@ -303,10 +320,12 @@ def test_new_weights_may_be_missing(trained, tmp_path, capfd):
     with pytest.raises(InterruptedError):
         load('linear.bias', **{'linear.bias': gone})
     # Only what is missing keeps its first values, and mmengine is content.
-    assert torch.equal(runners[-1].model.linear.weight,
-                       weights['linear.weight'])
-    assert not torch.equal(runners[-1].model.linear.bias,
-                           weights['linear.bias'])
+    assert torch.equal(
+        runners[-1].model.linear.weight, weights['linear.weight']
+    )
+    assert not torch.equal(
+        runners[-1].model.linear.bias, weights['linear.bias']
+    )
     assert 'missing keys' not in capfd.readouterr().out
 
     refused = [
@@ -315,8 +334,10 @@ def test_new_weights_may_be_missing(trained, tmp_path, capfd):
         # Another shape is not missing.
         (dict(new='linear.bias', **{'linear.bias': unused}), 'linear.bias'),
         (dict(new='linear.bias', unused=unused), 'unused'),
-        (dict(new='linear.bias', resume=True, **{'linear.bias': gone}),
-         'linear.bias'),
+        (
+            dict(new='linear.bias', resume=True, **{'linear.bias': gone}),
+            'linear.bias',
+        ),
         (dict(new='linear.bias', resume=True, unused=unused), 'unused'),
     ]
     for arguments, name in refused:

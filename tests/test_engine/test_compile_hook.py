@@ -1,4 +1,5 @@
 """Compiled parts against the detector as it is."""
+
 import copy
 import shutil
 
@@ -32,7 +33,8 @@ def outputs_and_gradients(model, size):
     sum((out * torch.rand_like(out)).sum() for out in outs).backward()
     return outs, {
         name: p.grad
-        for name, p in model.named_parameters() if p.grad is not None
+        for name, p in model.named_parameters()
+        if p.grad is not None
     }
 
 
@@ -46,10 +48,8 @@ def assert_same(model, compiled, size):
         # Sums over locations, in another order.
         scale = expected.abs().max().clamp(min=1)
         torch.testing.assert_close(
-            got_gradients[name] / scale,
-            expected / scale,
-            rtol=1e-3,
-            atol=1e-4)
+            got_gradients[name] / scale, expected / scale, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_compiled_parts_are_the_model(model):
@@ -63,7 +63,10 @@ def test_compiled_parts_are_the_model(model):
 
     done = compile_parts(compiled, backend=backend)
     assert done == [
-        'backbone', 'neck', 'bbox_head.cls_convs', 'bbox_head.reg_convs'
+        'backbone',
+        'neck',
+        'bbox_head.cls_convs',
+        'bbox_head.reg_convs',
     ]
     assert compiled.state_dict().keys() == model.state_dict().keys()
     compiled.load_state_dict(model.state_dict())
@@ -77,7 +80,8 @@ def test_compiled_parts_are_the_model(model):
 
 @pytest.mark.skipif(
     shutil.which('c++') is None and shutil.which('g++') is None,
-    reason='torch.compile needs a C++ compiler on a CPU')
+    reason='torch.compile needs a C++ compiler on a CPU',
+)
 def test_inductor(model):
     """Code that torch generates, of a tower."""
     compiled = copy.deepcopy(model)
@@ -90,7 +94,6 @@ def test_hook(model):
         pass
 
     class Logger:
-
         def info(self, text):
             self.text = text
 

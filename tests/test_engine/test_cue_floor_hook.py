@@ -1,4 +1,5 @@
 """The floor is the entropy of the targets, and the training stays as it is."""
+
 import itertools
 from types import SimpleNamespace
 
@@ -19,34 +20,45 @@ def make(**options):
     """A runner, as far as the hook looks at it, of a tiny head."""
     torch.manual_seed(0)
     head = OWPFCOSHead(
-        3, 8, feat_channels=8, stacked_convs=1, norm_cfg=None, **{
+        3,
+        8,
+        feat_channels=8,
+        stacked_convs=1,
+        norm_cfg=None,
+        **{
             'loss_cls': None,
             'strides': (8, 16),
             'regress_ranges': ((-1, 32), (32, 1e8)),
             'norm_on_bbox': True,
             'center_sampling': True,
-            **options
-        })
+            **options,
+        },
+    )
     hub = MessageHub.get_instance(f'floor_{next(runs)}')
     return SimpleNamespace(
-        model=SimpleNamespace(bbox_head=head), message_hub=hub)
+        model=SimpleNamespace(bbox_head=head), message_hub=hub
+    )
 
 
 def loss(runner):
     torch.manual_seed(1)
     feats = [torch.rand(2, 8, s, s) for s in (8, 4)]
     objects = InstanceData(
-        bboxes=torch.tensor([[3., 5, 40, 33], [20, 20, 62, 60]]),
-        labels=torch.tensor([0, 2]))
+        bboxes=torch.tensor([[3.0, 5, 40, 33], [20, 20, 62, 60]]),
+        labels=torch.tensor([0, 2]),
+    )
     head = runner.model.bbox_head
     return head.loss_by_feat(*head(feats), [objects, objects[:1]], [{}, {}])
 
 
-@pytest.mark.parametrize('sampler', [
-    dict(type='IoUSampler'),
-    dict(type='IoUSampler', candidates='center+hard', iou_thr=0.3),
-    dict(type='IoUSampler', candidates='all', iou_thr=0.1)
-])
+@pytest.mark.parametrize(
+    'sampler',
+    [
+        dict(type='IoUSampler'),
+        dict(type='IoUSampler', candidates='center+hard', iou_thr=0.3),
+        dict(type='IoUSampler', candidates='all', iou_thr=0.1),
+    ],
+)
 def test_entropy_of_the_targets(sampler):
     runner = make(objectness=('centerness', 'iou'), sampler=sampler)
     unwatched = loss(runner)
@@ -56,7 +68,8 @@ def test_entropy_of_the_targets(sampler):
     calls = []
     runner.model.bbox_head.loss_centerness.register_forward_pre_hook(
         lambda module, args, kwargs: calls.append((args, kwargs)),
-        with_kwargs=True)
+        with_kwargs=True,
+    )
     watched = loss(runner)
     for name, value in unwatched.items():
         assert torch.equal(watched[name], value)
@@ -82,13 +95,17 @@ def test_entropy_of_the_targets(sampler):
 def test_centerness_by_hand():
     """A box of 24 x 16: its four locations are (8, 16) from the sides."""
     runner = make(
-        objectness=('centerness', ), center_sampling=False, strides=(8, ),
-        regress_ranges=((-1, 1e8), ))
+        objectness=('centerness',),
+        center_sampling=False,
+        strides=(8,),
+        regress_ranges=((-1, 1e8),),
+    )
     hook = CueFloorHook()
     hook.before_train(runner)
     head = runner.model.bbox_head
     objects = InstanceData(
-        bboxes=torch.tensor([[4., 8, 28, 24]]), labels=torch.tensor([0]))
+        bboxes=torch.tensor([[4.0, 8, 28, 24]]), labels=torch.tensor([0])
+    )
     # Locations at x 12 and 20, y 12 and 20, and at the sides, which are out.
     head.loss_by_feat(*head([torch.rand(1, 8, 4, 4)]), [objects], [{}])
     hook.after_train_iter(runner, 0)
@@ -101,8 +118,10 @@ def test_centerness_by_hand():
 def test_frozen_head_has_no_floor():
     runner = make(
         loss_cls=dict(
-            type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25),
-        freeze_regression=True)
+            type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25
+        ),
+        freeze_regression=True,
+    )
     hook = CueFloorHook()
     hook.before_train(runner)
     loss(runner)

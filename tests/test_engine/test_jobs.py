@@ -1,4 +1,5 @@
 """Jobs in real processes, stopped and killed."""
+
 from __future__ import annotations
 
 import os
@@ -21,9 +22,14 @@ def quick(monkeypatch):
 def shell(folder, *scripts, start=None, complete=lambda: True, **options):
     """A job of shell scripts, which run in its folder."""
     return Job(
-        folder, lambda:
-        [Command(['sh', '-c', f'cd {folder}; {s}'], {}) for s in scripts],
-        complete, start, **options)
+        folder,
+        lambda: [
+            Command(['sh', '-c', f'cd {folder}; {s}'], {}) for s in scripts
+        ],
+        complete,
+        start,
+        **options,
+    )
 
 
 def test_each_runs_once_after_its_start(tmp_path):
@@ -31,14 +37,16 @@ def test_each_runs_once_after_its_start(tmp_path):
     # It ends after the third, which doesn't wait for it.
     first = shell(
         tmp_path / 'first',
-        f'until grep again {log}; do sleep 0.01; done; echo first >>{log}')
+        f'until grep again {log}; do sleep 0.01; done; echo first >>{log}',
+    )
     second = shell(tmp_path / 'second', f'echo second >>{log}', start=first)
     third = shell(
-        tmp_path / 'third', f'echo third $SLOT >>{log}',
-        f'echo again >>{log}')
+        tmp_path / 'third', f'echo third $SLOT >>{log}', f'echo again >>{log}'
+    )
     ended = []
-    run_jobs([second, first, third], [dict(SLOT='a'), dict(SLOT='b')],
-             ended.append)
+    run_jobs(
+        [second, first, third], [dict(SLOT='a'), dict(SLOT='b')], ended.append
+    )
     lines = log.read_text().split('\n')
     assert lines == ['third b', 'again', 'first', 'second', '']
     assert set(ended) == {first, second, third} and ended[-1] is second
@@ -49,27 +57,34 @@ def test_each_runs_once_after_its_start(tmp_path):
 
 def test_one_at_a_time_in_one_slot(tmp_path):
     log = tmp_path / 'log'
-    run_jobs([
-        shell(tmp_path / name,
-              f'echo {name} >>{log}; sleep 0.1; echo {name} >>{log}')
-        for name in 'abc'
-    ])
+    run_jobs(
+        [
+            shell(
+                tmp_path / name,
+                f'echo {name} >>{log}; sleep 0.1; echo {name} >>{log}',
+            )
+            for name in 'abc'
+        ]
+    )
     assert log.read_text().split() == list('aabbcc')
 
 
 def test_a_failing_job_costs_no_other(tmp_path, capsys):
-    bad = shell(tmp_path / 'bad', 'echo no such thing >&2; echo; exit 3',
-                'touch ran')
+    bad = shell(
+        tmp_path / 'bad', 'echo no such thing >&2; echo; exit 3', 'touch ran'
+    )
     after = shell(tmp_path / 'after', 'touch ran', start=bad)
     empty = shell(tmp_path / 'empty', 'true', complete=lambda: False)
     refused = shell(tmp_path / 'refused', 'touch ran', refused='too big')
     good = shell(tmp_path / 'good', 'touch ran')
     failed = {}
-    run_jobs([bad, after, empty, refused, good],
-             on_failed=lambda job, why: failed.update({job.folder.name: why}))
+    run_jobs(
+        [bad, after, empty, refused, good],
+        on_failed=lambda job, why: failed.update({job.folder.name: why}),
+    )
     assert failed == {
         'bad': 'no such thing (exit status 3; all of its output: '
-               f'{bad.output})',
+        f'{bad.output})',
         'after': 'bad is missing, which it starts from',
         'empty': f'it ended without results; see {empty.output}',
         'refused': 'too big',
@@ -85,7 +100,8 @@ def test_done_without_results_is_done_again(tmp_path):
     job = shell(
         tmp_path / 'job',
         'touch result',
-        complete=(tmp_path / 'job/result').exists)
+        complete=(tmp_path / 'job/result').exists,
+    )
     run_jobs([job])
     (job.folder / 'result').unlink()
     assert not job.finished
@@ -100,7 +116,7 @@ def test_progress_is_told(tmp_path, capsys, monkeypatch):
 
 
 # Two jobs, each with a process of its own under a shell, for a minute.
-SCRIPT = '''
+SCRIPT = """
 import sys
 from pathlib import Path
 from mmdet_owp.engine.jobs import Command, Job, run_jobs
@@ -112,15 +128,17 @@ run_jobs([
         lambda name=name: [Command(['sh', '-c', script.format(root / name)])],
         lambda: True) for name in 'ab'
 ], [{}, {}])
-'''
+"""
 
 
 @pytest.fixture
 def started(tmp_path, repo):
     """The script, once its jobs run, and the processes of its jobs."""
-    process = subprocess.Popen([sys.executable, '-c', SCRIPT, tmp_path],
-                               env=dict(os.environ, PYTHONPATH=str(repo)),
-                               stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, '-c', SCRIPT, tmp_path],
+        env=dict(os.environ, PYTHONPATH=str(repo)),
+        stderr=subprocess.DEVNULL,
+    )
     files = [tmp_path / name / 'pid' for name in 'ab']
     wait_until(lambda: all(file.exists() for file in files))
     inner = [int(file.read_text()) for file in files]
@@ -148,12 +166,14 @@ def alive(number):
 
 
 linux = pytest.mark.skipif(
-    not sys.platform.startswith('linux'), reason='needs /proc')
+    not sys.platform.startswith('linux'), reason='needs /proc'
+)
 
 
 @linux
-@pytest.mark.parametrize('number',
-                         [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    'number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+)
 def test_signals_stop_everything(started, number, tmp_path):
     process, inner = started
     assert all(map(alive, inner))
@@ -183,5 +203,7 @@ def test_folder_of_a_killed_call_is_not_shared(started, tmp_path, capsys):
 
     run_jobs(again, [{}, {}], on_finished)
     assert ended == [('a', True), ('b', False)]
-    assert (f'b: waits for another process that works in {tmp_path}/b'
-            in capsys.readouterr().out)
+    assert (
+        f'b: waits for another process that works in {tmp_path}/b'
+        in capsys.readouterr().out
+    )

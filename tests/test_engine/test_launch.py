@@ -14,12 +14,16 @@ def test_missing_data_is_named(tmp_path):
         data_root=str(tmp_path),
         ann_file='train.json',
         data_prefix=dict(img='train/'),
-        partition='shapes')
+        partition='shapes',
+    )
     cfg = Config(
         dict(
             train_dataloader=dict(
-                dataset=dict(datasets=[dict(dataset=dataset)])),
-            val_dataloader=None))
+                dataset=dict(datasets=[dict(dataset=dataset)])
+            ),
+            val_dataloader=None,
+        )
+    )
     with pytest.raises(FileNotFoundError, match='train.json.*make_shapes.py'):
         launch.check_data(cfg, 'train', 'val')
     (tmp_path / 'train.json').touch()
@@ -55,21 +59,30 @@ model = dict(
 """
 
 
-@pytest.mark.parametrize('name', [
-    'fcos_iou_cs_is_shapes', 'fcos_iou_cs_is_joint_unknown_area_nms_shapes'
-])
-def test_two_processes_have_the_gradients_of_one(run, tiny_config, tmp_path,
-                                                 shapes_dir, monkeypatch,
-                                                 name):
+@pytest.mark.parametrize(
+    'name',
+    ['fcos_iou_cs_is_shapes', 'fcos_iou_cs_is_joint_unknown_area_nms_shapes'],
+)
+def test_two_processes_have_the_gradients_of_one(
+    run, tiny_config, tmp_path, shapes_dir, monkeypatch, name
+):
     """Batch 2 in each of two processes against batch 4 in one."""
     config = tiny_config(name)
     if 'unknown' in name:
         text = MASKING.format(config=config)
         config = tmp_path / 'masking.py'
         config.write_text(text)
-    status, output = run('python', '-m', 'torch.distributed.run',
-                         '--standalone', '--nproc_per_node', '2',
-                         gloo_worker.__file__, config, tmp_path / 'two')
+    status, output = run(
+        'python',
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc_per_node',
+        '2',
+        gloo_worker.__file__,
+        config,
+        tmp_path / 'two',
+    )
     assert status == 0, output
     two = torch.load(tmp_path / 'two.pth')
 

@@ -1,4 +1,5 @@
 """Curves out of the logs of runs that were killed and resumed."""
+
 import json
 
 from mmdet_owp.engine.logs import read_curves
@@ -8,24 +9,28 @@ def test_curves(tmp_path):
     runs = [
         # Killed after a validation and one interval more.
         [
-            dict(iter=50, step=50, loss_iou=.9),
-            dict(iter=100, step=100, loss_iou=.8),
-            dict(step=1, AR=.1),
-            dict(iter=150, step=150, loss_iou=.7)
+            dict(iter=50, step=50, loss_iou=0.9),
+            dict(iter=100, step=100, loss_iou=0.8),
+            dict(step=1, AR=0.1),
+            dict(iter=150, step=150, loss_iou=0.7),
         ],
         [
-            dict(iter=150, step=150, loss_iou=.6, floor_loss_iou=.5),
-            dict(step=2, AR=.2)
+            dict(iter=150, step=150, loss_iou=0.6, floor_loss_iou=0.5),
+            dict(step=2, AR=0.2),
         ],
         # Resumed once more, from the first checkpoint.
-        [dict(iter=120, step=120, loss_iou=.65), dict(step=1, AR=.3)]
+        [dict(iter=120, step=120, loss_iou=0.65), dict(step=1, AR=0.3)],
     ]
     for i, lines in enumerate(runs):
         path = tmp_path / f'2026010{i}_000000' / 'vis_data' / 'scalars.json'
         path.parent.mkdir(parents=True)
         path.write_text('\n'.join(map(json.dumps, lines)))
     curves = read_curves(tmp_path)
-    assert list(curves['loss_iou'].items()) == [(50, .9), (100, .8),
-                                                (120, .65), (150, .6)]
-    assert list(curves['AR'].items()) == [(100, .1), (120, .3), (150, .2)]
-    assert curves['floor_loss_iou'] == {150: .5}
+    assert list(curves['loss_iou'].items()) == [
+        (50, 0.9),
+        (100, 0.8),
+        (120, 0.65),
+        (150, 0.6),
+    ]
+    assert list(curves['AR'].items()) == [(100, 0.1), (120, 0.3), (150, 0.2)]
+    assert curves['floor_loss_iou'] == {150: 0.5}

@@ -1,4 +1,5 @@
 """A training and its test as commands."""
+
 from __future__ import annotations
 
 import json
@@ -19,9 +20,13 @@ def plan(repo, tmp_path, shapes_dir, monkeypatch):
     def plan_run(name='shapes/fcos_iou_cs_is_shapes', *settings, **options):
         folder = tmp_path / name.split('/')[1]
         folder.mkdir(exist_ok=True)
-        return TrainingRun(repo / 'configs' / f'{name}.py', folder,
-                           ['randomness.seed=7', *settings], repo / 'tools',
-                           **options)
+        return TrainingRun(
+            repo / 'configs' / f'{name}.py',
+            folder,
+            ['randomness.seed=7', *settings],
+            repo / 'tools',
+            **options,
+        )
 
     return plan_run
 
@@ -32,8 +37,7 @@ def test_iterations_are_those_of_the_loader(plan, mmdet_scope):
     assert run.iterations == 3 * len(loader) == 9
     assert run.checkpoint.name == 'epoch_3.pth'
     # Three processes take three times the images a step.
-    run = plan(
-        'shapes/fcos_shapes', 'train_dataloader.batch_size=1', gpus=3)
+    run = plan('shapes/fcos_shapes', 'train_dataloader.batch_size=1', gpus=3)
     assert run.iterations == 9
 
 
@@ -51,11 +55,13 @@ def test_gpus_share_the_papers_batch(plan, gpus, batch):
     run = plan('owp/fcos_iou_coco', gpus=gpus)
     train, test = run.commands()
     options = [f'train_dataloader.batch_size={batch}'] if batch else []
-    assert train.words[-1 - len(options):] == [*options, 'randomness.seed=7']
+    assert train.words[-1 - len(options) :] == [*options, 'randomness.seed=7']
     assert run.cfg.train_dataloader.batch_size * max(gpus, 1) == 16
-    launcher = ['dist_train.sh', 'dist_test.sh'] if gpus > 1 else [
-        'train.py', 'test.py'
-    ]
+    launcher = (
+        ['dist_train.sh', 'dist_test.sh']
+        if gpus > 1
+        else ['train.py', 'test.py']
+    )
     assert [c.words[1].split('/')[-1] for c in (train, test)] == launcher
     config = train.words.index('--work-dir') - (2 if gpus > 1 else 1)
     assert train.words[config].endswith('configs/owp/fcos_iou_coco.py')
@@ -65,8 +71,10 @@ def test_gpus_share_the_papers_batch(plan, gpus, batch):
 
 
 def test_gpus_that_cannot_share(plan):
-    with pytest.raises(ValueError, match='^[^\n]*16 images a step cannot be '
-                       'shared out among 3 GPUs$'):
+    with pytest.raises(
+        ValueError,
+        match='^[^\n]*16 images a step cannot be shared out among 3 GPUs$',
+    ):
         plan('owp/fcos_iou_coco', gpus=3)
     # Unless the user says how.
     run = plan('owp/fcos_iou_coco', 'train_dataloader.batch_size=5', gpus=3)
@@ -77,7 +85,7 @@ def test_start_is_the_last_checkpoint_of_another(plan):
     proposer = plan()
     run = plan('shapes/fcos_iou_cs_is_frozen_shapes', start=proposer)
     train, test = run.commands()
-    option, = (word for word in train.words if word.startswith('load_from='))
+    (option,) = (word for word in train.words if word.startswith('load_from='))
     assert option.endswith('fcos_iou_cs_is_shapes/epoch_3.pth')
     assert not any(word.startswith('load_from=') for word in test.words)
     assert run.job.start is proposer.job
@@ -90,7 +98,7 @@ def test_what_is_trained_is_tested_only(plan):
     assert run.part_done == pytest.approx(2 / 3)
     assert '--resume' in run.commands()[0].words
     (run.folder / 'last_checkpoint').write_text('elsewhere/epoch_3.pth')
-    test, = run.commands()
+    (test,) = run.commands()
     assert test.words[1].endswith('tools/test.py')
     assert test.words[3].endswith('fcos_iou_cs_is_shapes/epoch_3.pth')
 
@@ -100,11 +108,13 @@ def test_other_settings_are_refused(plan):
     run.job.commands()  # as when it is started
     assert plan().job.refused == ''
     # What makes no results may differ.
-    assert plan(options=('val_cfg=None', ), gpus=2).job.refused == ''
+    assert plan(options=('val_cfg=None',), gpus=2).job.refused == ''
     rate = 'optim_wrapper.optimizer.lr'
     why = plan('shapes/fcos_iou_cs_is_shapes', f'{rate}=0.5').job.refused
-    assert why == (f'{run.folder} was made with other settings ({rate} was '
-                   '0.006, is 0.5); remove it, or choose another folder')
+    assert why == (
+        f'{run.folder} was made with other settings ({rate} was '
+        '0.006, is 0.5); remove it, or choose another folder'
+    )
     scheduler = 'param_scheduler.1.T_max'
     why = plan('shapes/fcos_iou_cs_is_shapes', f'{scheduler}=4').job.refused
     assert f'({scheduler} was 3, is 4)' in why
@@ -115,16 +125,19 @@ def test_other_settings_are_refused(plan):
 
 
 def test_settings_are_those_of_the_config(plan):
-    run = plan('shapes/fcos_iou_cs_is_shapes',
-               'model.neck.in_channels=[8,16,32]')
+    run = plan(
+        'shapes/fcos_iou_cs_is_shapes', 'model.neck.in_channels=[8,16,32]'
+    )
     run.job.commands()
     record = json.loads((run.folder / 'settings.json').read_text())
     assert record['gpus'] == 0
     expected = Config.fromfile(run.config)
     expected.model.neck.in_channels = [8, 16, 32]
     expected.randomness = dict(seed=7)
-    assert Config(record['config']).model == Config(
-        json.loads(json.dumps(expected.to_dict()))).model
+    assert (
+        Config(record['config']).model
+        == Config(json.loads(json.dumps(expected.to_dict()))).model
+    )
     assert record['config']['randomness'] == dict(seed=7)
 
 
@@ -133,10 +146,12 @@ def test_time_and_progress_of_a_log(plan):
     assert measured_step_time(run.folder) is None and run.progress() == ''
     path = run.folder / '20260101_000000/vis_data/scalars.json'
     path.parent.mkdir(parents=True)
-    lines = [dict(step=step, loss=1., time=time)
-             for step, time in ((2, 90.), (4, 30.), (6, 60.))]
+    lines = [
+        dict(step=step, loss=1.0, time=time)
+        for step, time in ((2, 90.0), (4, 30.0), (6, 60.0))
+    ]
     # A validation has a time of its own.
-    lines.append({'novel_drop-base/AR@10': 0.1, 'time': 500., 'step': 1})
+    lines.append({'novel_drop-base/AR@10': 0.1, 'time': 500.0, 'step': 1})
     path.write_text('\n'.join(map(json.dumps, lines)))
     assert measured_step_time(run.folder) == 60
     assert run.progress() == 'iteration 6 of 12, 6 min left'

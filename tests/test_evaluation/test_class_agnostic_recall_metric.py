@@ -1,4 +1,5 @@
 """The metric as mmengine's evaluator uses it."""
+
 import json
 import re
 
@@ -11,16 +12,13 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.evaluation import (
-    class_agnostic_recall_metric,
-    take_proposals,
-)
+from mmdet_owp.evaluation import class_agnostic_recall_metric, take_proposals
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
     ClassAgnosticRecallMetric,
 )
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
-META = dict(classes=('base', ))
+META = dict(classes=('base',))
 
 
 @pytest.fixture
@@ -35,8 +33,11 @@ def annotations():
                 image_id=n % 3 + 1,
                 category_id=n % 2 + 1,
                 bbox=[float(v) for v in rng.uniform(5, 30, 4)],
-                iscrowd=int(n == 7)) for n in range(18)
-        ])
+                iscrowd=int(n == 7),
+            )
+            for n in range(18)
+        ],
+    )
 
 
 @pytest.fixture
@@ -52,23 +53,30 @@ def samples(annotations):
     rng = np.random.default_rng(1)
     samples = []
     for image in annotations['images']:
-        near = np.array([
-            a['bbox'] for a in annotations['annotations']
-            if a['image_id'] == image['id']
-        ])
-        near = near * rng.uniform(.9, 1.1, near.shape)
+        near = np.array(
+            [
+                a['bbox']
+                for a in annotations['annotations']
+                if a['image_id'] == image['id']
+            ]
+        )
+        near = near * rng.uniform(0.9, 1.1, near.shape)
         near[:, 2:] += near[:, :2]
         proposals = InstanceData(
             bboxes=torch.tensor(near, dtype=torch.float32),
-            scores=torch.tensor(rng.random(len(near)), dtype=torch.float32))
+            scores=torch.tensor(rng.random(len(near)), dtype=torch.float32),
+        )
         samples.append(
             DetDataSample(
                 metainfo=dict(img_id=image['id']),
                 proposals=proposals,
                 pred_instances=InstanceData(
-                    bboxes=torch.tensor([[0., 0, 1, 1]]),
-                    scores=torch.tensor([.5]),
-                    labels=torch.tensor([0]))))
+                    bboxes=torch.tensor([[0.0, 0, 1, 1]]),
+                    scores=torch.tensor([0.5]),
+                    labels=torch.tensor([0]),
+                ),
+            )
+        )
     return samples
 
 
@@ -77,16 +85,21 @@ def said(monkeypatch):
     """What the metric logs."""
     texts = []
     for module in (class_agnostic_recall_metric, take_proposals):
-        monkeypatch.setattr(module, 'print_log',
-                            lambda text, **_: texts.append(text))
+        monkeypatch.setattr(
+            module, 'print_log', lambda text, **_: texts.append(text)
+        )
     return texts
 
 
 def judge(samples, **settings):
     with DefaultScope.overwrite_default_scope('mmdet'):
         evaluator = Evaluator(
-            dict(type='ClassAgnosticRecallMetric', partition=['base'],
-                 **settings))
+            dict(
+                type='ClassAgnosticRecallMetric',
+                partition=['base'],
+                **settings,
+            )
+        )
     evaluator.dataset_meta = META
     evaluator.process(data_samples=samples, data_batch=None)
     return evaluator.evaluate(len(samples))
@@ -98,15 +111,16 @@ def test_names_and_numbers(annotations, ann_file, samples):
         ann_file=ann_file,
         split=('novel', 'base', 'all'),
         protocol=('drop-base', 'exclude-base'),
-        proposal_nums=(1, 4))
+        proposal_nums=(1, 4),
+    )
     image_ids = [s.img_id for s in samples]
     boxes = [s.proposals.bboxes.double().numpy() for s in samples]
     boxes = [np.column_stack([b[:, :2], b[:, 2:] - b[:, :2]]) for b in boxes]
     scores = [s.proposals.scores.numpy() for s in samples]
     truth = GroundTruth.from_coco(annotations)
     judge_all = RecallEvaluator(
-        truth,
-        Proposals.from_images(truth.image_ids, image_ids, boxes, scores))
+        truth, Proposals.from_images(truth.image_ids, image_ids, boxes, scores)
+    )
     expected = {}
     for split, targets in (('novel', [2]), ('base', [1]), ('all', [1, 2])):
         for protocol in ('drop-base', 'exclude-base'):
@@ -114,8 +128,11 @@ def test_names_and_numbers(annotations, ann_file, samples):
             for key, value in found.metrics().items():
                 expected[f'{split}_{protocol}/{key}'] = value
     np.testing.assert_equal(metrics, expected)
-    assert (0 < metrics['novel_drop-base/AR@4'] <
-            metrics['novel_exclude-base/AR@4'])
+    assert (
+        0
+        < metrics['novel_drop-base/AR@4']
+        < metrics['novel_exclude-base/AR@4']
+    )
     assert not [name for name in metrics if name.startswith('AR')]
 
 
@@ -125,49 +142,59 @@ def test_details(ann_file, samples, said):
         ann_file=ann_file,
         split=('all', 'novel'),
         proposal_nums=(1, 4),
-        details=True)
+        details=True,
+    )
     plain = judge(
         samples,
         ann_file=ann_file,
         split=('all', 'novel'),
-        proposal_nums=(1, 4))
+        proposal_nums=(1, 4),
+    )
     details = {k: v for k, v in metrics.items() if k not in plain}
     np.testing.assert_equal(
-        {k: v for k, v in metrics.items() if k in plain}, plain)
-    thresholds = [f'{t:.2f}' for t in np.arange(.5, 1, .05)]
+        {k: v for k, v in metrics.items() if k in plain}, plain
+    )
+    thresholds = [f'{t:.2f}' for t in np.arange(0.5, 1, 0.05)]
     for split, classes in (('novel', ['novel']), ('all', ['base', 'novel'])):
         of_split = {
             k.split('/', 1)[1]: v
-            for k, v in details.items() if k.startswith(f'{split}_')
+            for k, v in details.items()
+            if k.startswith(f'{split}_')
         }
         assert list(of_split) == [
             *(f'AR@4/{c}' for c in classes),
-            *(f'recall@4/{t}' for t in thresholds)
+            *(f'recall@4/{t}' for t in thresholds),
         ]
         recalls = [of_split[f'recall@4/{t}'] for t in thresholds]
         assert recalls == sorted(recalls, reverse=True)
         assert np.mean(recalls) == plain[f'{split}_drop-base/AR@4']
     # Crowd regions do not count: 9 and 8 objects.
     assert plain['all_drop-base/AR@4'] == pytest.approx(
-        (details['all_drop-base/AR@4/base'] * 9 +
-         details['all_drop-base/AR@4/novel'] * 8) / 17)
+        (
+            details['all_drop-base/AR@4/base'] * 9
+            + details['all_drop-base/AR@4/novel'] * 8
+        )
+        / 17
+    )
     assert any('AR@4/base' in text for text in said)
 
 
 def test_warns_where_proposals_were_cut_too_short(ann_file, samples, said):
     """Six an image; k=6 can't be reached where a base object takes one."""
-    for protocol, k, expected in (('drop-base', 6, []),
-                                  ('exclude-base', 2, []),
-                                  ('exclude-base', 6, ['3 images have 6'])):
+    for protocol, k, expected in (
+        ('drop-base', 6, []),
+        ('exclude-base', 2, []),
+        ('exclude-base', 6, ['3 images have 6']),
+    ):
         said.clear()
         judge(
-            samples,
-            ann_file=ann_file,
-            protocol=protocol,
-            proposal_nums=(1, k))
+            samples, ann_file=ann_file, protocol=protocol, proposal_nums=(1, k)
+        )
         warnings = [text for text in said if 'raise max_per_img' in text]
-        assert [re.search('[0-9]+ images have [0-9]+', text)[0]
-                for text in warnings] == expected
+        assert [
+            re.search('[0-9]+ images have [0-9]+', text)[0]
+            for text in warnings
+        ] == expected
 
 
 def test_foreign_heads_are_judged_by_detections(ann_file, samples, said):
@@ -175,7 +202,8 @@ def test_foreign_heads_are_judged_by_detections(ann_file, samples, said):
     for sample in samples:
         sample.pred_instances = InstanceData(
             labels=torch.zeros(len(sample.proposals), dtype=torch.long),
-            **dict(sample.proposals.items()))
+            **dict(sample.proposals.items()),
+        )
         del sample.proposals
     metric = ClassAgnosticRecallMetric(ann_file, ['base'])
     for sample in samples:
@@ -194,14 +222,17 @@ def test_untested_images_count_as_missed(ann_file, samples, said):
 
 def test_table_has_a_line_for_each_protocol(ann_file, samples, said):
     metrics = judge(
-        samples, ann_file=ann_file, protocol=('drop-base', 'exclude-base'))
+        samples, ann_file=ann_file, protocol=('drop-base', 'exclude-base')
+    )
     lines = said[-1].strip('\n').splitlines()
-    assert re.fullmatch(r' +AR@10 +AR@100 +AR_s@10 .*AUC +AP +proposals',
-                        lines[0])
+    assert re.fullmatch(
+        r' +AR@10 +AR@100 +AR_s@10 .*AUC +AP +proposals', lines[0]
+    )
     assert [line.split()[0] for line in lines[1:]] == [
-        'novel_drop-base', 'novel_exclude-base'
+        'novel_drop-base',
+        'novel_exclude-base',
     ]
-    assert f"{metrics['novel_exclude-base/AR@10']:.4f}" in lines[2]
+    assert f'{metrics["novel_exclude-base/AR@10"]:.4f}' in lines[2]
 
 
 def test_image_of_another_set(ann_file, samples):

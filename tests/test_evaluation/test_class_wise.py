@@ -1,4 +1,5 @@
 """Class-wise numbers against published ones, pycocotools, lvis and mmdet."""
+
 import contextlib
 import io
 import json
@@ -18,17 +19,25 @@ from mmdet_owp.datasets.lvis_shapes import LVIS_IDS
 from mmdet_owp.datasets.shapes import make_shapes
 from mmdet_owp.evaluation.class_wise import evaluate_class_wise
 from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
-from mmdet_owp.partitions import (
-    COCO_NON_VOC,
-    COCO_VOC,
-    resolve_partition,
-)
+from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, resolve_partition
 
 # Of the COCO API's example, with its 100 images.
-PUBLISHED = dict(AP=.505, AP50=.697, AP75=.573, AP_s=.586, AP_m=.519,
-                 AP_l=.501, **{
-                     'AR@1': .387, 'AR@10': .594, 'AR@100': .595,
-                     'AR_s@100': .640, 'AR_m@100': .566, 'AR_l@100': .564})
+PUBLISHED = dict(
+    AP=0.505,
+    AP50=0.697,
+    AP75=0.573,
+    AP_s=0.586,
+    AP_m=0.519,
+    AP_l=0.501,
+    **{
+        'AR@1': 0.387,
+        'AR@10': 0.594,
+        'AR@100': 0.595,
+        'AR_s@100': 0.640,
+        'AR_m@100': 0.566,
+        'AR_l@100': 0.564,
+    },
+)
 
 
 @pytest.fixture(params=['faster-coco-eval', 'pycocotools or lvis'])
@@ -45,10 +54,12 @@ def example(shared_dir):
     """Annotations and detections of the COCO API's example."""
     folder = shared_dir / 'data' / 'evaluator'
     rows = json.loads(
-        (folder /
-         'instances_val2014_fakebbox100_results.json').read_text())
-    return (json.loads((folder / 'instances_val2014_100.json').read_text()),
-            rows)
+        (folder / 'instances_val2014_fakebbox100_results.json').read_text()
+    )
+    return (
+        json.loads((folder / 'instances_val2014_100.json').read_text()),
+        rows,
+    )
 
 
 def columns(rows):
@@ -75,29 +86,32 @@ def scene(seed=0, images=25, classes=6, ids=None):
             image_id=int(rng.choice(ids)),
             category_id=int(rng.integers(1, classes + 1)),
             bbox=[*rng.uniform(0, 400, 2), *rng.uniform(4, 160, 2)],
-            iscrowd=int(rng.random() < .05)) for n in range(8 * images)
+            iscrowd=int(rng.random() < 0.05),
+        )
+        for n in range(8 * images)
     ]
     for a in objects:
-        a['area'] = .8 * a['bbox'][2] * a['bbox'][3]
+        a['area'] = 0.8 * a['bbox'][2] * a['bbox'][3]
     annotations = dict(
         images=[dict(id=i, width=640, height=640) for i in ids],
-        categories=[
-            dict(id=i, name=str(i)) for i in range(classes, 0, -1)
-        ],
-        annotations=objects)
+        categories=[dict(id=i, name=str(i)) for i in range(classes, 0, -1)],
+        annotations=objects,
+    )
     rows = []
     for a in objects:
         for _ in range(3):
-            box = np.array(a['bbox']) * rng.uniform(.97, 1.03, 4)
+            box = np.array(a['bbox']) * rng.uniform(0.97, 1.03, 4)
             category = a['category_id']
-            if rng.random() < .3:
+            if rng.random() < 0.3:
                 category = int(rng.integers(1, classes + 1))
             rows.append(
                 dict(
                     image_id=a['image_id'],
                     bbox=box.tolist(),
                     score=round(rng.random(), 2),
-                    category_id=category))
+                    category_id=category,
+                )
+            )
     return annotations, rows
 
 
@@ -112,48 +126,56 @@ def test_some_classes_are_those_of_pycocotools(library, seed):
             annotations,
             annotations=[
                 dict(a, id=a['id'] + 1) for a in annotations['annotations']
-            ])
+            ],
+        )
         truth.createIndex()
         judge = COCOeval(truth, truth.loadRes(rows), 'bbox')
         judge.params.catIds = base
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
-    assert .2 < ours['AP'] < .9
+    assert 0.2 < ours['AP'] < 0.9
     np.testing.assert_allclose(
-        list(ours.values()), judge.stats, rtol=0, atol=1e-14)
+        list(ours.values()), judge.stats, rtol=0, atol=1e-14
+    )
 
 
 def lvis_scene(shared_dir, per_image=0):
     """The federated example, and detections of right and wrong classes."""
     annotations = json.loads(
-        (shared_dir / 'data/evaluator/lvis_val_100.json').read_text())
+        (shared_dir / 'data/evaluator/lvis_val_100.json').read_text()
+    )
     rng = np.random.default_rng(0)
-    named = [i['neg_category_ids'] + i['not_exhaustive_category_ids']
-             for i in annotations['images']]
+    named = [
+        i['neg_category_ids'] + i['not_exhaustive_category_ids']
+        for i in annotations['images']
+    ]
     named = {i['id']: n for i, n in zip(annotations['images'], named)}
     rows = []
     for a in annotations['annotations']:
         for _ in range(4 + per_image // 10):
-            box = np.array(a['bbox']) * rng.uniform(.85, 1.15, 4)
+            box = np.array(a['bbox']) * rng.uniform(0.85, 1.15, 4)
             choice = rng.random()
             category = a['category_id']
-            if choice < .2 and named[a['image_id']]:
+            if choice < 0.2 and named[a['image_id']]:
                 category = int(rng.choice(named[a['image_id']]))
-            elif choice < .3:
+            elif choice < 0.3:
                 category = int(rng.integers(1, 1231))
             rows.append(
                 dict(
                     image_id=a['image_id'],
                     bbox=box.tolist(),
                     score=float(rng.random()),
-                    category_id=category))
+                    category_id=category,
+                )
+            )
     return annotations, rows
 
 
 @pytest.mark.parametrize('per_image', [0, 600])
-def test_federated_numbers_are_those_of_lvis(library, shared_dir, tmp_path,
-                                             monkeypatch, per_image):
+def test_federated_numbers_are_those_of_lvis(
+    library, shared_dir, tmp_path, monkeypatch, per_image
+):
     """Also where more than 300 detections are given in an image."""
     lvis = pytest.importorskip('lvis')
     annotations, rows = lvis_scene(shared_dir, per_image)
@@ -161,8 +183,7 @@ def test_federated_numbers_are_those_of_lvis(library, shared_dir, tmp_path,
         ids = [r['image_id'] for r in rows]
         assert max(map(ids.count, set(ids))) > 300
     half = [c['id'] for c in annotations['categories']][1::2]
-    ours = evaluate_class_wise(
-        annotations, half, *columns(rows), style='lvis')
+    ours = evaluate_class_wise(annotations, half, *columns(rows), style='lvis')
     path = tmp_path / 'lvis.json'
     path.write_text(json.dumps(annotations))
     monkeypatch.setattr(np, 'float', float, raising=False)
@@ -171,12 +192,20 @@ def test_federated_numbers_are_those_of_lvis(library, shared_dir, tmp_path,
     judge.params.cat_ids = half
     judge.run()
     theirs = judge.get_results()
-    assert .05 < ours['AP'] < .9
-    names = dict(AP_s='APs', AP_m='APm', AP_l='APl', AP_r='APr', AP_c='APc',
-                 AP_f='APf', **{f'AR_{s}@300': f'AR{s}@300' for s in 'sml'})
+    assert 0.05 < ours['AP'] < 0.9
+    names = dict(
+        AP_s='APs',
+        AP_m='APm',
+        AP_l='APl',
+        AP_r='APr',
+        AP_c='APc',
+        AP_f='APf',
+        **{f'AR_{s}@300': f'AR{s}@300' for s in 'sml'},
+    )
     for name, value in ours.items():
         assert value == pytest.approx(
-            theirs[names.get(name, name)], abs=1e-14), name
+            theirs[names.get(name, name)], abs=1e-14
+        ), name
 
 
 def test_class_without_objects_counts_as_nothing(library, shared_dir):
@@ -189,24 +218,32 @@ def test_class_without_objects_counts_as_nothing(library, shared_dir):
     ]
     assert {r['category_id'] for r in rows} & set(absent)
     alone = evaluate_class_wise(
-        annotations, present, *columns(rows), style='lvis')
+        annotations, present, *columns(rows), style='lvis'
+    )
     beside = evaluate_class_wise(
-        annotations, [*present, *absent], *columns(rows), style='lvis')
+        annotations, [*present, *absent], *columns(rows), style='lvis'
+    )
     # The best 300 of an image are the best of all its classes.
-    assert max(
-        sum(r['image_id'] == i['id'] for r in rows)
-        for i in annotations['images']) <= 300
+    assert (
+        max(
+            sum(r['image_id'] == i['id'] for r in rows)
+            for i in annotations['images']
+        )
+        <= 300
+    )
     assert beside == alone
     assert all(0 < value < 1 for value in alone.values())
     # Not one class with objects: nothing to say.
     none = evaluate_class_wise(
-        annotations, absent[:5], *columns(rows), style='lvis')
+        annotations, absent[:5], *columns(rows), style='lvis'
+    )
     assert all(np.isnan(value) for value in none.values())
 
 
 @pytest.mark.parametrize('partition', ['lvis-id', 'lvis-count'])
-def test_metric_on_lvis_is_lvis_on_base_classes(library, tmp_path, partition,
-                                                monkeypatch):
+def test_metric_on_lvis_is_lvis_on_base_classes(
+    library, tmp_path, partition, monkeypatch
+):
     """The built-in data, with detections of base classes as labels."""
     lvis = pytest.importorskip('lvis')
     make_shapes(tmp_path, num_train=1, num_val=20, size=64, style='lvis')
@@ -225,11 +262,14 @@ def test_metric_on_lvis_is_lvis_on_base_classes(library, tmp_path, partition,
         found = [
             dict(
                 image_id=image['id'],
-                bbox=(np.array(a['bbox']) * rng.uniform(.9, 1.1, 4)).tolist(),
+                bbox=(np.array(a['bbox']) * rng.uniform(0.9, 1.1, 4)).tolist(),
                 score=float(rng.random()),
-                category_id=a['category_id'] if a['category_id'] in base
-                and rng.random() < .7 else int(rng.choice(shown)))
-            for a in objects for _ in range(3)
+                category_id=a['category_id']
+                if a['category_id'] in base and rng.random() < 0.7
+                else int(rng.choice(shown)),
+            )
+            for a in objects
+            for _ in range(3)
         ]
         rows += found
         boxes = np.array([r['bbox'] for r in found]).reshape(-1, 4)
@@ -237,12 +277,17 @@ def test_metric_on_lvis_is_lvis_on_base_classes(library, tmp_path, partition,
             metainfo=dict(img_id=image['id']),
             pred_instances=InstanceData(
                 bboxes=torch.from_numpy(
-                    np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])),
-                scores=torch.tensor([r['score'] for r in found],
-                                    dtype=torch.double),
+                    np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
+                ),
+                scores=torch.tensor(
+                    [r['score'] for r in found], dtype=torch.double
+                ),
                 labels=torch.tensor(
                     [base.index(r['category_id']) for r in found],
-                    dtype=torch.long)))
+                    dtype=torch.long,
+                ),
+            ),
+        )
         metric.process({}, [sample.to_dict()])
     ours = metric.evaluate(20)
     monkeypatch.setattr(np, 'float', float, raising=False)
@@ -251,12 +296,19 @@ def test_metric_on_lvis_is_lvis_on_base_classes(library, tmp_path, partition,
     judge.params.cat_ids = base
     judge.run()
     theirs = judge.get_results()
-    assert .05 < theirs['AP'] < .9
-    for name, other in (('AP', 'AP'), ('AP50', 'AP50'), ('AP75', 'AP75'),
-                        ('AP_r', 'APr'), ('AP_c', 'APc'), ('AP_f', 'APf'),
-                        ('AR@300', 'AR@300')):
+    assert 0.05 < theirs['AP'] < 0.9
+    for name, other in (
+        ('AP', 'AP'),
+        ('AP50', 'AP50'),
+        ('AP75', 'AP75'),
+        ('AP_r', 'APr'),
+        ('AP_c', 'APc'),
+        ('AP_f', 'APf'),
+        ('AR@300', 'AR@300'),
+    ):
         assert ours[f'{partition}_base_class-wise/{name}'] == pytest.approx(
-            theirs[other], abs=1e-9), name
+            theirs[other], abs=1e-9
+        ), name
 
 
 @pytest.mark.parametrize('style', ['coco', 'lvis'])
@@ -313,8 +365,9 @@ def test_metric_is_mmdets_on_base_classes(coco_file):
         metric.dataset_meta = dict(classes=tuple(base.values()))
         for image in annotations['images']:
             found = [
-                r for r in rows if r['image_id'] == image['id']
-                and r['category_id'] in base
+                r
+                for r in rows
+                if r['image_id'] == image['id'] and r['category_id'] in base
             ]
             boxes = torch.tensor([r['bbox'] for r in found]).reshape(-1, 4)
             boxes[:, 2:] += boxes[:, :2]
@@ -325,16 +378,25 @@ def test_metric_is_mmdets_on_base_classes(coco_file):
                     scores=torch.tensor([r['score'] for r in found]),
                     labels=torch.tensor(
                         [label[r['category_id']] for r in found],
-                        dtype=torch.long)))
+                        dtype=torch.long,
+                    ),
+                ),
+            )
             metric.process({}, [sample.to_dict()])
     theirs, ours = theirs.evaluate(40), ours.evaluate(40)
-    for name, other in (('AP', 'mAP'), ('AP50', 'mAP_50'), ('AP75', 'mAP_75'),
-                        ('AP_s', 'mAP_s'), ('AP_m', 'mAP_m'),
-                        ('AP_l', 'mAP_l')):
+    for name, other in (
+        ('AP', 'mAP'),
+        ('AP50', 'mAP_50'),
+        ('AP75', 'mAP_75'),
+        ('AP_s', 'mAP_s'),
+        ('AP_m', 'mAP_m'),
+        ('AP_l', 'mAP_l'),
+    ):
         # mmdet rounds to three digits.
         assert ours[f'base_class-wise/{name}'] == pytest.approx(
-            theirs[f'coco/bbox_{other}'], abs=6e-4)
-    assert .1 < ours['base_class-wise/AP'] < .9
+            theirs[f'coco/bbox_{other}'], abs=6e-4
+        )
+    assert 0.1 < ours['base_class-wise/AP'] < 0.9
 
 
 def test_metric_is_given_other_classes(coco_file):

@@ -1,4 +1,5 @@
 """Files of proposals, of every detector that writes them."""
+
 import json
 import os
 import pickle
@@ -15,7 +16,7 @@ from mmdet_owp.evaluation.proposal_files import read_proposals
 IMAGES = [
     dict(id=2**40, file_name='train/b.jpg'),
     dict(id=7, file_name='a.jpg'),
-    dict(id=8, file_name='c.jpg')
+    dict(id=8, file_name='c.jpg'),
 ]
 
 
@@ -37,20 +38,26 @@ def samples(found, as_what='proposals'):
             metainfo=dict(
                 img_id=image['id'],
                 img_path='data/' + image['file_name'],
-                scale_factor=(np.float64(.5), np.float32(.5)),
-                ori_shape=(60, 60)))
+                scale_factor=(np.float64(0.5), np.float32(0.5)),
+                ori_shape=(60, 60),
+            )
+        )
         boxes = torch.tensor(boxes)
         setattr(
-            sample, as_what,
+            sample,
+            as_what,
             InstanceData(
                 bboxes=boxes,
                 scores=torch.tensor(scores),
-                labels=torch.arange(len(boxes)) % 2))
+                labels=torch.arange(len(boxes)) % 2,
+            ),
+        )
         if as_what == 'proposals':
             sample.pred_instances = InstanceData(
                 bboxes=boxes[:1] + 1,
                 scores=boxes[:1, 0],
-                labels=torch.ones(min(1, len(boxes)), dtype=torch.long))
+                labels=torch.ones(min(1, len(boxes)), dtype=torch.long),
+            )
         out.append(sample)
     return out
 
@@ -59,8 +66,9 @@ def check(rows, found):
     np.testing.assert_array_equal(rows.image_ids, [2**40] * 3 + [7] * 2)
     corners = np.concatenate(found[0]).astype(float)
     np.testing.assert_array_equal(rows.boxes[:, :2], corners[:, :2])
-    np.testing.assert_array_equal(rows.boxes[:, 2:],
-                                  corners[:, 2:] - corners[:, :2])
+    np.testing.assert_array_equal(
+        rows.boxes[:, 2:], corners[:, 2:] - corners[:, :2]
+    )
     np.testing.assert_array_equal(rows.scores, np.concatenate(found[1]))
 
 
@@ -83,9 +91,8 @@ def test_dump_of_tools_test(found, tmp_path, as_what):
 def test_dump_of_proposals(found, tmp_path):
     """mmdet 3's DumpProposals, which names images by folder and file."""
     dump = DumpProposals(
-        output_dir=str(tmp_path),
-        proposals_file='out.pkl',
-        num_max_proposals=9)
+        output_dir=str(tmp_path), proposals_file='out.pkl', num_max_proposals=9
+    )
     some = samples([c[:2] for c in found], 'pred_instances')
     dump.process({}, [s.to_dict() for s in some])
     dump.evaluate(2)
@@ -98,8 +105,10 @@ def test_dump_of_proposals(found, tmp_path):
     given = np.concatenate([s[o] for s, o in zip(found[1], order)])
     np.testing.assert_array_equal(rows.scores, given)
     # LVIS has a URL instead.
-    urls = [dict(id=i['id'], coco_url=f'http://x.org/{i["file_name"]}')
-            for i in IMAGES]
+    urls = [
+        dict(id=i['id'], coco_url=f'http://x.org/{i["file_name"]}')
+        for i in IMAGES
+    ]
     again = read_proposals(str(tmp_path / 'out.pkl'), urls)
     np.testing.assert_array_equal(again.image_ids, rows.image_ids)
     with pytest.raises(ValueError, match='b.jpg is not an image of the'):
@@ -137,7 +146,8 @@ def test_json_and_npz(found, tmp_path):
             category_id=3,
             bbox=b.tolist(),
             score=float(s),
-            segmentation=dict(size=[9, 9], counts='0'))
+            segmentation=dict(size=[9, 9], counts='0'),
+        )
         for i, b, s in zip(image_ids, boxes, scores)
     ]
     path = tmp_path / 'coco.json'
@@ -150,7 +160,9 @@ def test_json_and_npz(found, tmp_path):
     check(read_proposals(str(path), IMAGES), found)
     (tmp_path / 'none.json').write_text('[]')
     assert read_proposals(str(tmp_path / 'none.json'), IMAGES).boxes.shape == (
-        0, 4)
+        0,
+        4,
+    )
 
 
 class Bad:
@@ -160,7 +172,7 @@ class Bad:
         self.path = path
 
     def __reduce__(self):
-        return os.mkdir, (str(self.path), )
+        return os.mkdir, (str(self.path),)
 
 
 @pytest.mark.parametrize('inside', ['pickle', 'storage'])
@@ -174,10 +186,10 @@ def test_pickles_do_not_execute(found, tmp_path, inside, monkeypatch):
     else:
 
         class Storage:
-
             def __reduce__(self):
-                return torch.storage._load_from_bytes, (pickle.dumps(
-                    Bad(made)), )
+                return torch.storage._load_from_bytes, (
+                    pickle.dumps(Bad(made)),
+                )
 
         path.write_bytes(pickle.dumps([Storage()]))
     with pytest.raises(ValueError, match='bad.pkl: ') as error:
@@ -192,28 +204,51 @@ def test_pickles_do_not_execute(found, tmp_path, inside, monkeypatch):
         assert made.exists()
 
 
-@pytest.mark.parametrize('name, content, message', [
-    ('gone.json', None, 'gone.json: no such file'),
-    ('x.txt', '1', "x.txt: proposals are .json .* not '.txt'"),
-    ('x.json', '[{"image_id": 1, "bbox": [', 'x.json: not JSON, or cut off'),
-    ('x.json', '{"images": []}', 'x.json: not a list of COCO results'),
-    ('x.json', '[3]', 'x.json: not a list of COCO results'),
-    ('x.json', '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1},'
-     '{"image_id": 1, "bbox": [1, 2, 3], "score": 1}]', 'row 1 is no COCO'),
-    ('x.json', '[{"image_id": 1, "bbox": [1, 2, 3, 4]}]', 'row 0 is no COCO'),
-    ('x.json', '[{"image_id": "a", "bbox": [1, 2, 3, 4], "score": 1}]',
-     'row 0 is no COCO'),
-    ('x.pkl', 'hello', 'x.pkl: not a pickle, or cut off'),
-    ('x.pkl', pickle.dumps(3), 'x.pkl: not as tools/test.py --out'),
-    ('x.pkl', pickle.dumps([dict(img_id=3)]), 'x.pkl: not as tools/test.py'),
-    ('x.pkl', pickle.dumps(list('abc')), 'x.pkl: not as tools/test.py'),
-    ('x.npz', 'hello', 'x.npz: needs the arrays image_id, bbox and score'),
-])
+@pytest.mark.parametrize(
+    'name, content, message',
+    [
+        ('gone.json', None, 'gone.json: no such file'),
+        ('x.txt', '1', "x.txt: proposals are .json .* not '.txt'"),
+        (
+            'x.json',
+            '[{"image_id": 1, "bbox": [',
+            'x.json: not JSON, or cut off',
+        ),
+        ('x.json', '{"images": []}', 'x.json: not a list of COCO results'),
+        ('x.json', '[3]', 'x.json: not a list of COCO results'),
+        (
+            'x.json',
+            '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1},'
+            '{"image_id": 1, "bbox": [1, 2, 3], "score": 1}]',
+            'row 1 is no COCO',
+        ),
+        (
+            'x.json',
+            '[{"image_id": 1, "bbox": [1, 2, 3, 4]}]',
+            'row 0 is no COCO',
+        ),
+        (
+            'x.json',
+            '[{"image_id": "a", "bbox": [1, 2, 3, 4], "score": 1}]',
+            'row 0 is no COCO',
+        ),
+        ('x.pkl', 'hello', 'x.pkl: not a pickle, or cut off'),
+        ('x.pkl', pickle.dumps(3), 'x.pkl: not as tools/test.py --out'),
+        (
+            'x.pkl',
+            pickle.dumps([dict(img_id=3)]),
+            'x.pkl: not as tools/test.py',
+        ),
+        ('x.pkl', pickle.dumps(list('abc')), 'x.pkl: not as tools/test.py'),
+        ('x.npz', 'hello', 'x.npz: needs the arrays image_id, bbox and score'),
+    ],
+)
 def test_bad_files_are_named(tmp_path, name, content, message):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(
-            content if isinstance(content, bytes) else content.encode())
+            content if isinstance(content, bytes) else content.encode()
+        )
     with pytest.raises((OSError, ValueError), match=message) as error:
         read_proposals(str(path), IMAGES)
     assert '\n' not in str(error.value)

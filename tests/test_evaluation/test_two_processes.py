@@ -1,4 +1,5 @@
 """Metrics of a test run that two processes share."""
+
 import json
 import os
 
@@ -26,36 +27,45 @@ def annotations():
                 image_id=n % 3 + 1,
                 category_id=n % 2 + 1,
                 bbox=rng.uniform(5, 30, 4).tolist(),
-                iscrowd=0) for n in range(18)
-        ])
+                iscrowd=0,
+            )
+            for n in range(18)
+        ],
+    )
 
 
 def judge(ann_file, images):
     """Process the samples of some images; 3 in all."""
     metrics = [
         ClassAgnosticRecallMetric(
-            ann_file, ['base'], protocol=('drop-base', 'exclude-base')),
-        ClassWiseMetric(ann_file, ['base'])
+            ann_file, ['base'], protocol=('drop-base', 'exclude-base')
+        ),
+        ClassWiseMetric(ann_file, ['base']),
     ]
     for image in images:
         rng = np.random.default_rng(image)
-        near = np.array([
-            a['bbox'] for a in annotations()['annotations']
-            if a['image_id'] == image
-        ])
-        near = near * rng.uniform(.9, 1.1, near.shape)
+        near = np.array(
+            [
+                a['bbox']
+                for a in annotations()['annotations']
+                if a['image_id'] == image
+            ]
+        )
+        near = near * rng.uniform(0.9, 1.1, near.shape)
         near[:, 2:] += near[:, :2]
         found = InstanceData(
             bboxes=torch.tensor(near),
             scores=torch.tensor(rng.random(len(near))),
-            labels=torch.zeros(len(near), dtype=torch.long))
+            labels=torch.zeros(len(near), dtype=torch.long),
+        )
         sample = DetDataSample(
-            metainfo=dict(img_id=image), proposals=found, pred_instances=found)
+            metainfo=dict(img_id=image), proposals=found, pred_instances=found
+        )
         for metric in metrics:
             metric.process({}, [sample.to_dict()])
     out = {}
     for metric in metrics:
-        metric.dataset_meta = dict(classes=('base', ))
+        metric.dataset_meta = dict(classes=('base',))
         out.update(metric.evaluate(3))
     return out
 
@@ -63,7 +73,8 @@ def judge(ann_file, images):
 def work(rank, ann_file, out):
     os.environ.update(MASTER_ADDR='127.0.0.1', RANK=str(rank), WORLD_SIZE='2')
     dist.init_process_group(
-        'gloo', init_method=f'file://{out}.init', rank=rank, world_size=2)
+        'gloo', init_method=f'file://{out}.init', rank=rank, world_size=2
+    )
     # Three images for two: the sampler gives the first one out again.
     metrics = judge(ann_file, [3, 2] if rank == 0 else [1, 3])
     torch.save(metrics, f'{out}.{rank}')
@@ -76,7 +87,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
         json.dump(annotations(), file)
     torch.multiprocessing.spawn(work, (ann_file, out), nprocs=2)
     one = judge(ann_file, [3, 1, 2])
-    assert .1 < one['novel_exclude-base/AR@10'] < 1
-    assert one['base_class-wise/AP'] > .1
+    assert 0.1 < one['novel_exclude-base/AR@10'] < 1
+    assert one['base_class-wise/AP'] > 0.1
     for rank in range(2):
         np.testing.assert_equal(torch.load(f'{out}.{rank}'), one)

@@ -1,4 +1,5 @@
 """IoUSampler against a dense assignment written in numpy."""
+
 import numpy as np
 import pytest
 import torch
@@ -23,8 +24,8 @@ def dense_assignment(batch_boxes, radius, sizes=SIZES, strides=STRIDES):
     regression, cue, inside_any = [], [], []
     first_box = np.cumsum([0] + [len(b) for b in batch_boxes])
     for (h, w), stride, (low, high) in zip(sizes, strides, RANGES):
-        x = (np.arange(w, dtype=np.float32) + np.float32(.5)) * stride
-        y = (np.arange(h, dtype=np.float32) + np.float32(.5)) * stride
+        x = (np.arange(w, dtype=np.float32) + np.float32(0.5)) * stride
+        y = (np.arange(h, dtype=np.float32) + np.float32(0.5)) * stride
         for boxes, first in zip(batch_boxes, first_box):
             for py in y:
                 for px in x:
@@ -40,15 +41,20 @@ def dense_assignment(batch_boxes, radius, sizes=SIZES, strides=STRIDES):
                             reach = np.float32(radius * stride)
                             cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
                             center = (
-                                fits and cx - reach < px < cx + reach
-                                and cy - reach < py < cy + reach)
+                                fits
+                                and cx - reach < px < cx + reach
+                                and cy - reach < py < cy + reach
+                            )
                         area = (x2 - x1) * (y2 - y1)
                         for name, ok in (('center', center), ('fits', fits)):
                             if ok and area < best[name][0]:
                                 best[name] = (area, first + i)
                     regression.append(best['center'][1])
-                    cue.append(best['center'][1] if best['center'][1] >= 0
-                               else best['fits'][1])
+                    cue.append(
+                        best['center'][1]
+                        if best['center'][1] >= 0
+                        else best['fits'][1]
+                    )
                     inside_any.append(covered)
     return regression, cue, inside_any
 
@@ -68,26 +74,34 @@ def assert_same_as_dense(batch_boxes, radius):
 
 coordinate = st.one_of(
     st.integers(-40, 170).map(float),  # on locations and on their borders
-    st.floats(-300, 600, width=32))
+    st.floats(-300, 600, width=32),
+)
 size = st.one_of(st.integers(0, 130).map(float), st.floats(0, 700, width=32))
-box = st.tuples(coordinate, coordinate, size,
-                size).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
+box = st.tuples(coordinate, coordinate, size, size).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.lists(box, max_size=6), min_size=1, max_size=2),
-       st.sampled_from([None, 0.5, 1.5]))
+@given(
+    st.lists(st.lists(box, max_size=6), min_size=1, max_size=2),
+    st.sampled_from([None, 0.5, 1.5]),
+)
 def test_same_as_dense_on_random_boxes(batch_boxes, radius):
     """Boxes outside of the image, without area, identical, nested, none."""
     assert_same_as_dense(batch_boxes, radius)
 
 
-@pytest.mark.parametrize('batch_boxes', [
-    [[], []],
-    [[(10, 10, 90, 90)] * 3, [(20, 20, 40, 40), (10, 10, 90, 90)]],
-    [[(30, 30, 30, 80), (-500, -500, -10, -10), (1e4, 0, 2e4, 9)]],
-    [[(-1000, -1000, 1000, 1000), (4, 4, 12, 12), (12, 12, 4, 4)]],
-], ids=['none', 'identical and nested', 'no area and outside', 'huge'])
+@pytest.mark.parametrize(
+    'batch_boxes',
+    [
+        [[], []],
+        [[(10, 10, 90, 90)] * 3, [(20, 20, 40, 40), (10, 10, 90, 90)]],
+        [[(30, 30, 30, 80), (-500, -500, -10, -10), (1e4, 0, 2e4, 9)]],
+        [[(-1000, -1000, 1000, 1000), (4, 4, 12, 12), (12, 12, 4, 4)]],
+    ],
+    ids=['none', 'identical and nested', 'no area and outside', 'huge'],
+)
 def test_same_as_dense_on_corner_cases(batch_boxes):
     assert_same_as_dense(batch_boxes, 1.5)
 
@@ -96,8 +110,9 @@ def test_same_as_dense_on_300_boxes():
     rng = np.random.default_rng(0)
     center = rng.uniform(0, 128, (300, 2))
     half = np.exp(rng.uniform(0, 5, (300, 2))) / 2
-    assert_same_as_dense([np.concatenate([center - half, center + half], 1)],
-                         1.5)
+    assert_same_as_dense(
+        [np.concatenate([center - half, center + half], 1)], 1.5
+    )
 
 
 def test_locations_are_those_of_mmdet():
@@ -107,8 +122,9 @@ def test_locations_are_those_of_mmdet():
     ranges = [(-1, 1e8)] * 5
     for index in range(0, len(points), 7):
         boxes = torch.cat([points[index] - 1, points[index] + 1])[None]
-        assigned = IoUSampler('foreground').assign(SIZES, STRIDES, ranges,
-                                                   [boxes])
+        assigned = IoUSampler('foreground').assign(
+            SIZES, STRIDES, ranges, [boxes]
+        )
         met = (assigned.cue == 0).nonzero().flatten()
         assert torch.equal(points[met], points[index].expand(len(met), 2))
         assert index in met
@@ -120,9 +136,10 @@ def test_cue_box_follows_the_regression():
     Box 0 is centred there; box 1 is smaller and contains the point, but its
     centre (33, 33) is farther than 1.5 strides of 8 away.
     """
-    boxes = torch.tensor([[0., 0, 40, 40], [16, 16, 50, 50]])
-    assigned = IoUSampler('foreground').assign([(8, 8)], [8], [(-1, 64)],
-                                               [boxes])
+    boxes = torch.tensor([[0.0, 0, 40, 40], [16, 16, 50, 50]])
+    assigned = IoUSampler('foreground').assign(
+        [(8, 8)], [8], [(-1, 64)], [boxes]
+    )
     at = 2 * 8 + 2  # row 2, column 2: (20, 20)
     assert assigned.regression[at] == 0 and assigned.cue[at] == 0
     # (28, 12) is no centre location and in box 0 alone.
@@ -132,31 +149,43 @@ def test_cue_box_follows_the_regression():
     assert assigned.regression[5 * 8 + 5] == 1
 
 
-@pytest.mark.parametrize('candidates, chosen', [
-    ('center', [True, True, False, False, True]),
-    ('foreground', [True, True, True, True, True]),
-    ('center+hard', [True, True, False, True, True]),
-    ('all', [True, True, True, True, True]),
-])
+@pytest.mark.parametrize(
+    'candidates, chosen',
+    [
+        ('center', [True, True, False, False, True]),
+        ('foreground', [True, True, True, True, True]),
+        ('center+hard', [True, True, False, True, True]),
+        ('all', [True, True, True, True, True]),
+    ],
+)
 def test_iou_sampling_at_the_threshold(candidates, chosen):
     """IoUs 1, 0.25, 0.3 and below by hand: below 0.3 becomes 0, 0.3 stays."""
-    target = torch.tensor([[0., 0, 10, 10]]).repeat(5, 1)
-    pred = torch.tensor([[0., 0, 10, 10], [0, 0, 5, 5], [0, 0, 10, 3],
-                         [0, 0, 10, 2.9], [20, 20, 30, 30]],
-                        requires_grad=True)
+    target = torch.tensor([[0.0, 0, 10, 10]]).repeat(5, 1)
+    pred = torch.tensor(
+        [
+            [0.0, 0, 10, 10],
+            [0, 0, 5, 5],
+            [0, 0, 10, 3],
+            [0, 0, 10, 2.9],
+            [20, 20, 30, 30],
+        ],
+        requires_grad=True,
+    )
     in_regression = torch.tensor([True, True, False, False, True])
     # 0.3 in single precision, so that the third IoU is not below it.
     sampler = IoUSampler(candidates, iou_thr=float(np.float32(0.3)))
     where, targets = sampler.sample(pred, target, in_regression)
     assert where.tolist() == chosen
-    torch.testing.assert_close(targets, torch.tensor([1, 0, .3, 0, 0]))
+    torch.testing.assert_close(targets, torch.tensor([1, 0, 0.3, 0, 0]))
     assert not targets.requires_grad
 
 
 def test_low_targets_are_kept_without_a_threshold():
     _, targets = IoUSampler('center').sample(
-        torch.tensor([[0., 0, 1, 1]]), torch.tensor([[0., 0, 10, 10]]),
-        torch.tensor([True]))
+        torch.tensor([[0.0, 0, 1, 1]]),
+        torch.tensor([[0.0, 0, 10, 10]]),
+        torch.tensor([True]),
+    )
     torch.testing.assert_close(targets, torch.tensor([0.01]))
 
 
@@ -167,11 +196,11 @@ def test_memory_does_not_grow_with_locations_times_boxes():
     center = rng.uniform(0, 800, (300, 2))
     half = np.exp(rng.uniform(1, 6, (300, 2))) / 2
     boxes = torch.from_numpy(
-        np.concatenate([center - half, center + half], 1)).float()
+        np.concatenate([center - half, center + half], 1)
+    ).float()
     largest = 0
 
     class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             nonlocal largest
             out = func(*args, **(kwargs or {}))
@@ -186,12 +215,15 @@ def test_memory_does_not_grow_with_locations_times_boxes():
     assert largest < locations * len(boxes) / 30
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(candidates='centre'), 'candidates must be one of'),
-    (dict(candidates='center+hard'), 'needs iou_thr > 0'),
-    (dict(iou_thr=2), 'iou_thr must lie in'),
-    (dict(center_radius=0), 'center_radius must be positive'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(candidates='centre'), 'candidates must be one of'),
+        (dict(candidates='center+hard'), 'needs iou_thr > 0'),
+        (dict(iou_thr=2), 'iou_thr must lie in'),
+        (dict(center_radius=0), 'center_radius must be positive'),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         IoUSampler(**arguments)

@@ -1,4 +1,5 @@
 """OLN's two stages against hand-made boxes, brute force and mmdet's own."""
+
 from __future__ import annotations
 
 import copy
@@ -28,7 +29,8 @@ META = dict(
     img_shape=(128, 128),
     pad_shape=(128, 128),
     batch_input_shape=(128, 128),
-    scale_factor=(2.0, 2.0))
+    scale_factor=(2.0, 2.0),
+)
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 
@@ -44,7 +46,8 @@ def build(name='oln_box_shapes', seed=0, **options):
 def objects(*boxes):
     boxes = torch.tensor(boxes, dtype=torch.float).reshape(-1, 4)
     return InstanceData(
-        bboxes=boxes, labels=torch.zeros(len(boxes), dtype=torch.long))
+        bboxes=boxes, labels=torch.zeros(len(boxes), dtype=torch.long)
+    )
 
 
 def batch(*boxes_of_images):
@@ -55,7 +58,8 @@ def batch(*boxes_of_images):
         samples.append(sample)
         generator = torch.Generator().manual_seed(i)
         inputs.append(
-            torch.randint(0, 256, (3, 128, 128), generator=generator))
+            torch.randint(0, 256, (3, 128, 128), generator=generator)
+        )
     return dict(inputs=inputs, data_samples=samples)
 
 
@@ -70,23 +74,27 @@ def iou(boxes, others):
 
 
 def test_centerness_of_anchors():
-    anchors = torch.tensor([[0., 0, 8, 8]]).expand(5, 4)
-    boxes = torch.tensor([
-        [2., 0, 10, 8],  # distances of (4, 4): l 2, r 6, t 4, b 4
-        [0, 0, 8, 8],
-        [3, 2, 13, 7],  # l 1, r 9, t 2, b 3
-        [4, 0, 9, 9],  # on the left side
-        [5, 0, 9, 9],  # outside
-    ])
-    expected = [(2 / 6)**0.5, 1, (1 / 9 * 2 / 3)**0.5, 0, 0]
+    anchors = torch.tensor([[0.0, 0, 8, 8]]).expand(5, 4)
+    boxes = torch.tensor(
+        [
+            [2.0, 0, 10, 8],  # distances of (4, 4): l 2, r 6, t 4, b 4
+            [0, 0, 8, 8],
+            [3, 2, 13, 7],  # l 1, r 9, t 2, b 3
+            [4, 0, 9, 9],  # on the left side
+            [5, 0, 9, 9],  # outside
+        ]
+    )
+    expected = [(2 / 6) ** 0.5, 1, (1 / 9 * 2 / 3) ** 0.5, 0, 0]
     torch.testing.assert_close(
-        anchor_centerness(anchors, boxes), torch.tensor(expected))
+        anchor_centerness(anchors, boxes), torch.tensor(expected)
+    )
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     st.tuples(*[st.floats(1, 100)] * 4),
-    st.tuples(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 60)))
+    st.tuples(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 60)),
+)
 def test_centerness_is_that_of_fcos(distances, anchor):
     """Of the anchor's centre; its size does not matter."""
     x, y, half = anchor
@@ -94,7 +102,8 @@ def test_centerness_is_that_of_fcos(distances, anchor):
     box = torch.tensor([[x - left, y - top, x + right, y + bottom]])
     target = FCOSHead.centerness_target(None, torch.tensor([distances]))
     found = anchor_centerness(
-        torch.tensor([[x - half, y - half, x + half, y + half]]), box)
+        torch.tensor([[x - half, y - half, x + half, y + half]]), box
+    )
     torch.testing.assert_close(found, target, atol=2e-4, rtol=2e-4)
 
 
@@ -126,13 +135,18 @@ def test_few_positives_are_filled_with_zeros_from_below_a_tenth():
         box = gt.bboxes[overlaps[i].argmax()].numpy()
         low, high = centres[i] - box[:2], box[2:] - centres[i]
         sides = np.minimum(low, high).clip(min=0) / np.maximum(low, high)
-        assert targets[i] == pytest.approx(sides.prod()**0.5, abs=1e-5)
+        assert targets[i] == pytest.approx(sides.prod() ** 0.5, abs=1e-5)
 
 
 def test_many_positives_leave_no_zeros():
     head = build().rpn_head
-    gt = objects(*[[x, y, x + 18, y + 18] for x in range(0, 110, 18)
-                   for y in range(0, 110, 18)])
+    gt = objects(
+        *[
+            [x, y, x + 18, y + 18]
+            for x in range(0, 110, 18)
+            for y in range(0, 110, 18)
+        ]
+    )
     anchors, _, weights, _ = cue_targets(head, gt)
     best = iou(anchors, gt.bboxes).max(1)
     assert weights.sum() == 256 and (best[weights.bool()] >= 0.3).all()
@@ -145,9 +159,12 @@ def rpn_losses(head, *boxes_of_images, seed=0):
     for level in (*cues, *boxes):
         level.requires_grad_()
     torch.manual_seed(1)  # of the samples
-    losses = head.loss_by_feat(cues, boxes, [objects(*b)
-                                             for b in boxes_of_images],
-                               [META] * len(boxes_of_images))
+    losses = head.loss_by_feat(
+        cues,
+        boxes,
+        [objects(*b) for b in boxes_of_images],
+        [META] * len(boxes_of_images),
+    )
     return losses, cues, boxes
 
 
@@ -160,8 +177,9 @@ def test_first_stage_losses_by_hand():
     anchors = torch.cat(head.prior_generator.grid_priors(SIZES, device='cpu'))
     flags = torch.ones(len(anchors), dtype=torch.bool)
     torch.manual_seed(1)
-    targets, weights, box_targets, box_weights, positive, negative, _ = \
+    targets, weights, box_targets, box_weights, positive, negative, _ = (
         head._get_targets_single(anchors, flags, gt, META)
+    )
     cue = torch.cat([level.flatten() for level in cues]).sigmoid()
     samples = len(positive) + len(negative)
     assert samples == 256
@@ -170,18 +188,23 @@ def test_first_stage_losses_by_hand():
     positive = (box_weights > 0).all(1)
     torch.testing.assert_close(
         sum(losses['loss_rpn_obj']),
-        ((cue - targets).abs() * weights).sum() / samples)
+        ((cue - targets).abs() * weights).sum() / samples,
+    )
     # Top, bottom, left and right, in sides of the anchor.
-    sides = torch.cat(
-        [level[0].flatten(1).T for level in boxes])[positive].detach()
+    sides = torch.cat([level[0].flatten(1).T for level in boxes])[
+        positive
+    ].detach()
     priors = anchors[positive]
-    (x, y), size = ((priors[:, :2] + priors[:, 2:]) / 2).T, (
-        priors[:, 2] - priors[:, 0])
+    (x, y), size = (
+        ((priors[:, :2] + priors[:, 2:]) / 2).T,
+        (priors[:, 2] - priors[:, 0]),
+    )
     top, bottom, left, right = (sides * size[:, None]).T
     predicted = torch.stack([x - left, y - top, x + right, y + bottom], 1)
     ious = iou(predicted, box_targets[positive]).diagonal()
     assert sum(losses['loss_rpn_bbox']).item() == pytest.approx(
-        10 * (1 - ious).sum() / samples, rel=1e-4)
+        10 * (1 - ious).sum() / samples, rel=1e-4
+    )
     best = iou(priors, gt.bboxes).max(1)
     own_best = iou(anchors, gt.bboxes).max(0)
     assert all(b >= 0.7 or b in own_best for b in best)
@@ -196,8 +219,8 @@ def test_images_without_objects():
     assert sum((level.grad != 0).sum() for level in cues) == 256
     model = build('oln_box_cls_shapes')
     optim = build_optim_wrapper(
-        model,
-        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)))
+        model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
+    )
     log = model.train().train_step(batch([], []), optim)
     assert all(value.isfinite() for value in log.values())
     assert log['loss_bbox'] == log['loss_bbox_score'] == 0
@@ -215,7 +238,8 @@ def test_counts_are_averaged_over_processes(monkeypatch):
     for name, levels in before.items():
         torch.testing.assert_close(sum(after[name]) * 2, sum(levels))
     torch.testing.assert_close(
-        model.roi_head.bbox_head.score_loss(*scores_and_samples()) * 2, score)
+        model.roi_head.bbox_head.score_loss(*scores_and_samples()) * 2, score
+    )
 
 
 def test_feature_has_length_one():
@@ -223,12 +247,14 @@ def test_feature_has_length_one():
     seen = []
     for predictor in (head.rpn_obj, head.rpn_reg):
         predictor.register_forward_hook(
-            lambda module, inputs, output: seen.append(inputs[0]))
+            lambda module, inputs, output: seen.append(inputs[0])
+        )
     x = torch.randn(2, 48, 8, 8) * 100
     head.forward_single(x)
     for feature in seen:
         torch.testing.assert_close(
-            feature.norm(dim=1), torch.ones(2, 8, 8), atol=1e-5, rtol=0)
+            feature.norm(dim=1), torch.ones(2, 8, 8), atol=1e-5, rtol=0
+        )
     # Where the convolution gives nothing there is no direction either.
     head.rpn_conv.bias.data.fill_(-1e6)
     assert not seen[0].isnan().any()
@@ -237,8 +263,11 @@ def test_feature_has_length_one():
 
 def test_first_stage_has_no_classifier():
     head = build().rpn_head
-    assert {name.split('.')[0] for name, _ in head.named_parameters()
-            } == {'rpn_conv', 'rpn_reg', 'rpn_obj'}
+    assert {name.split('.')[0] for name, _ in head.named_parameters()} == {
+        'rpn_conv',
+        'rpn_reg',
+        'rpn_obj',
+    }
     with pytest.raises(TypeError, match='loss_cls'):
         build(**{'model.rpn_head.loss_cls': dict(type='CrossEntropyLoss')})
     with pytest.raises(ValueError, match='one anchor a location, not 3'):
@@ -249,16 +278,25 @@ def scores_and_samples():
     """Box scores of two images, of which the second has no object."""
     samples = []
     for gts, positive, negative in (
-        ([[10., 10, 30, 30]], [[10., 10, 30, 30], [10, 10, 30, 50]],
-         [[60., 60, 80, 80]]), ([], [], [[0., 0, 9, 9], [5, 5, 9, 9]])):
+        (
+            [[10.0, 10, 30, 30]],
+            [[10.0, 10, 30, 30], [10, 10, 30, 50]],
+            [[60.0, 60, 80, 80]],
+        ),
+        ([], [], [[0.0, 0, 9, 9], [5, 5, 9, 9]]),
+    ):
         gt = objects(*gts)
         priors = torch.tensor(positive + negative)
         assigned = type(
-            'Assigned', (),
+            'Assigned',
+            (),
             dict(
-                gt_inds=torch.tensor([1] * len(positive) +
-                                     [0] * len(negative)),
-                labels=torch.zeros(len(priors), dtype=torch.long)))
+                gt_inds=torch.tensor(
+                    [1] * len(positive) + [0] * len(negative)
+                ),
+                labels=torch.zeros(len(priors), dtype=torch.long),
+            ),
+        )
         samples.append(
             SamplingResult(
                 pos_inds=torch.arange(len(positive)),
@@ -266,7 +304,9 @@ def scores_and_samples():
                 priors=priors,
                 gt_bboxes=gt.bboxes,
                 assign_result=assigned,
-                gt_flags=torch.zeros(len(priors), dtype=torch.uint8)))
+                gt_flags=torch.zeros(len(priors), dtype=torch.uint8),
+            )
+        )
     return torch.tensor([0.3, -1, 2, 5, -5], requires_grad=True), samples
 
 
@@ -284,18 +324,24 @@ def test_box_score_learns_from_positives_alone():
 def gradients(model):
     torch.manual_seed(0)
     data = model.data_preprocessor(
-        batch([[20, 20, 60, 60]], [[50, 30, 90, 90]]), training=True)
+        batch([[20, 20, 60, 60]], [[50, 30, 90, 90]]), training=True
+    )
     total, _ = model.parse_losses(model.train()(**data, mode='loss'))
     total.backward()
     return {name: p.grad for name, p in model.named_parameters()}
 
 
 def test_switched_off_class_loss_gives_no_gradient():
-    without, off = build(), build(
-        **{
-            'model.roi_head.bbox_head.loss_cls':
-            dict(type='CrossEntropyLoss', loss_weight=0.0)
-        })
+    without, off = (
+        build(),
+        build(
+            **{
+                'model.roi_head.bbox_head.loss_cls': dict(
+                    type='CrossEntropyLoss', loss_weight=0.0
+                )
+            }
+        ),
+    )
     assert not any('cls' in name for name, _ in without.named_parameters())
     off.load_state_dict(without.state_dict(), strict=False)
     expected, found = gradients(without), gradients(off)
@@ -308,20 +354,32 @@ def test_switched_off_class_loss_gives_no_gradient():
 
 def test_final_score_is_the_geometric_mean():
     head = build().roi_head.bbox_head
-    boxes = torch.tensor([[0., 0, 20, 20], [40, 40, 80, 80], [2, 0, 20, 20],
-                          [90, 90, 140, 120]])
+    boxes = torch.tensor(
+        [
+            [0.0, 0, 20, 20],
+            [40, 40, 80, 80],
+            [2, 0, 20, 20],
+            [90, 90, 140, 120],
+        ]
+    )
     rpn = torch.tensor([0.9, 0.4, 0.8, 0.25])
     logits = torch.tensor([0.0, 2.0, 0.0, -9.0])
     found = head.propose(
-        torch.cat([torch.zeros(4, 1), boxes], 1), rpn, torch.zeros(4, 4),
-        logits, META, dict(
-            nms=dict(type='nms', iou_threshold=0.7), max_per_img=1500), True)
+        torch.cat([torch.zeros(4, 1), boxes], 1),
+        rpn,
+        torch.zeros(4, 4),
+        logits,
+        META,
+        dict(nms=dict(type='nms', iou_threshold=0.7), max_per_img=1500),
+        True,
+    )
     scores = np.sqrt(rpn.numpy() / (1 + np.exp(-logits.numpy())))
     # The third overlaps the first by 0.9; the last is cut to the image.
     assert found.scores.numpy() == pytest.approx(scores[[0, 1, 3]], rel=1e-5)
     torch.testing.assert_close(
         found.bboxes,
-        torch.tensor([[0., 0, 10, 10], [20, 20, 40, 40], [45, 45, 64, 60]]))
+        torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 40], [45, 45, 64, 60]]),
+    )
     assert not found.labels.any()
 
 
@@ -334,8 +392,8 @@ def predict(model, data):
 def test_end_to_end(name):
     model = build(name)
     optim = build_optim_wrapper(
-        model,
-        dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)))
+        model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
+    )
     data = batch([[20, 20, 60, 60]], [[50, 30, 90, 90]])
     before = copy.deepcopy(model.state_dict())
     for _ in range(2):
@@ -362,7 +420,9 @@ def test_class_detections_are_those_of_a_standard_head():
     settings = {'model.test_cfg.rcnn.score_thr': 0.1}
     ours = build('oln_box_cls_shapes', **settings)
     standard = build(
-        'oln_box_cls_shapes', **settings, **{
+        'oln_box_cls_shapes',
+        **settings,
+        **{
             'model.roi_head.type': 'StandardRoIHead',
             'model.roi_head.bbox_head': dict(
                 _delete_=True,
@@ -370,8 +430,10 @@ def test_class_detections_are_those_of_a_standard_head():
                 in_channels=48,
                 fc_out_channels=256,
                 num_classes=8,
-                reg_class_agnostic=True)
-        })
+                reg_class_agnostic=True,
+            ),
+        },
+    )
     torch.nn.init.normal_(ours.roi_head.bbox_head.fc_cls.weight, std=0.3)
     state = ours.state_dict()
     for name in ('weight', 'bias'):
@@ -381,8 +443,9 @@ def test_class_detections_are_those_of_a_standard_head():
     for one, other in zip(predict(ours, data), predict(standard, data)):
         assert len(one.pred_instances) > 1
         for key in ('bboxes', 'scores', 'labels'):
-            assert torch.equal(one.pred_instances[key],
-                               other.pred_instances[key])
+            assert torch.equal(
+                one.pred_instances[key], other.pred_instances[key]
+            )
         # It leaves the first stage's boxes to the second.
         assert 'proposals' not in other
 
@@ -396,13 +459,13 @@ def test_first_stage_alone():
     state['rpn_reg.bias'].fill_(0.5)
     alone.bbox_head.load_state_dict(state)
     both.rpn_head.load_state_dict(state)
-    sample, = predict(alone, batch([]))
+    (sample,) = predict(alone, batch([]))
     assert sample.proposals is sample.pred_instances
     assert (sample.proposals.scores.diff() <= 0).all()
     x = [torch.randn(1, 48, *size) for size in SIZES]
     sample = DetDataSample(metainfo=META)
-    fed, = both.rpn_head.predict(x, [sample])
-    left, = alone.bbox_head.predict(x, [sample])
+    (fed,) = both.rpn_head.predict(x, [sample])
+    (left,) = alone.bbox_head.predict(x, [sample])
     assert 'proposals' not in sample
     assert len(left) < len(fed) <= 2000
     assert (iou(fed.bboxes, fed.bboxes) > 0.7).sum() > len(fed)

@@ -1,4 +1,5 @@
 """OWPFCOSHead against mmdet's FCOSHead and against the paper's equations."""
+
 import math
 
 import pytest
@@ -22,14 +23,16 @@ COMMON = dict(
     feat_channels=16,
     stacked_convs=1,
     strides=STRIDES,
-    norm_cfg=dict(type='GN', num_groups=4))
+    norm_cfg=dict(type='GN', num_groups=4),
+)
 PLAIN = dict(centerness_on_reg=False)
 IMPROVED = dict(
     norm_on_bbox=True,
     centerness_on_reg=True,
     center_sampling=True,
     conv_bias=True,
-    loss_bbox=dict(type='GIoULoss', loss_weight=1.0))
+    loss_bbox=dict(type='GIoULoss', loss_weight=1.0),
+)
 
 
 def test_cfg(**proposals):
@@ -44,7 +47,9 @@ def test_cfg(**proposals):
             min_bbox_size=0,
             nms=dict(type='nms', iou_threshold=0.6, split_thr=100000),
             max_per_img=1500,
-            **proposals))
+            **proposals,
+        ),
+    )
 
 
 test_cfg.__test__ = False
@@ -56,15 +61,15 @@ def build(head=OWPFCOSHead, seed=0, **kwargs):
     head = head(**{**COMMON, 'test_cfg': test_cfg(), **kwargs})
     for name, parameter in head.named_parameters():
         torch.nn.init.normal_(
-            parameter, std=0.1 if name.startswith('conv_') else 0.3)
+            parameter, std=0.1 if name.startswith('conv_') else 0.3
+        )
     return head
 
 
 def proposer(**kwargs):
-    return build(**{
-        **IMPROVED, 'loss_cls': None, 'objectness': ('iou', ),
-        **kwargs
-    })
+    return build(
+        **{**IMPROVED, 'loss_cls': None, 'objectness': ('iou',), **kwargs}
+    )
 
 
 def inputs(num_boxes, seed=0):
@@ -76,17 +81,22 @@ def inputs(num_boxes, seed=0):
             16,
             math.ceil(HEIGHT / s),
             math.ceil(WIDTH / s),
-            generator=generator) for s in STRIDES
+            generator=generator,
+        )
+        for s in STRIDES
     ]
     samples = []
     for n in (num_boxes, num_boxes // 2):
-        center = torch.rand(
-            n, 2, generator=generator) * torch.tensor([WIDTH, HEIGHT])
+        center = torch.rand(n, 2, generator=generator) * torch.tensor(
+            [WIDTH, HEIGHT]
+        )
         half = torch.exp(torch.rand(n, 2, generator=generator) * 4 + 0.5)
         samples.append(
             sample(
                 torch.cat([center - half, center + half], 1),
-                torch.randint(0, 5, (n, ), generator=generator)))
+                torch.randint(0, 5, (n,), generator=generator),
+            )
+        )
     return feats, samples
 
 
@@ -95,19 +105,22 @@ def sample(boxes, labels=None, crowd=None):
     if labels is None:
         labels = torch.zeros(len(boxes), dtype=torch.long)
     result = DetDataSample(
-        metainfo=dict(img_shape=(HEIGHT, WIDTH), scale_factor=(0.5, 0.5)))
+        metainfo=dict(img_shape=(HEIGHT, WIDTH), scale_factor=(0.5, 0.5))
+    )
     result.gt_instances = InstanceData(bboxes=boxes, labels=labels)
     if crowd is not None:
         result.ignored_instances = InstanceData(
-            bboxes=torch.as_tensor(crowd, dtype=torch.float).reshape(-1, 4))
+            bboxes=torch.as_tensor(crowd, dtype=torch.float).reshape(-1, 4)
+        )
     return result
 
 
 # --- the baseline is mmdet's FCOSHead ---------------------------------------
 
 
-@pytest.mark.parametrize('variant', [PLAIN, IMPROVED],
-                         ids=['plain', 'improved'])
+@pytest.mark.parametrize(
+    'variant', [PLAIN, IMPROVED], ids=['plain', 'improved']
+)
 @pytest.mark.parametrize('num_boxes', [0, 1, 7, 200])
 @pytest.mark.parametrize('seed', [0, 1, 2])
 def test_baseline_is_fcos(variant, num_boxes, seed):
@@ -115,9 +128,10 @@ def test_baseline_is_fcos(variant, num_boxes, seed):
     stock = build(FCOSHead, seed, **variant)
     ours = build(
         seed=seed,
-        objectness=('centerness', ),
+        objectness=('centerness',),
         sampler=dict(type='IoUSampler', ignore_crowd=False),
-        **variant)
+        **variant,
+    )
     ours.load_state_dict(stock.state_dict())
     feats, samples = inputs(num_boxes, seed)
     losses = {}
@@ -127,17 +141,21 @@ def test_baseline_is_fcos(variant, num_boxes, seed):
     assert losses[stock].keys() == losses[ours].keys()
     for name, value in losses[stock].items():
         torch.testing.assert_close(
-            losses[ours][name], value, rtol=1e-5, atol=1e-5)
+            losses[ours][name], value, rtol=1e-5, atol=1e-5
+        )
     gradients = {n: p.grad for n, p in ours.named_parameters()}
     for name, parameter in stock.named_parameters():
         torch.testing.assert_close(
-            gradients[name], parameter.grad, rtol=1e-4, atol=1e-5)
+            gradients[name], parameter.grad, rtol=1e-4, atol=1e-5
+        )
 
     stock.eval(), ours.eval()
     with torch.no_grad():
         for expected, got in zip(
-                stock.predict(feats, samples, rescale=True),
-                ours.predict(feats, samples, rescale=True), strict=True):
+            stock.predict(feats, samples, rescale=True),
+            ours.predict(feats, samples, rescale=True),
+            strict=True,
+        ):
             assert len(expected) > 0
             for key in ('bboxes', 'scores', 'labels'):
                 assert torch.equal(got[key], expected[key])
@@ -146,38 +164,51 @@ def test_baseline_is_fcos(variant, num_boxes, seed):
 def test_baseline_proposals_rank_by_best_class():
     """Against a loop over locations, with torchvision-free NMS by hand."""
     head = build(
-        objectness=('centerness', ), proposal_score='cls', **IMPROVED).eval()
+        objectness=('centerness',), proposal_score='cls', **IMPROVED
+    ).eval()
     feats, samples = inputs(0)
     with torch.no_grad():
         cls_scores, distances, cues = head(feats)
         head.predict(feats, samples)
     boxes, scores = [], []
     for cls_score, distance, cue, stride in zip(
-            cls_scores, distances, cues, STRIDES, strict=True):
+        cls_scores, distances, cues, STRIDES, strict=True
+    ):
         for y in range(cue.shape[2]):
             for x in range(cue.shape[3]):
-                px, py = (x + .5) * stride, (y + .5) * stride
+                px, py = (x + 0.5) * stride, (y + 0.5) * stride
                 left, top, right, bottom = distance[0, :, y, x].tolist()
-                boxes.append([
-                    max(px - left, 0), max(py - top, 0),
-                    min(px + right, WIDTH), min(py + bottom, HEIGHT)
-                ])
+                boxes.append(
+                    [
+                        max(px - left, 0),
+                        max(py - top, 0),
+                        min(px + right, WIDTH),
+                        min(py + bottom, HEIGHT),
+                    ]
+                )
                 scores.append(
-                    float(cls_score[0, :, y, x].sigmoid().max() *
-                          cue[0, 0, y, x].sigmoid()))
+                    float(
+                        cls_score[0, :, y, x].sigmoid().max()
+                        * cue[0, 0, y, x].sigmoid()
+                    )
+                )
     kept = greedy_nms(torch.tensor(boxes), torch.tensor(scores), 0.6)
-    torch.testing.assert_close(samples[0].proposals.scores,
-                               torch.tensor(scores)[kept])
-    torch.testing.assert_close(samples[0].proposals.bboxes,
-                               torch.tensor(boxes)[kept])
+    torch.testing.assert_close(
+        samples[0].proposals.scores, torch.tensor(scores)[kept]
+    )
+    torch.testing.assert_close(
+        samples[0].proposals.bboxes, torch.tensor(boxes)[kept]
+    )
 
 
 def greedy_nms(boxes, scores, threshold):
     kept = []
     positive = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1)
     for i in scores.argsort(descending=True).tolist():
-        if positive[i] and (not kept or bbox_overlaps(
-                boxes[i:i + 1], boxes[kept]).max() <= threshold):
+        if positive[i] and (
+            not kept
+            or bbox_overlaps(boxes[i : i + 1], boxes[kept]).max() <= threshold
+        ):
             kept.append(i)
     return kept
 
@@ -214,8 +245,10 @@ def one_location_head(distances, cue_logit, **kwargs):
 
 def entropy(target, logit):
     probability = 1 / (1 + math.exp(-logit))
-    return -(target * math.log(probability) +
-             (1 - target) * math.log(1 - probability))
+    return -(
+        target * math.log(probability)
+        + (1 - target) * math.log(1 - probability)
+    )
 
 
 def test_equations_1_and_2_by_hand():
@@ -224,32 +257,35 @@ def test_equations_1_and_2_by_hand():
     Centerness sqrt(3/6 * 2/4) = 0.5. Predicted are 4 pixels to every side,
     (0, 0, 8, 8): overlap 7 x 6 = 42, union 64 + 54 - 42 = 76.
     """
-    head = one_location_head([.5, .5, .5, .5],
-                             0.3,
-                             objectness=('centerness', 'iou'))
+    head = one_location_head(
+        [0.5, 0.5, 0.5, 0.5], 0.3, objectness=('centerness', 'iou')
+    )
     feats = [f[:1] for f in inputs(0)[0]]
     losses = head.loss(feats, [sample([1, 2, 10, 8])])
     assert float(losses['loss_centerness']) == pytest.approx(
-        entropy(0.5, 0.3), rel=1e-5)
+        entropy(0.5, 0.3), rel=1e-5
+    )
     assert float(losses['loss_iou']) == pytest.approx(
-        entropy(42 / 76, 0.3), rel=1e-5)
+        entropy(42 / 76, 0.3), rel=1e-5
+    )
     # GIoU: the enclosing box (0, 0, 10, 8) has 80 pixels.
     assert float(losses['loss_bbox']) == pytest.approx(
-        1 - (42 / 76 - 4 / 80), rel=1e-5)
+        1 - (42 / 76 - 4 / 80), rel=1e-5
+    )
 
 
-@pytest.mark.parametrize('iou_thr, target', [(0.55, 42 / 76), (0.56, 0.)])
+@pytest.mark.parametrize('iou_thr, target', [(0.55, 42 / 76), (0.56, 0.0)])
 def test_low_iou_becomes_zero(iou_thr, target):
-    head = one_location_head([.5] * 4,
-                             0.3,
-                             sampler=dict(
-                                 type='IoUSampler', iou_thr=iou_thr))
+    head = one_location_head(
+        [0.5] * 4, 0.3, sampler=dict(type='IoUSampler', iou_thr=iou_thr)
+    )
     loss = head.loss([f[:1] for f in inputs(0)[0]], [sample([1, 2, 10, 8])])
     assert float(loss['loss_iou']) == pytest.approx(
-        entropy(target, 0.3), rel=1e-5)
+        entropy(target, 0.3), rel=1e-5
+    )
 
 
-@pytest.mark.parametrize('objectness', [('iou', ), ('centerness', )])
+@pytest.mark.parametrize('objectness', [('iou',), ('centerness',)])
 @pytest.mark.parametrize('weighted', [None, True, False])
 def test_centerness_weighting(objectness, weighted):
     """The box above, and one at (100, 100) with (l, t, r, b) = (1, 3, 6, 5).
@@ -257,15 +293,16 @@ def test_centerness_weighting(objectness, weighted):
     Its centerness is sqrt(1/6 * 3/5), its overlap 5 x 7 = 35 of a union of
     64 + 56 - 35 = 85, in an enclosing box of 10 x 9.
     """
-    head = one_location_head([.5] * 4,
-                             0.,
-                             objectness=objectness,
-                             centerness_weighted=weighted)
-    loss = head.loss([f[:1] for f in inputs(0)[0]],
-                     [sample([[1, 2, 10, 8], [99, 97, 106, 105]])])
+    head = one_location_head(
+        [0.5] * 4, 0.0, objectness=objectness, centerness_weighted=weighted
+    )
+    loss = head.loss(
+        [f[:1] for f in inputs(0)[0]],
+        [sample([[1, 2, 10, 8], [99, 97, 106, 105]])],
+    )
     values = [1 - (42 / 76 - 4 / 80), 1 - (35 / 85 - 5 / 90)]
     weights = [1, 1]
-    if weighted or (weighted is None and objectness == ('centerness', )):
+    if weighted or (weighted is None and objectness == ('centerness',)):
         weights = [0.5, math.sqrt(1 / 6 * 3 / 5)]
     expected = sum(v * w for v, w in zip(values, weights)) / sum(weights)
     assert float(loss['loss_bbox']) == pytest.approx(expected, rel=1e-5)
@@ -303,7 +340,8 @@ def test_conditional_cue_sees_the_regression_map(conditional, norm_on_bbox):
         _, _, in_training = head(feats)
         _, distances, in_test = head.eval()(feats)
     for level, (x, distance, stride) in enumerate(
-            zip(feats, distances, STRIDES, strict=True)):
+        zip(feats, distances, STRIDES, strict=True)
+    ):
         torch.testing.assert_close(in_test[level], in_training[level])
         tower = x
         if conditional == 'tower':
@@ -313,7 +351,8 @@ def test_conditional_cue_sees_the_regression_map(conditional, norm_on_bbox):
             torch.cat([tower, distance / stride], 1),
             head.conv_iou.weight,
             head.conv_iou.bias,
-            padding=1)
+            padding=1,
+        )
         torch.testing.assert_close(in_test[level], expected)
 
 
@@ -321,42 +360,45 @@ def test_conditional_cue_sees_the_regression_map(conditional, norm_on_bbox):
 def test_cue_trains_on_its_locations_only(candidates):
     """The gradient at the logits, against the sets worked out densely."""
     # Boxes of 4 strides: near to the object's in its middle, not at its rim.
-    head = one_location_head([2.] * 4,
-                             0.3,
-                             sampler=dict(
-                                 type='IoUSampler',
-                                 candidates=candidates,
-                                 iou_thr=0.3))
+    head = one_location_head(
+        [2.0] * 4,
+        0.3,
+        sampler=dict(type='IoUSampler', candidates=candidates, iou_thr=0.3),
+    )
     feats, _ = inputs(0)
     samples = [sample([[20, 20, 63, 61]]), sample([[100, 10, 160, 40]])]
     outs = head(feats)
     for level in outs[2]:
         level.retain_grad()
     gt = [s.gt_instances for s in samples]
-    head.loss_by_feat(*outs, gt, [s.metainfo for s in samples],
-                      None)['loss_iou'].backward()
+    head.loss_by_feat(*outs, gt, [s.metainfo for s in samples], None)[
+        'loss_iou'
+    ].backward()
     gradient = torch.cat(
-        [level.grad.permute(0, 2, 3, 1).flatten() for level in outs[2]])
-    assigned = head.sampler.assign([level.shape[-2:] for level in outs[2]],
-                                   STRIDES, head.regress_ranges,
-                                   [g.bboxes for g in gt])
+        [level.grad.permute(0, 2, 3, 1).flatten() for level in outs[2]]
+    )
+    assigned = head.sampler.assign(
+        [level.shape[-2:] for level in outs[2]],
+        STRIDES,
+        head.regress_ranges,
+        [g.bboxes for g in gt],
+    )
     center, cue = assigned.regression >= 0, assigned.cue >= 0
     trained = gradient != 0
     if candidates == 'center+hard':
         assert trained[center].all() and not trained[~cue].any()
         assert center.sum() < trained.sum() < cue.sum()
     else:
-        assert torch.equal(trained,
-                           center if candidates == 'center' else cue)
+        assert torch.equal(trained, center if candidates == 'center' else cue)
 
 
 def test_all_sampling_divides_by_the_foreground():
     """All targets 0: the loss is locations / foreground * BCE(0)."""
-    head = one_location_head([0.] * 4,
-                             -1.,
-                             sampler=dict(
-                                 type='IoUSampler', candidates='all',
-                                 iou_thr=0.3))
+    head = one_location_head(
+        [0.0] * 4,
+        -1.0,
+        sampler=dict(type='IoUSampler', candidates='all', iou_thr=0.3),
+    )
     feats = [f[:1] for f in inputs(0)[0]]
     box = [40, 40, 100, 100]
     locations = sum(f.shape[2] * f.shape[3] for f in feats)
@@ -365,15 +407,17 @@ def test_all_sampling_divides_by_the_foreground():
     loss = head.loss(feats, [sample(box)])['loss_iou']
     foreground = 7 * 7
     assert float(loss) == pytest.approx(
-        locations / foreground * entropy(0, -1.), rel=1e-5)
-    assert head.conv_iou.bias.shape == (1, )
+        locations / foreground * entropy(0, -1.0), rel=1e-5
+    )
+    assert head.conv_iou.bias.shape == (1,)
 
 
 def test_all_sampling_starts_at_a_low_probability():
     head = OWPFCOSHead(
         **COMMON,
         loss_cls=None,
-        sampler=dict(type='IoUSampler', candidates='all'))
+        sampler=dict(type='IoUSampler', candidates='all'),
+    )
     head.init_weights()
     assert float(head.conv_iou.bias.detach().sigmoid()) == pytest.approx(0.01)
 
@@ -386,20 +430,27 @@ def test_crowd_locations_are_left_out():
         head = build(
             **IMPROVED,
             sampler=dict(
-                type='IoUSampler', candidates='all', ignore_crowd=ignore))
+                type='IoUSampler', candidates='all', ignore_crowd=ignore
+            ),
+        )
         outs = head(feats)
         for level in outs[0] + outs[2]:
             level.retain_grad()
         s = sample(boxes, crowd=crowd)
         sum(
-            head.loss_by_feat(*outs, [s.gt_instances], [s.metainfo],
-                              [s.ignored_instances]).values()).backward()
+            head.loss_by_feat(
+                *outs, [s.gt_instances], [s.metainfo], [s.ignored_instances]
+            ).values()
+        ).backward()
         stride = 8
         for y in range(outs[0][0].shape[2]):
             for x in range(outs[0][0].shape[3]):
-                px, py = (x + .5) * stride, (y + .5) * stride
-                left_out = ignore and (80 < px < 200 and 80 < py < 150) and (
-                    not (40 < px < 100 and 40 < py < 100))
+                px, py = (x + 0.5) * stride, (y + 0.5) * stride
+                left_out = (
+                    ignore
+                    and (80 < px < 200 and 80 < py < 150)
+                    and (not (40 < px < 100 and 40 < py < 100))
+                )
                 for level in (outs[0][0], outs[2][0]):
                     assert level.grad[0, :, y, x].any() != left_out
 
@@ -418,17 +469,21 @@ def test_objectness_is_the_geometric_mean():
 def test_half_precision():
     """Mixed precision gives finite losses and gradients near single's."""
     feats, samples = inputs(7)
-    for kwargs in (dict(), dict(objectness=('centerness', 'iou')),
-                   dict(conditional='fpn'), dict(
-                       sampler=dict(type='IoUSampler', candidates='all'))):
+    for kwargs in (
+        dict(),
+        dict(objectness=('centerness', 'iou')),
+        dict(conditional='fpn'),
+        dict(sampler=dict(type='IoUSampler', candidates='all')),
+    ):
         head = proposer(**kwargs)
         full = head.loss(feats, samples)
         with torch.autocast('cpu', dtype=torch.bfloat16):
             half = head.loss(feats, samples)
         sum(half.values()).backward()
         for name, value in full.items():
-            torch.testing.assert_close(half[name].float(), value, rtol=.1,
-                                       atol=.02)
+            torch.testing.assert_close(
+                half[name].float(), value, rtol=0.1, atol=0.02
+            )
         assert all(p.grad.isfinite().all() for p in head.parameters())
         with torch.autocast('cpu', dtype=torch.bfloat16), torch.no_grad():
             head.eval().predict(feats, samples)
@@ -440,8 +495,8 @@ def test_images_without_objects_reach_every_parameter():
     feats, samples = inputs(0)
     for candidates in ('center', 'foreground', 'center+hard', 'all'):
         head = proposer(
-            sampler=dict(
-                type='IoUSampler', candidates=candidates, iou_thr=0.3))
+            sampler=dict(type='IoUSampler', candidates=candidates, iou_thr=0.3)
+        )
         losses = head.loss(feats, samples)
         assert float(losses['loss_bbox']) == 0
         assert (float(losses['loss_iou']) == 0) == (candidates != 'all')
@@ -457,7 +512,7 @@ RUNNING = dict(norm_cfg=dict(type='BN'))
 
 
 def classifier(**kwargs):
-    return build(**{**IMPROVED, 'objectness': ('iou', ), **kwargs})
+    return build(**{**IMPROVED, 'objectness': ('iou',), **kwargs})
 
 
 def losses_and_gradients(head, part='loss_cls'):
@@ -466,22 +521,30 @@ def losses_and_gradients(head, part='loss_cls'):
     outs = head(feats)
     for level in outs[0]:
         level.retain_grad()
-    losses = head.loss_by_feat(*outs, [s.gt_instances for s in samples],
-                               [s.metainfo for s in samples], None)
+    losses = head.loss_by_feat(
+        *outs,
+        [s.gt_instances for s in samples],
+        [s.metainfo for s in samples],
+        None,
+    )
     losses[part].backward()
-    return losses, torch.cat([
-        level.grad.permute(0, 2, 3, 1).flatten(0, 2) for level in outs[0]
-    ])
+    return losses, torch.cat(
+        [level.grad.permute(0, 2, 3, 1).flatten(0, 2) for level in outs[0]]
+    )
 
 
 def places():
     """Image and (x, y) in pixels of every location."""
-    return [(image, (x + .5) * s, (y + .5) * s) for s in STRIDES
-            for image in range(2) for y in range(math.ceil(HEIGHT / s))
-            for x in range(math.ceil(WIDTH / s))]
+    return [
+        (image, (x + 0.5) * s, (y + 0.5) * s)
+        for s in STRIDES
+        for image in range(2)
+        for y in range(math.ceil(HEIGHT / s))
+        for x in range(math.ceil(WIDTH / s))
+    ]
 
 
-@pytest.mark.parametrize('cues', [('iou', ), ('centerness', 'iou')])
+@pytest.mark.parametrize('cues', [('iou',), ('centerness', 'iou')])
 def test_unknown_objects_are_masked(cues):
     """Where the objectness says, but never inside of a box."""
     stock = classifier(objectness=cues)
@@ -498,15 +561,23 @@ def test_unknown_objects_are_masked(cues):
     feats, samples = inputs(7)
     with torch.no_grad():
         _, _, cue_logits = ours(feats)
-    score = torch.cat([
-        level.sigmoid().prod(1).pow(1 / len(cues)).flatten()
-        for level in cue_logits
-    ])
-    inside = torch.tensor([
-        any(x1 < x < x2 and y1 < y < y2
-            for x1, y1, x2, y2 in samples[image].gt_instances.bboxes.tolist())
-        for image, x, y in places()
-    ])
+    score = torch.cat(
+        [
+            level.sigmoid().prod(1).pow(1 / len(cues)).flatten()
+            for level in cue_logits
+        ]
+    )
+    inside = torch.tensor(
+        [
+            any(
+                x1 < x < x2 and y1 < y < y2
+                for x1, y1, x2, y2 in samples[
+                    image
+                ].gt_instances.bboxes.tolist()
+            )
+            for image, x, y in places()
+        ]
+    )
     masked = (score > 0.5) & ~inside
     assert 0 < masked.sum() < (score > 0.5).sum()
     assert torch.equal((gradient == 0).all(1), masked)
@@ -517,21 +588,23 @@ def test_unknown_objects_are_masked(cues):
 def test_areas_are_the_predicted_boxes(norm_on_bbox):
     """In pixels, in training as in test."""
     head = classifier(
-        norm_on_bbox=norm_on_bbox, loss_cls=dict(UNKNOWN, mode='area'))
+        norm_on_bbox=norm_on_bbox, loss_cls=dict(UNKNOWN, mode='area')
+    )
     feats, samples = inputs(7)
     _, distances, cue_logits = head(feats)
     sizes = [level.shape[-2:] for level in distances]
-    found = head._locations(sizes, distances, cue_logits,
-                            [s.gt_instances.bboxes for s in samples])
+    found = head._locations(
+        sizes, distances, cue_logits, [s.gt_instances.bboxes for s in samples]
+    )
     with torch.no_grad():
         _, distances, _ = head.eval()(feats)
-    left, top, right, bottom = torch.cat([
-        level.permute(0, 2, 3, 1).reshape(-1, 4) for level in distances
-    ]).unbind(1)
+    left, top, right, bottom = torch.cat(
+        [level.permute(0, 2, 3, 1).reshape(-1, 4) for level in distances]
+    ).unbind(1)
     _, x, y = torch.tensor(places()).unbind(1)
     torch.testing.assert_close(
-        found.boxes,
-        torch.stack([x - left, y - top, x + right, y + bottom], 1))
+        found.boxes, torch.stack([x - left, y - top, x + right, y + bottom], 1)
+    )
 
 
 @pytest.mark.parametrize('masking', [False, True])
@@ -583,22 +656,31 @@ def test_half_precision_with_masking():
         assert full['masked_background'] > 0
         for name, value in full.items():
             torch.testing.assert_close(
-                half[name].float(), value, rtol=.1, atol=.02)
+                half[name].float(), value, rtol=0.1, atol=0.02
+            )
         assert all(p.grad.isfinite().all() for p in head.parameters())
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(freeze_regression=True, loss_cls=None), 'freeze_regression'),
-    (dict(freeze_regression=True, centerness_on_reg=False),
-     'freeze_regression'),
-    (dict(objectness=('dice', )), 'objectness must name cues'),
-    (dict(objectness=()), 'objectness must name cues'),
-    (dict(conditional='neck'), 'conditional must be'),
-    (dict(proposal_score='best'), 'proposal_score must be'),
-    (dict(loss_cls=None, proposal_score='cls'), 'need a classifier'),
-    (dict(loss_cls=None, centerness_on_reg=False), 'need a classifier'),
-    (dict(conditional='tower', centerness_on_reg=False), 'regression tower'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(freeze_regression=True, loss_cls=None), 'freeze_regression'),
+        (
+            dict(freeze_regression=True, centerness_on_reg=False),
+            'freeze_regression',
+        ),
+        (dict(objectness=('dice',)), 'objectness must name cues'),
+        (dict(objectness=()), 'objectness must name cues'),
+        (dict(conditional='neck'), 'conditional must be'),
+        (dict(proposal_score='best'), 'proposal_score must be'),
+        (dict(loss_cls=None, proposal_score='cls'), 'need a classifier'),
+        (dict(loss_cls=None, centerness_on_reg=False), 'need a classifier'),
+        (
+            dict(conditional='tower', centerness_on_reg=False),
+            'regression tower',
+        ),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         OWPFCOSHead(**COMMON, **arguments)

@@ -1,4 +1,5 @@
 """Unknown masking against mmdet's FocalLoss, by hand and by brute force."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -33,20 +34,22 @@ def iteration():
     MessageHub._instance_dict.pop(name)
 
 
-def locations(objectness, in_object=None, boxes=None, sizes=None,
-              strides=(8, )):
+def locations(
+    objectness, in_object=None, boxes=None, sizes=None, strides=(8,)
+):
     objectness = torch.as_tensor(objectness)
     if in_object is None:
         in_object = torch.zeros(len(objectness), dtype=torch.bool)
     sizes = sizes or [(1, len(objectness))]
-    return Locations(objectness, torch.as_tensor(in_object), boxes, sizes,
-                     strides)
+    return Locations(
+        objectness, torch.as_tensor(in_object), boxes, sizes, strides
+    )
 
 
 def random_inputs(n=40, seed=0):
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(n, CLASSES, generator=generator) * 4
-    labels = torch.randint(0, CLASSES + 1, (n, ), generator=generator)
+    labels = torch.randint(0, CLASSES + 1, (n,), generator=generator)
     objectness = torch.rand(n, generator=generator)
     weight = (torch.rand(n, generator=generator) > 0.2).float()
     return logits, labels, objectness, weight
@@ -65,14 +68,16 @@ def with_gradient(loss, logits, *args, **kwargs):
 def masked_by(loss, logits, labels, where, weight=None):
     """Which locations have no gradient that FocalLoss gives one."""
     _, expected = with_gradient(
-        FocalLoss(), logits, labels, weight, avg_factor=torch.tensor(7.))
+        FocalLoss(), logits, labels, weight, avg_factor=torch.tensor(7.0)
+    )
     _, gradient = with_gradient(
         loss,
         logits,
         labels,
         weight,
-        avg_factor=torch.tensor(7.),
-        locations=where)
+        avg_factor=torch.tensor(7.0),
+        locations=where,
+    )
     masked = (gradient == 0).all(1) & (expected != 0).any(1)
     # The others have theirs, to the bit: nothing else divides the loss.
     assert torch.equal(gradient[~masked], expected[~masked])
@@ -89,27 +94,31 @@ def test_focal_loss_when_off(iteration, weighted, mode, off):
     iteration(4999)
     arguments = dict(
         threshold=1 if off == 'threshold' else 0.5,
-        start_iter=5000 if off == 'start' else 0)
+        start_iter=5000 if off == 'start' else 0,
+    )
     for seed in range(5):
         logits, labels, objectness, weight = random_inputs(seed=seed)
         if off == 'nothing unknown':
             objectness = objectness / 2
         where = locations(
-            objectness, boxes=torch.tensor([[0., 0., 400., 400.]] * 40))
+            objectness, boxes=torch.tensor([[0.0, 0.0, 400.0, 400.0]] * 40)
+        )
         arguments.update(alpha=0.3, gamma=1.5, loss_weight=2.0, mode=mode)
         ours = UnknownMaskFocalLoss(**arguments)
         stock = FocalLoss(alpha=0.3, gamma=1.5, loss_weight=2.0)
         weight = weight if weighted else None
-        for factor in (None, torch.tensor(3.)):
+        for factor in (None, torch.tensor(3.0)):
             got = with_gradient(
                 ours,
                 logits,
                 labels,
                 weight,
                 avg_factor=factor,
-                locations=where)
+                locations=where,
+            )
             expected = with_gradient(
-                stock, logits, labels, weight, avg_factor=factor)
+                stock, logits, labels, weight, avg_factor=factor
+            )
             assert torch.equal(got[0], expected[0])
             assert torch.equal(got[1], expected[1])
 
@@ -121,9 +130,11 @@ def test_pixels_by_hand():
     """Of six kinds of location only unknown background is masked."""
     bg = CLASSES
     labels = torch.tensor([bg, bg, bg, 0, bg, bg])
-    objectness = torch.tensor([.96, .94, .96, .96, .96, .97]).requires_grad_()
+    objectness = torch.tensor(
+        [0.96, 0.94, 0.96, 0.96, 0.96, 0.97]
+    ).requires_grad_()
     in_object = [False, False, True, True, False, False]
-    weight = torch.tensor([1., 1, 1, 1, 0, 1])
+    weight = torch.tensor([1.0, 1, 1, 1, 0, 1])
     loss = UnknownMaskFocalLoss(threshold=0.95)
     logits = random_inputs(6)[0]
     where = locations(objectness, in_object)
@@ -141,23 +152,28 @@ def test_pixels_by_hand():
 
 def test_threshold_edge():
     threshold = torch.tensor(0.95)
-    above = torch.nextafter(threshold, torch.tensor(1.))
-    labels = torch.full((2, ), CLASSES)
+    above = torch.nextafter(threshold, torch.tensor(1.0))
+    labels = torch.full((2,), CLASSES)
     masked = masked_by(
         UnknownMaskFocalLoss(threshold=float(threshold)),
-        random_inputs(2)[0], labels, locations(torch.stack([threshold,
-                                                            above])))
+        random_inputs(2)[0],
+        labels,
+        locations(torch.stack([threshold, above])),
+    )
     assert masked.tolist() == [False, True]
 
 
-@pytest.mark.parametrize('start_iter, last, first', [
-    (0, 90000, 0),
-    (5000, 90000, 5000),
-    (5 / 90, 90000, 5000),
-    (30 / 90, 90000, 30000),
-    (60 / 90, 90000, 60000),
-    (5 / 90, 1314, 73),
-])
+@pytest.mark.parametrize(
+    'start_iter, last, first',
+    [
+        (0, 90000, 0),
+        (5000, 90000, 5000),
+        (5 / 90, 90000, 5000),
+        (30 / 90, 90000, 30000),
+        (60 / 90, 90000, 60000),
+        (5 / 90, 1314, 73),
+    ],
+)
 def test_start(iteration, start_iter, last, first):
     loss = UnknownMaskFocalLoss(threshold=0.5, start_iter=start_iter)
     logits, labels, objectness, _ = random_inputs()
@@ -171,7 +187,8 @@ def test_start(iteration, start_iter, last, first):
         assert (float(log['masked_background']) > 0) == expected
         # Logged before the start, too.
         assert float(log['background_objectness_max']) == float(
-            objectness[labels == CLASSES].max())
+            objectness[labels == CLASSES].max()
+        )
 
 
 def test_without_a_runner():
@@ -198,17 +215,29 @@ def test_compiled_loss_starts(iteration):
 # --- areas -------------------------------------------------------------------
 
 
-def brute_force(objectness, background, in_object, boxes, sizes, strides,
-                threshold, kept_by=None):
+def brute_force(
+    objectness,
+    background,
+    in_object,
+    boxes,
+    sizes,
+    strides,
+    threshold,
+    kept_by=None,
+):
     """Every pair of locations, one after the other."""
     num_images = len(objectness) // sum(h * w for h, w in sizes)
-    places = [(image, (x + .5) * stride, (y + .5) * stride)
-              for (h, w), stride in zip(sizes, strides)
-              for image in range(num_images) for y in range(h)
-              for x in range(w)]
+    places = [
+        (image, (x + 0.5) * stride, (y + 0.5) * stride)
+        for (h, w), stride in zip(sizes, strides)
+        for image in range(num_images)
+        for y in range(h)
+        for x in range(w)
+    ]
     outside = background & ~in_object
     seeds = [
-        i for i in range(len(places))
+        i
+        for i in range(len(places))
         if outside[i] and objectness[i] > threshold
     ]
     if kept_by is not None:
@@ -217,8 +246,11 @@ def brute_force(objectness, background, in_object, boxes, sizes, strides,
     for i in seeds:
         x1, y1, x2, y2 = boxes[i]
         for j, (image, x, y) in enumerate(places):
-            if outside[j] and image == places[i][0] and (x1 < x < x2
-                                                         and y1 < y < y2):
+            if (
+                outside[j]
+                and image == places[i][0]
+                and (x1 < x < x2 and y1 < y < y2)
+            ):
                 masked[j] = True
     return masked
 
@@ -229,32 +261,50 @@ def scenes(draw):
         st.lists(
             st.tuples(st.integers(1, 5), st.integers(1, 5)),
             min_size=1,
-            max_size=3))
+            max_size=3,
+        )
+    )
     strides = [8 * 2**i for i in range(len(sizes))]
     n = draw(st.integers(1, 3)) * sum(h * w for h, w in sizes)
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     # Whole multiples of 4 fall on the centres of locations, too.
-    corners = 4. * rng.integers(-5, 25, (n, 2, 2)) + rng.choice([0, 1.3])
+    corners = 4.0 * rng.integers(-5, 25, (n, 2, 2)) + rng.choice([0, 1.3])
     boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
     labels = np.where(rng.random(n) < 0.2, 0, CLASSES)
     in_object = rng.random(n) < 0.3
     objectness = rng.random(n).astype(np.float32)
-    return sizes, strides, boxes.astype(np.float32), labels, in_object, (
-        objectness)
+    return (
+        sizes,
+        strides,
+        boxes.astype(np.float32),
+        labels,
+        in_object,
+        (objectness),
+    )
 
 
 @settings(max_examples=150, deadline=None)
-@given(scene=scenes(), threshold=st.sampled_from([0., 0.5, 0.9, 0.99]))
+@given(scene=scenes(), threshold=st.sampled_from([0.0, 0.5, 0.9, 0.99]))
 def test_areas_by_brute_force(scene, threshold):
     sizes, strides, boxes, labels, in_object, objectness = scene
     masked = masked_by(
         UnknownMaskFocalLoss(threshold=threshold, mode='area'),
-        random_inputs(len(labels))[0], torch.from_numpy(labels),
+        random_inputs(len(labels))[0],
+        torch.from_numpy(labels),
         locations(
-            objectness, in_object, torch.from_numpy(boxes), sizes, strides))
-    expected = brute_force(objectness, labels == CLASSES, in_object, boxes,
-                           sizes, strides, threshold)
+            objectness, in_object, torch.from_numpy(boxes), sizes, strides
+        ),
+    )
+    expected = brute_force(
+        objectness,
+        labels == CLASSES,
+        in_object,
+        boxes,
+        sizes,
+        strides,
+        threshold,
+    )
     np.testing.assert_array_equal(masked.numpy(), expected)
 
 
@@ -268,40 +318,61 @@ def test_areas_after_nms_by_brute_force(scene):
         kept = []
         for i in sorted(seeds, key=lambda i: -objectness[i]):
             rivals = [k for k in kept if images[k] == images[i]]
-            if not rivals or bbox_overlaps(boxes[i:i + 1],
-                                           boxes[rivals]).max() <= 0.6:
+            if (
+                not rivals
+                or bbox_overlaps(boxes[i : i + 1], boxes[rivals]).max() <= 0.6
+            ):
                 kept.append(i)
         return kept
 
-    expected = brute_force(objectness, labels == CLASSES, in_object,
-                           boxes.numpy(), sizes, strides, 0.3, greedy)
+    expected = brute_force(
+        objectness,
+        labels == CLASSES,
+        in_object,
+        boxes.numpy(),
+        sizes,
+        strides,
+        0.3,
+        greedy,
+    )
     masked = masked_by(
         UnknownMaskFocalLoss(threshold=0.3, mode='area', nms=NMS),
-        random_inputs(len(labels))[0], torch.from_numpy(labels),
-        locations(objectness, in_object, boxes, sizes, strides))
+        random_inputs(len(labels))[0],
+        torch.from_numpy(labels),
+        locations(objectness, in_object, boxes, sizes, strides),
+    )
     np.testing.assert_array_equal(masked.numpy(), expected)
 
 
 def test_nms_leaves_areas_out():
     """Two like boxes, of which the better reaches less far to the right."""
-    boxes = torch.tensor([[-1., -1, 21, 9], [-1, -1, 29, 9], [0, 0, 0, 0],
-                          [0, 0, 0, 0]])
-    labels = torch.full((4, ), CLASSES)
-    for nms, expected in ((None, [True, True, True, True]),
-                          (NMS, [True, True, True, False])):
-        where = locations([.98, .97, .1, .1], boxes=boxes, sizes=[(1, 4)])
+    boxes = torch.tensor(
+        [[-1.0, -1, 21, 9], [-1, -1, 29, 9], [0, 0, 0, 0], [0, 0, 0, 0]]
+    )
+    labels = torch.full((4,), CLASSES)
+    for nms, expected in (
+        (None, [True, True, True, True]),
+        (NMS, [True, True, True, False]),
+    ):
+        where = locations([0.98, 0.97, 0.1, 0.1], boxes=boxes, sizes=[(1, 4)])
         masked = masked_by(
             UnknownMaskFocalLoss(mode='area', nms=nms),
-            random_inputs(4)[0], labels, where)
+            random_inputs(4)[0],
+            labels,
+            where,
+        )
         assert masked.tolist() == expected
 
 
 def test_nms_keeps_images_apart():
     """The second image's box, moved by 41 pixels, would be the first's."""
-    boxes = torch.tensor([[0., 0, 40, 40], [-41, -41, -1, -1]])
+    boxes = torch.tensor([[0.0, 0, 40, 40], [-41, -41, -1, -1]])
     loss = UnknownMaskFocalLoss(mode='area', nms=NMS)
-    kept = loss._suppress(boxes[:, None], torch.tensor([[.9], [.8]]),
-                          torch.ones(2, 1, dtype=torch.bool))
+    kept = loss._suppress(
+        boxes[:, None],
+        torch.tensor([[0.9], [0.8]]),
+        torch.ones(2, 1, dtype=torch.bool),
+    )
     assert kept.all()
 
 
@@ -311,29 +382,28 @@ def test_nms_keeps_images_apart():
 @pytest.mark.parametrize('mode', ['pixel', 'area'])
 def test_half_precision(mode):
     logits, labels, objectness, weight = random_inputs()
-    boxes = torch.tensor([[0., 0., 90., 400.]] * 40)
+    boxes = torch.tensor([[0.0, 0.0, 90.0, 400.0]] * 40)
     where = locations(objectness, boxes=boxes)
     loss = UnknownMaskFocalLoss(threshold=0.5, mode=mode)
     value, gradient = with_gradient(
-        loss, logits, labels, weight, locations=where)
+        loss, logits, labels, weight, locations=where
+    )
     with torch.autocast('cpu', dtype=torch.bfloat16):
         half, half_gradient = with_gradient(
-            loss,
-            logits.bfloat16(),
-            labels,
-            weight.bfloat16(),
-            locations=where)
+            loss, logits.bfloat16(), labels, weight.bfloat16(), locations=where
+        )
     assert half.isfinite() and half_gradient.dtype == torch.bfloat16
-    torch.testing.assert_close(half.float(), value, rtol=.02, atol=0)
+    torch.testing.assert_close(half.float(), value, rtol=0.02, atol=0)
     assert torch.equal((half_gradient == 0).all(1), (gradient == 0).all(1))
 
 
 def test_no_background_at_all():
     logits, _, objectness, _ = random_inputs()
-    log = UnknownMaskFocalLoss(threshold=0.)(
+    log = UnknownMaskFocalLoss(threshold=0.0)(
         logits,
         torch.zeros(40, dtype=torch.long),
-        locations=locations(objectness))
+        locations=locations(objectness),
+    )
     assert log['loss_cls'] > 0
     assert log['masked_background'] == log['background_objectness_max'] == 0
 
@@ -344,13 +414,16 @@ def test_head_without_objectness_is_told():
         UnknownMaskFocalLoss()(logits, labels)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(threshold=1.5), 'threshold must lie in'),
-    (dict(start_iter=-1), 'start_iter must be'),
-    (dict(start_iter=2.5), 'start_iter must be'),
-    (dict(mode='box'), 'mode must be'),
-    (dict(nms=NMS), "needs mode='area'"),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(threshold=1.5), 'threshold must lie in'),
+        (dict(start_iter=-1), 'start_iter must be'),
+        (dict(start_iter=2.5), 'start_iter must be'),
+        (dict(mode='box'), 'mode must be'),
+        (dict(nms=NMS), "needs mode='area'"),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         UnknownMaskFocalLoss(**arguments)

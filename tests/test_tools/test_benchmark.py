@@ -1,4 +1,5 @@
 """The benchmark of time and memory, at a tiny size."""
+
 import json
 import runpy
 from argparse import Namespace
@@ -14,10 +15,13 @@ PROPOSER = REPO / 'configs/owp/fcos_iou_cs_is_coco.py'
 JOINT = REPO / 'configs/owp_cls/fcos_iou_cs_is_joint_lvis.py'
 # Of a tenth of the channels.
 SMALL = [
-    'model.backbone.depth=18', 'model.backbone.base_channels=8',
-    'model.neck.in_channels=[8,16,32,64]', 'model.neck.out_channels=32',
-    'model.bbox_head.in_channels=32', 'model.bbox_head.feat_channels=32',
-    'model.bbox_head.stacked_convs=1'
+    'model.backbone.depth=18',
+    'model.backbone.base_channels=8',
+    'model.neck.in_channels=[8,16,32,64]',
+    'model.neck.out_channels=32',
+    'model.bbox_head.in_channels=32',
+    'model.bbox_head.feat_channels=32',
+    'model.bbox_head.stacked_convs=1',
 ]
 
 
@@ -40,11 +44,23 @@ def run_tool(monkeypatch, capsys):
 
 
 def build(tool, config, monkeypatch, *arguments):
-    monkeypatch.setattr('sys.argv', [
-        TOOL.name,
-        str(config), '--size', '192', '256', '--batch', '2', '--device', 'cpu',
-        '--cfg-options', *SMALL, *arguments
-    ])
+    monkeypatch.setattr(
+        'sys.argv',
+        [
+            TOOL.name,
+            str(config),
+            '--size',
+            '192',
+            '256',
+            '--batch',
+            '2',
+            '--device',
+            'cpu',
+            '--cfg-options',
+            *SMALL,
+            *arguments,
+        ],
+    )
     args = tool['parse_args']()
     images, _ = tool['draw'](args)
     return tool['build_all'](images, args), args
@@ -55,8 +71,9 @@ def test_both_heads_find_the_same_targets(tool, monkeypatch):
     subjects, args = build(tool, JOINT, monkeypatch)
     stock, ours = (s.model.bbox_head for s in subjects.values())
     assert type(stock).__name__ == 'FCOSHead'
-    samples = tool['make_samples'](tool['boxes_of_number'](40, args), 1103,
-                                   args)
+    samples = tool['make_samples'](
+        tool['boxes_of_number'](40, args), 1103, args
+    )
     truth = [sample.gt_instances for sample in samples]
     maps = [
         torch.empty(2, 1, *size)
@@ -68,13 +85,16 @@ def test_both_heads_find_the_same_targets(tool, monkeypatch):
     assert torch.equal(found, labels)
     assert (labels < 1103).sum() > 100
     # Ours has the locations of the cue, too, of which these are a part.
-    strides = torch.cat([
-        torch.full((len(d), 1), float(s))
-        for d, s in zip(distances, stock.strides)
-    ])
+    strides = torch.cat(
+        [
+            torch.full((len(d), 1), float(s))
+            for d, s in zip(distances, stock.strides)
+        ]
+    )
     theirs = (torch.cat(distances) * strides)[labels < 1103]
     missing = set(map(tuple, theirs.tolist())) - set(
-        map(tuple, at_cue.tolist()))
+        map(tuple, at_cue.tolist())
+    )
     assert not missing
 
 
@@ -84,7 +104,8 @@ def test_stock_twin(tool, monkeypatch):
     stock = tool['stock_of'](config)
     assert stock.model.backbone == config.model.backbone
     assert stock.model.test_cfg == dict(
-        config.model.test_cfg.proposals, score_thr=0)
+        config.model.test_cfg.proposals, score_thr=0
+    )
     # A baseline is its own twin.
     baseline = REPO / 'configs/fcos/fcos_coco.py'
     subjects, args = build(tool, baseline, monkeypatch)
@@ -104,7 +125,7 @@ def test_goals_without_a_clock(tool, monkeypatch):
     parts = [tool['parts_of'](s, boxes, args) for s in (stock, ours)]
     waits = [tool['waits'](p['step'](), 'cpu') for p in parts]
     assert waits[1] <= waits[0] and waits[1]['item'] < waits[0]['item']
-    for part, most in (('head', .6), ('targets', .3), ('loss', .3)):
+    for part, most in (('head', 0.6), ('targets', 0.3), ('loss', 0.3)):
         theirs, mine = (tool['peak'](p[part](), 'cpu') for p in parts)
         assert 0 < mine < most * theirs, part
 
@@ -120,7 +141,8 @@ def test_steps_leave_the_weights(tool, monkeypatch):
     assert all(torch.equal(after[name], v) for name, v in before.items())
     # It did step: momentum is there.
     assert tool['state_of'](subject) > 1.5 * sum(
-        p.numel() * 4 for p in subject.model.parameters() if p.requires_grad)
+        p.numel() * 4 for p in subject.model.parameters() if p.requires_grad
+    )
 
 
 def test_peak_is_what_is_allocated_at_once(tool):
@@ -131,7 +153,7 @@ def test_peak_is_what_is_allocated_at_once(tool):
         kept = [torch.ones(2**20) for _ in range(5)]
         del kept[1:]
 
-    assert tool['peak'](work, 'cpu') / 2**20 == pytest.approx(20, abs=.01)
+    assert tool['peak'](work, 'cpu') / 2**20 == pytest.approx(20, abs=0.01)
 
 
 def test_waits_are_counted(tool):
@@ -139,7 +161,7 @@ def test_waits_are_counted(tool):
 
     def work():
         x.sum().item()
-        x[x > .5]
+        x[x > 0.5]
         torch.nn.functional.one_hot(x.long())  # looks on a CPU only
 
     assert tool['waits'](work, 'cpu') == dict(item=1, nonzero=1)
@@ -150,29 +172,59 @@ def test_boxes_of_a_file(tool, tmp_path):
     path.write_text(
         json.dumps(
             dict(
-                images=[dict(id=1, width=100, height=50),
-                        dict(id=2, width=9, height=9)],
+                images=[
+                    dict(id=1, width=100, height=50),
+                    dict(id=2, width=9, height=9),
+                ],
                 categories=[dict(id=1, name='cat')],
                 annotations=[
                     dict(image_id=1, category_id=1, bbox=[10, 10, 20, 30]),
-                    dict(image_id=1, category_id=1, bbox=[0, 0, 9, 9],
-                         iscrowd=1)
-                ])))
-    args = Namespace(annotations=str(path), seed=0, batch=1, size=[200, 400],
-                     device='cpu')
-    sample, = tool['make_samples'](tool['boxes_of_file'](args), 1, args)
+                    dict(
+                        image_id=1, category_id=1, bbox=[0, 0, 9, 9], iscrowd=1
+                    ),
+                ],
+            )
+        )
+    )
+    args = Namespace(
+        annotations=str(path), seed=0, batch=1, size=[200, 400], device='cpu'
+    )
+    (sample,) = tool['make_samples'](tool['boxes_of_file'](args), 1, args)
     expected = pytest.approx([40, 40, 120, 160])
     assert sample.gt_instances.bboxes[0].tolist() == expected
 
 
 def test_table(run_tool, tmp_path):
     """All parts of three models."""
-    out = run_tool(PROPOSER, '--also', JOINT, '--size', 64, 64, '--batch', 2,
-                   '--boxes', 3, 7, '--repeat', 2, '--device', 'cpu', '--json',
-                   tmp_path / 'all.json', '--profile', tmp_path / 'trace.json',
-                   '--channels-last', '--cfg-options', *SMALL)
-    rows = [[cell.strip() for cell in line.split('|')[1:-1]]
-            for line in out.splitlines() if line.startswith('|')][2:]
+    out = run_tool(
+        PROPOSER,
+        '--also',
+        JOINT,
+        '--size',
+        64,
+        64,
+        '--batch',
+        2,
+        '--boxes',
+        3,
+        7,
+        '--repeat',
+        2,
+        '--device',
+        'cpu',
+        '--json',
+        tmp_path / 'all.json',
+        '--profile',
+        tmp_path / 'trace.json',
+        '--channels-last',
+        '--cfg-options',
+        *SMALL,
+    )
+    rows = [
+        [cell.strip() for cell in line.split('|')[1:-1]]
+        for line in out.splitlines()
+        if line.startswith('|')
+    ][2:]
     models = ['FCOSHead', PROPOSER.stem, JOINT.stem]
     assert [row[2] for row in rows] == models * (len(rows) // 3)
     assert len(rows) == 3 * (10 + 4)
@@ -187,8 +239,21 @@ def test_table(run_tool, tmp_path):
 
 
 def test_mixed_precision(run_tool):
-    out = run_tool(PROPOSER, '--size', 64, 64, '--batch', 2, '--repeat', 1,
-                   '--device', 'cpu', '--amp', '--cfg-options', *SMALL)
+    out = run_tool(
+        PROPOSER,
+        '--size',
+        64,
+        64,
+        '--batch',
+        2,
+        '--repeat',
+        1,
+        '--device',
+        'cpu',
+        '--amp',
+        '--cfg-options',
+        *SMALL,
+    )
     assert ', --amp.' in out and 'nan' not in out
 
 
@@ -196,14 +261,34 @@ def test_two_stages(run_tool, tmp_path):
     """--also takes any detector, as far as it has the parts."""
     other = tmp_path / 'two_stage.py'
     other.write_text(
-        "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n")
-    out = run_tool(PROPOSER, '--also', other, '--size', 64, 64, '--batch', 2,
-                   '--repeat', 1, '--device', 'cpu', '--parts', 'step',
-                   'inference', 'loss', '--cfg-options',
-                   'model.backbone.depth=18',
-                   'model.neck.in_channels=[64,128,256,512]')
-    rows = [[cell.strip() for cell in line.split('|')[1:4:2]]
-            for line in out.splitlines() if line.startswith('|')][2:]
+        "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n"
+    )
+    out = run_tool(
+        PROPOSER,
+        '--also',
+        other,
+        '--size',
+        64,
+        64,
+        '--batch',
+        2,
+        '--repeat',
+        1,
+        '--device',
+        'cpu',
+        '--parts',
+        'step',
+        'inference',
+        'loss',
+        '--cfg-options',
+        'model.backbone.depth=18',
+        'model.neck.in_channels=[64,128,256,512]',
+    )
+    rows = [
+        [cell.strip() for cell in line.split('|')[1:4:2]]
+        for line in out.splitlines()
+        if line.startswith('|')
+    ][2:]
     names = ['FCOSHead', PROPOSER.stem, 'two_stage']
     assert rows == [['step', n] for n in names] + [
         ['inference', n] for n in names
@@ -221,4 +306,5 @@ def test_operations_by_hand(tool):
     conv = torch.nn.Conv2d(3, 8, 3)
     # 8 x 8 positions of 8 channels, of 3 x 3 x 3 products and sums each.
     assert tool['flops_of'](lambda: conv(torch.rand(1, 3, 10, 10))) == (
-        2 * 8 * 8 * 8 * 27)
+        2 * 8 * 8 * 8 * 27
+    )

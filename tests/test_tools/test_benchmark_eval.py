@@ -1,4 +1,5 @@
 """The benchmark of evaluators, at a tiny size; and memory at a large one."""
+
 import json
 import re
 from pathlib import Path
@@ -26,27 +27,45 @@ def ann_file(tmp_path) -> Path:
                     dict(
                         id=n + 1,
                         image_id=n % 50,
-                        category_id=int(rng.random() < .8) + 1,
+                        category_id=int(rng.random() < 0.8) + 1,
                         bbox=rng.uniform(20, 200, 4).tolist(),
                         area=1,
-                        iscrowd=int(n % 40 == 0)) for n in range(350)
-                ])))
+                        iscrowd=int(n % 40 == 0),
+                    )
+                    for n in range(350)
+                ],
+            )
+        )
+    )
     return path
 
 
 def rows_of(output):
     return {
         cells[0]: cells[1:]
-        for cells in (re.split(r' \| ', line.strip('| '))
-                      for line in output.splitlines() if line.startswith('|'))
+        for cells in (
+            re.split(r' \| ', line.strip('| '))
+            for line in output.splitlines()
+            if line.startswith('|')
+        )
     }
 
 
 def test_evaluators_agree(run, ann_file, tmp_path):
     pytest.importorskip('faster_coco_eval')
-    status, output = run('python', TOOL, ann_file, '--partition', 'cat',
-                         '--images', 60, '--num', 30, '--out',
-                         tmp_path / 'table.md')
+    status, output = run(
+        'python',
+        TOOL,
+        ann_file,
+        '--partition',
+        'cat',
+        '--images',
+        60,
+        '--num',
+        30,
+        '--out',
+        tmp_path / 'table.md',
+    )
     assert status == 0, output
     rows = rows_of((tmp_path / 'table.md').read_text())
     for name in ('pycocotools', 'faster-coco-eval', 'mmdet_owp'):
@@ -58,12 +77,22 @@ def test_evaluators_agree(run, ann_file, tmp_path):
 
 def test_memory_of_many_proposals(run, ann_file):
     """5,000 images x 1,500 proposals, all that configs keep."""
-    status, output = run('python', TOOL, ann_file, '--partition', 'cat',
-                         '--num', 1500, '--evaluators', 'mmdet_owp',
-                         '--repeat', 1)
+    status, output = run(
+        'python',
+        TOOL,
+        ann_file,
+        '--partition',
+        'cat',
+        '--num',
+        1500,
+        '--evaluators',
+        'mmdet_owp',
+        '--repeat',
+        1,
+    )
     assert status == 0, output
     peak = float(rows_of(output)['mmdet_owp'][2].split()[0])
-    assert .3 < peak < 2
+    assert 0.3 < peak < 2
 
 
 def test_bad_input(run, ann_file):

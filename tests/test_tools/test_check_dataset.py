@@ -1,4 +1,5 @@
 """The tool that checks a data set and prints its config."""
+
 import json
 import re
 import subprocess
@@ -44,12 +45,22 @@ def tool(own_data, call_tool, monkeypatch, capsys):
     return call
 
 
-def test_printed_config_trains_and_tests(own_data, tool, tiny_config,
-                                         tmp_path, mmdet_scope):
+def test_printed_config_trains_and_tests(
+    own_data, tool, tiny_config, tmp_path, mmdet_scope
+):
     """Pasted as it is, it trains and judges a classifier beside proposals."""
-    status, out = tool('train.json', 'val.json', '--images', 'train', 'val',
-                          '--base', BASE, '--read', '--parent',
-                          str(tiny_config('fcos_iou_cs_is_joint_shapes')))
+    status, out = tool(
+        'train.json',
+        'val.json',
+        '--images',
+        'train',
+        'val',
+        '--base',
+        BASE,
+        '--read',
+        '--parent',
+        str(tiny_config('fcos_iou_cs_is_joint_shapes')),
+    )
     assert status is None, out
     assert 'hidden beside base objects' in out
     # The relative path to an absolute parent is from configs/custom.
@@ -63,6 +74,7 @@ def test_printed_config_trains_and_tests(own_data, tool, tiny_config,
     from mmengine.runner import Runner
 
     import mmdet_owp.register  # noqa: F401
+
     cfg = Config.fromfile(path)
     cfg.work_dir = str(tmp_path / 'work')
     cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = 1
@@ -79,10 +91,19 @@ def test_printed_config_trains_and_tests(own_data, tool, tiny_config,
 
 def test_json_and_saved_config(own_data, tool, tmp_path):
     saved = tmp_path / 'configs/mine.py'
-    status, out = tool('my data/train.json', 'my data/val.json', '--images',
-                          'my data/train', str(own_data / 'val'), '--base',
-                          'shapes', '--save', str(saved), '--json',
-                          cwd=own_data.parent)
+    status, out = tool(
+        'my data/train.json',
+        'my data/val.json',
+        '--images',
+        'my data/train',
+        str(own_data / 'val'),
+        '--base',
+        'shapes',
+        '--save',
+        str(saved),
+        '--json',
+        cwd=own_data.parent,
+    )
     assert status is None
     report = json.loads(out)
     assert report['problems'] == 0 and saved.read_text() == report['config']
@@ -100,8 +121,14 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     content = json.loads((own_data / 'val.json').read_text())
     content['annotations'][0]['bbox'] = [1, 2, -3, 4]
     (tmp_path / 'val.json').write_text(json.dumps(content))
-    arguments = ('train.json', str(tmp_path / 'val.json'), '--images', 'val',
-                 '--base', 'star')
+    arguments = (
+        'train.json',
+        str(tmp_path / 'val.json'),
+        '--images',
+        'val',
+        '--base',
+        'star',
+    )
     status, out = tool(*arguments)
     # Of eight training images, half have names of those in val/.
     assert status == '2 problems: see above'
@@ -114,15 +141,25 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     assert status == '2 problems: see above'
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (('no.json', '--base', 'star'), 'error: no annotation file no.json'),
-    (('train.json', '--base', 'star,cow'),
-     'error: train.json: no class named cow'),
-    (('train.json', '--base', 'supercategory:cow'),
-     'error: train.json: no supercategory cow in this file; it has: base, '
-     'novel, polygon'),
-    (('train.json', '--base', 'voc'), "error: train.json: partition 'voc'"),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (('no.json', '--base', 'star'), 'error: no annotation file no.json'),
+        (
+            ('train.json', '--base', 'star,cow'),
+            'error: train.json: no class named cow',
+        ),
+        (
+            ('train.json', '--base', 'supercategory:cow'),
+            'error: train.json: no supercategory cow in this file; it has: '
+            'base, novel, polygon',
+        ),
+        (
+            ('train.json', '--base', 'voc'),
+            "error: train.json: partition 'voc'",
+        ),
+    ],
+)
 def test_wrong_input_gets_one_line(tool, arguments, message):
     status, _ = tool(*arguments)
     assert status.startswith(message) and '\n' not in status
@@ -135,29 +172,43 @@ def test_one_file_gives_no_config(tool):
 
 
 def test_starts_without_mmdet_or_torch():
-    code = ('import runpy, sys; '
-            f'runpy.run_path({str(TOOL)!r}, run_name="tool"); '
-            'sys.exit(bool({"torch", "mmdet", "mmengine"} & '
-            'set(sys.modules)))')
+    code = (
+        'import runpy, sys; '
+        f'runpy.run_path({str(TOOL)!r}, run_name="tool"); '
+        'sys.exit(bool({"torch", "mmdet", "mmengine"} & '
+        'set(sys.modules)))'
+    )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
 
 
 def test_config_of_the_docs(own_data, tmp_path):
     """What docs/custom_data.md shows is what the tool writes, but shorter."""
     from mmengine.config import Config
+
     _, mine, shorter, *_ = [''] + re.findall(
-        r'```python\n(.*?)```', (REPO / 'docs/custom_data.md').read_text(),
-        re.S)
+        r'```python\n(.*?)```',
+        (REPO / 'docs/custom_data.md').read_text(),
+        re.S,
+    )
     (tmp_path / 'custom').mkdir()
     path = tmp_path / 'custom/mine.py'
     path.write_text(mine.replace("'../", f"'{REPO}/configs/"))
     (path.parent / 'shorter.py').write_text(shorter)
     saved = path.parent / 'saved.py'
     sys_argv = [
-        sys.executable, TOOL, own_data / 'train.json', own_data / 'val.json',
-        '--images', own_data / 'train', own_data / 'val', '--base', 'star,key',
-        '--save', saved, '--parent',
-        REPO / 'configs/owp/fcos_iou_cs_is_coco.py'
+        sys.executable,
+        TOOL,
+        own_data / 'train.json',
+        own_data / 'val.json',
+        '--images',
+        own_data / 'train',
+        own_data / 'val',
+        '--base',
+        'star,key',
+        '--save',
+        saved,
+        '--parent',
+        REPO / 'configs/owp/fcos_iou_cs_is_coco.py',
     ]
     subprocess.run(sys_argv, check=True, capture_output=True)
     ours, theirs = Config.fromfile(saved), Config.fromfile(path)

@@ -1,4 +1,5 @@
 """The pages themselves, and that the check of them finds what is wrong."""
+
 import runpy
 from pathlib import Path
 
@@ -8,8 +9,9 @@ REPO = Path(__file__).parents[2]
 TOOL = runpy.run_path(str(REPO / 'tools/check_docs.py'), run_name='tool')
 
 
-@pytest.mark.parametrize('page', TOOL['pages'](), ids=lambda page: str(
-    page.relative_to(REPO)))
+@pytest.mark.parametrize(
+    'page', TOOL['pages'](), ids=lambda page: str(page.relative_to(REPO))
+)
 def test_links_and_commands(page):
     assert list(TOOL['check_links'](page)) == []
     assert list(TOOL['check_blocks'](page)) == []
@@ -28,11 +30,14 @@ def check(tmp_path):
 
 
 def test_links(check, tmp_path):
-    (tmp_path / 'other.md').write_text('# One `two`: *three*\n## Twice\n'
-                                       '## Twice\n```sh\n# no heading\n```\n')
-    good = ('[a](other.md) [b](other.md#one-two-three) ![c](other.md#twice-1) '
-            '[d](https://nowhere.example/x) `[e](no.md)` [f](#here)\n# Here\n'
-            '`tools/train.py` `configs/*/x.py` `configs/owp/CONFIG.py`')
+    (tmp_path / 'other.md').write_text(
+        '# One `two`: *three*\n## Twice\n## Twice\n```sh\n# no heading\n```\n'
+    )
+    good = (
+        '[a](other.md) [b](other.md#one-two-three) ![c](other.md#twice-1) '
+        '[d](https://nowhere.example/x) `[e](no.md)` [f](#here)\n# Here\n'
+        '`tools/train.py` `configs/*/x.py` `configs/owp/CONFIG.py`'
+    )
     assert check(good) == []
     assert check('[a](no.md)') == ['link to no.md: no such file']
     for anchor in ('two', 'twice-2', 'no-heading'):
@@ -44,14 +49,14 @@ def test_links(check, tmp_path):
     ]
 
 
-BLOCK = r'''
+BLOCK = r"""
 for name in a 'b c'; do
   X=1 python tools/x.py "$name.py" \
       --out "$name" | tee log   # and so on
 done
 f() { tools/dist_train.sh "$@" 2; }
 f one; f one; source .venv/bin/activate; export Y=$(cat z)
-'''
+"""
 
 
 def test_blocks_are_expanded_by_bash():
@@ -76,8 +81,9 @@ def test_script_is_checked_by_its_commands(tmp_path):
 
 def test_blocks_of_a_page_share_a_shell(check):
     text = '```sh\nmine=tools/trian.py\n```\nand\n```sh\npython $mine\n```\n'
-    assert check(text) == ['`python tools/trian.py`: tools/trian.py: no such '
-                           'tool']
+    assert check(text) == [
+        '`python tools/trian.py`: tools/trian.py: no such tool'
+    ]
 
 
 @pytest.mark.parametrize('line, wrong', [
@@ -109,7 +115,7 @@ def test_blocks_of_a_page_share_a_shell(check):
     ('python tools/analysis_tools/eval_proposals.py a.json b.json --splt '
      'novel', 'unrecognized arguments: --splt'),
     ('for', 'syntax error'),
-])  # yapf: disable
+])  # fmt: skip
 def test_commands(check, line, wrong):
     found = check(f'```sh\n{line}\n```\n')
     assert bool(found) == bool(wrong)

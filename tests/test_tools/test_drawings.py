@@ -1,4 +1,5 @@
 """Tools that draw what a model sees, on the tiny data and random weights."""
+
 import numpy as np
 import pytest
 import torch
@@ -17,9 +18,12 @@ pytestmark = pytest.mark.usefixtures('mmdet_scope')
 def models(tiny_config, tmp_path_factory, shapes_dir):
     """Configs and random weights: a proposer, a baseline of two cues."""
     from mmengine.registry import DefaultScope
+
     folder, made = tmp_path_factory.mktemp('models'), {}
-    with (pytest.MonkeyPatch.context() as patch,
-          DefaultScope.overwrite_default_scope('mmdet')):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        DefaultScope.overwrite_default_scope('mmdet'),
+    ):
         patch.setenv('SHAPES', str(shapes_dir))
         for name in ('fcos_iou_cs_is_shapes', 'fcos_shapes'):
             config = tiny_config(name)
@@ -29,7 +33,8 @@ def models(tiny_config, tmp_path_factory, shapes_dir):
             # Scores that spread.
             for cue in model.bbox_head.objectness:
                 torch.nn.init.normal_(
-                    getattr(model.bbox_head, f'conv_{cue}').weight, std=1.)
+                    getattr(model.bbox_head, f'conv_{cue}').weight, std=1.0
+                )
             path = folder / f'{name}.pth'
             torch.save(dict(state_dict=model.state_dict()), path)
             made[name] = config, path
@@ -65,26 +70,42 @@ def iou(a, b):
     if wide <= 0 or high <= 0:
         return 0
     both = wide * high
-    return both / sum([(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)],
-                      start=-both)
+    return both / sum(
+        [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)], start=-both
+    )
 
 
 def objects(shapes_dir, part, image_id, base):
     annotations = read_coco(shapes_dir / f'annotations/instances_{part}.json')
-    return [(x, y, x + w, y + h) for x, y, w, h in [
-        a['bbox'] for a in annotations['annotations']
-        if a['image_id'] == image_id and (a['category_id'] <= 8) == base
-    ]]
+    return [
+        (x, y, x + w, y + h)
+        for x, y, w, h in [
+            a['bbox']
+            for a in annotations['annotations']
+            if a['image_id'] == image_id and (a['category_id'] <= 8) == base
+        ]
+    ]
 
 
 def test_scores(tool, models, shapes_dir, pictures, tmp_path):
     proposer, baseline = models
-    assert tool('draw_scores.py', f'a={proposer[0]},{proposer[1]}',
-                f'b={baseline[0]},{baseline[1]}', '-k', 30, '--out',
-                tmp_path / 's.png') is None
+    assert (
+        tool(
+            'draw_scores.py',
+            f'a={proposer[0]},{proposer[1]}',
+            f'b={baseline[0]},{baseline[1]}',
+            '-k',
+            30,
+            '--out',
+            tmp_path / 's.png',
+        )
+        is None
+    )
     panels = pictures[-1].axes
     assert [p.get_title().splitlines()[0] for p in panels] == [
-        'a: IoU', 'b: class × centerness', 'b: centerness'
+        'a: IoU',
+        'b: class × centerness',
+        'b: centerness',
     ]
     for panel, model in zip(panels, models):
         counts = np.zeros((3, 50))
@@ -93,29 +114,49 @@ def test_scores(tool, models, shapes_dir, pictures, tmp_path):
                 objects(shapes_dir, 'val', sample.img_id, base)
                 for base in (True, False)
             ]
-            for box, score in zip(sample.proposals.bboxes[:30].numpy(),
-                                  sample.proposals.scores[:30].numpy()):
-                on = [any(iou(box, o) >= .5 for o in side) for side in sides]
+            for box, score in zip(
+                sample.proposals.bboxes[:30].numpy(),
+                sample.proposals.scores[:30].numpy(),
+            ):
+                on = [any(iou(box, o) >= 0.5 for o in side) for side in sides]
                 group = 0 if on[0] else 1 if on[1] else 2
                 counts[group, min(int(score * 50), 49)] += 1
-        heights = [[bar.get_height() for bar in container]
-                   for container in panel.containers]
+        heights = [
+            [bar.get_height() for bar in container]
+            for container in panel.containers
+        ]
         np.testing.assert_array_equal(heights, counts)
         assert counts.sum() > 60 and counts[:2].sum()
 
 
 def test_objectness(tool, models, pictures, tmp_path, shapes_dir):
-    names = [f'{label}={model[0]},{model[1]}'
-             for label, model in zip('ab', models)]
-    assert tool('draw_objectness.py', *names, '--num', 4, '--out',
-                tmp_path / 'o.png') is None
+    names = [
+        f'{label}={model[0]},{model[1]}' for label, model in zip('ab', models)
+    ]
+    assert (
+        tool(
+            'draw_objectness.py',
+            *names,
+            '--num',
+            4,
+            '--out',
+            tmp_path / 'o.png',
+        )
+        is None
+    )
     axes = np.array(pictures[-1].axes[:-1]).reshape(4, 4)  # a colour bar last
     assert [a.get_title() for a in axes[0]] == [
-        '', 'a\nIoU', 'b\nclass × centerness', 'b\ncenterness'
+        '',
+        'a\nIoU',
+        'b\nclass × centerness',
+        'b\ncenterness',
     ]
     order = np.random.default_rng(0).permutation(4)
-    for column, model, which in ((1, models[0], None), (3, models[1], None),
-                                 (2, models[1], 'cls')):
+    for column, model, which in (
+        (1, models[0], None),
+        (3, models[1], None),
+        (2, models[1], 'cls'),
+    ):
         found = list(predict(*model))
         for row, i in enumerate(order):
             logits, _, cues = found[i][1]
@@ -128,18 +169,29 @@ def test_objectness(tool, models, pictures, tmp_path, shapes_dir):
             heat = axes[row, column].images[1].get_array()
             # Between the values of locations a map has no higher ones.
             peak = max(float(level.max()) for level in levels)
-            assert .7 * peak < heat.max() <= peak + 1e-6
+            assert 0.7 * peak < heat.max() <= peak + 1e-6
             low = max(float(level.min()) for level in levels)
             assert heat.min() >= low - 1e-6
 
 
-@pytest.mark.parametrize('nms', [None, .5])
+@pytest.mark.parametrize('nms', [None, 0.5])
 def test_masking(tool, models, shapes_dir, pictures, tmp_path, nms):
     """Squares and shares by brute force, location by location."""
     threshold = 0.7
-    assert tool('draw_masking.py', *models[0], '--threshold', threshold,
-                '--num', 2, '--out', tmp_path / 'm.png',
-                *([] if nms is None else ['--nms', nms])) is None
+    assert (
+        tool(
+            'draw_masking.py',
+            *models[0],
+            '--threshold',
+            threshold,
+            '--num',
+            2,
+            '--out',
+            tmp_path / 'm.png',
+            *([] if nms is None else ['--nms', nms]),
+        )
+        is None
+    )
     rows = 2 if nms is None else 3
     axes = np.array(pictures[-1].axes).reshape(rows, 2)
     by_image = {
@@ -149,26 +201,37 @@ def test_masking(tool, models, shapes_dir, pictures, tmp_path, nms):
     checked = 0
     for sample, (_, distances, cues) in predict(*models[0], part='train'):
         import mmcv
+
         image = mmcv.imread(sample.img_path, channel_order='rgb')
         column = by_image.get(tuple(image[::9, ::9].ravel()))
         if column is None:
             continue
         base, novel = (
             objects(shapes_dir, 'train', sample.img_id, side)
-            for side in (True, False))
+            for side in (True, False)
+        )
         factor = sample.scale_factor[0]  # 64 to 128 pixels
         locations = []
         for stride, cue, dist in zip((4, 8, 16), cues, distances):
             for y, x in np.ndindex(*cue.shape[-2:]):
-                px, py = (x + .5) * stride, (y + .5) * stride
+                px, py = (x + 0.5) * stride, (y + 0.5) * stride
                 left, top, right, bottom = dist[0, :, y, x].numpy()
                 locations.append(
-                    (px, py, stride, float(cue[0, 0, y, x].sigmoid()),
-                     (px - left, py - top, px + right, py + bottom)))
+                    (
+                        px,
+                        py,
+                        stride,
+                        float(cue[0, 0, y, x].sigmoid()),
+                        (px - left, py - top, px + right, py + bottom),
+                    )
+                )
 
-        def within(px, py, boxes, scale=1.):
-            return any(b[0] * scale < px < b[2] * scale
-                       and b[1] * scale < py < b[3] * scale for b in boxes)
+        def within(px, py, boxes, scale=1.0):
+            return any(
+                b[0] * scale < px < b[2] * scale
+                and b[1] * scale < py < b[3] * scale
+                for b in boxes
+            )
 
         outside = [
             p for p in locations if not within(p[0], p[1], base, factor)
@@ -180,16 +243,17 @@ def test_masking(tool, models, shapes_dir, pictures, tmp_path, nms):
             whole = np.zeros((128, 128), bool)
             for px, py, stride, *_ in masked:
                 x, y = int(px - stride / 2), int(py - stride / 2)
-                whole[y:y + stride, x:x + stride] = True
+                whole[y : y + stride, x : x + stride] = True
             drawn = axes[row, column].images[1].get_array()
             expected = whole[::2, ::2]  # nearest pixels
             np.testing.assert_array_equal(drawn[..., 3] > 0, expected)
-            assert tuple(drawn[expected][0]) == to_rgba(style.AREA, .6)
+            assert tuple(drawn[expected][0]) == to_rgba(style.AREA, 0.6)
             share = len(masked) / len(outside)
             on = sum(within(p[0], p[1], novel, factor) for p in masked)
             assert axes[row, column].get_title() == (
                 f'{("pixel", "area")[row]}: {share:.1%} of background\n'
-                f'{on / len(masked):.0%} of it in dotted boxes')
+                f'{on / len(masked):.0%} of it in dotted boxes'
+            )
         if nms is not None:
             left = axes[2, column].images[1].get_array()[..., 3] > 0
             assert 0 < left.sum() <= (drawn[..., 3] > 0).sum()
@@ -199,24 +263,43 @@ def test_masking(tool, models, shapes_dir, pictures, tmp_path, nms):
 
 def test_one_pass_an_image(tool, models, monkeypatch, pictures, tmp_path):
     from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
+
     passes, forward = [], OWPFCOSHead.forward
-    monkeypatch.setattr(OWPFCOSHead, 'forward',
-                        lambda *a: passes.append(1) or forward(*a))
-    assert tool('draw_proposals.py', *models[0], '--num', 2, '--out',
-                tmp_path / 'p.png') is None
+    monkeypatch.setattr(
+        OWPFCOSHead, 'forward', lambda *a: passes.append(1) or forward(*a)
+    )
+    assert (
+        tool(
+            'draw_proposals.py',
+            *models[0],
+            '--num',
+            2,
+            '--out',
+            tmp_path / 'p.png',
+        )
+        is None
+    )
     assert len(passes) == 2
 
 
-@pytest.mark.parametrize('name', [
-    'draw_scores.py', 'draw_objectness.py', 'draw_masking.py',
-    'draw_proposals.py', 'draw_locations.py'
-])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'draw_scores.py',
+        'draw_objectness.py',
+        'draw_masking.py',
+        'draw_proposals.py',
+        'draw_locations.py',
+    ],
+)
 def test_missing_files(tool, models, name, tmp_path):
     several = name in ('draw_scores.py', 'draw_objectness.py')
     config, checkpoint = models[0]
     out = '--out', tmp_path / 'x.png'
-    for files, message in (((config, 'none.pth'), 'none.pth: no such check'),
-                           (('none.py', checkpoint), 'none.py: no such conf')):
+    for files, message in (
+        ((config, 'none.pth'), 'none.pth: no such check'),
+        (('none.py', checkpoint), 'none.py: no such conf'),
+    ):
         words = ['a={},{}'.format(*files)] if several else files
         assert tool(name, *words, *out).startswith(f'error: {message}')
     if several:

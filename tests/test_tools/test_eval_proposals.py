@@ -1,4 +1,5 @@
 """The tool that judges files of proposals."""
+
 import csv
 import json
 import os
@@ -34,17 +35,24 @@ def files(tmp_path):
                 image_id=n % 20 + 1,
                 category_id=int(rng.choice([1, 3, 8, 18, 38])),
                 bbox=[*rng.uniform(0, 200, 2), *rng.uniform(20, 90, 2)],
-                iscrowd=0) for n in range(120)
-        ])
+                iscrowd=0,
+            )
+            for n in range(120)
+        ],
+    )
     (tmp_path / 'ann.json').write_text(json.dumps(annotations))
-    for name, jitter in (('good', .04), ('worse', .12)):
+    for name, jitter in (('good', 0.04), ('worse', 0.12)):
         rows = [
             dict(
                 image_id=a['image_id'],
                 category_id=a['category_id'],
-                bbox=(np.array(a['bbox']) *
-                      rng.uniform(1 - jitter, 1 + jitter, 4)).tolist(),
-                score=float(rng.random())) for a in annotations['annotations']
+                bbox=(
+                    np.array(a['bbox'])
+                    * rng.uniform(1 - jitter, 1 + jitter, 4)
+                ).tolist(),
+                score=float(rng.random()),
+            )
+            for a in annotations['annotations']
         ]
         (tmp_path / f'{name}.json').write_text(json.dumps(rows))
     return annotations, tmp_path
@@ -56,33 +64,53 @@ def tool(files, monkeypatch, capsys):
     folder = files[1]
 
     def call(*arguments):
-        words = [str(folder / a) if (folder / str(a)).exists() else str(a)
-                 for a in arguments]
+        words = [
+            str(folder / a) if (folder / str(a)).exists() else str(a)
+            for a in arguments
+        ]
         monkeypatch.setattr(
             'sys.argv',
-            ['eval_proposals.py', *words, '--out',
-             str(folder / 'out')])
+            ['eval_proposals.py', *words, '--out', str(folder / 'out')],
+        )
         runpy.run_path(str(TOOL), run_name='__main__')
-        return (capsys.readouterr().out,
-                json.loads((folder / 'out/recall.json').read_text()))
+        return (
+            capsys.readouterr().out,
+            json.loads((folder / 'out/recall.json').read_text()),
+        )
 
     return call
 
 
 def test_numbers_are_those_of_the_engine(files, tool):
     annotations, folder = files
-    printed, written = tool('ann.json', 'good.json', '--partition', 'voc',
-                            '--split', 'novel', 'base', '--k', 1, 5, 10)
+    printed, written = tool(
+        'ann.json',
+        'good.json',
+        '--partition',
+        'voc',
+        '--split',
+        'novel',
+        'base',
+        '--k',
+        1,
+        5,
+        10,
+    )
     rows = json.loads((folder / 'good.json').read_text())
     truth = GroundTruth.from_coco(annotations)
     judge = RecallEvaluator(
         truth,
-        Proposals.from_rows(truth.image_ids, [r['image_id'] for r in rows],
-                            [r['bbox'] for r in rows],
-                            [r['score'] for r in rows]))
+        Proposals.from_rows(
+            truth.image_ids,
+            [r['image_id'] for r in rows],
+            [r['bbox'] for r in rows],
+            [r['score'] for r in rows],
+        ),
+    )
     numbers = written[str(folder / 'good.json')]
     assert list(numbers) == [
-        f'{s}_{p}' for s in ('novel', 'base')
+        f'{s}_{p}'
+        for s in ('novel', 'base')
         for p in ('drop-base', 'exclude-base')
     ]
     for split, classes in (('novel', COCO_NON_VOC), ('base', COCO_VOC)):
@@ -90,15 +118,18 @@ def test_numbers_are_those_of_the_engine(files, tool):
             found = judge.evaluate(classes, protocol, (1, 5, 10))
             expected = {**found.metrics(), **found.details(classes)}
             np.testing.assert_equal(numbers[f'{split}_{protocol}'], expected)
-            assert expected['AR@10'] > .5
+            assert expected['AR@10'] > 0.5
             assert f'{expected["AR@5"]:.4f}' in printed
     assert 'AR@10/truck' in numbers['novel_drop-base']
     with open(folder / 'out/recall.csv') as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == sum(map(len, numbers.values()))
     assert all(
-        np.isnan(float(line['value'])) or numbers[line['split_protocol']][
-            line['metric']] == float(line['value']) for line in lines)
+        np.isnan(float(line['value']))
+        or numbers[line['split_protocol']][line['metric']]
+        == float(line['value'])
+        for line in lines
+    )
 
 
 def test_partition_of_lvis_stands_in_the_names(files, tool):
@@ -113,23 +144,45 @@ def test_partition_of_lvis_stands_in_the_names(files, tool):
     for a in annotations['annotations']:
         a['category_id'] = ids[a['id'] % 5]
     (folder / 'ann.json').write_text(json.dumps(annotations))
-    numbers, = tool('ann.json', 'good.json', '--partition', 'lvis-count',
-                    '--split', 'novel', 'base', '--details')[1].values()
+    (numbers,) = tool(
+        'ann.json',
+        'good.json',
+        '--partition',
+        'lvis-count',
+        '--split',
+        'novel',
+        'base',
+        '--details',
+    )[1].values()
     for protocol in ('drop-base', 'exclude-base'):
         novel = numbers[f'lvis-count_novel_{protocol}']
         base = numbers[f'lvis-count_base_{protocol}']
         # Recall by class is of the classes of its side.
         assert 'AR@100/tongs' in novel and 'AR@100/tongs' not in base
         assert 'AR@100/ring' in base and 'AR@100/ring' not in novel
-        assert novel['AR@10'] > .5
-    numbers, = tool('ann.json', 'good.json', '--partition', 'lvis-id',
-                    '--class-wise', '--style', 'lvis')[1].values()
+        assert novel['AR@10'] > 0.5
+    (numbers,) = tool(
+        'ann.json',
+        'good.json',
+        '--partition',
+        'lvis-id',
+        '--class-wise',
+        '--style',
+        'lvis',
+    )[1].values()
     assert set(numbers) == {'lvis-id_novel_class-wise'}
 
 
 def test_two_files_are_compared(files, tool):
-    printed, written = tool('ann.json', 'worse.json', 'good.json',
-                            '--partition', 'voc', '--protocol', 'drop-base')
+    printed, written = tool(
+        'ann.json',
+        'worse.json',
+        'good.json',
+        '--partition',
+        'voc',
+        '--protocol',
+        'drop-base',
+    )
     both = written['difference']['novel_drop-base/AR@10']
     assert both['first'] < both['second']
     assert both['difference'] == both['second'] - both['first']
@@ -141,34 +194,49 @@ def test_base_classes_by_name_or_id(tool):
     by_name = tool('ann.json', 'good.json', '--partition', 'person,car')[1]
     by_id = tool('ann.json', 'good.json', '--partition', '3,1')[1]
     np.testing.assert_equal(by_name, by_id)
-    rows, = by_name.values()
+    (rows,) = by_name.values()
     assert {k for k in rows['novel_drop-base'] if k.startswith('AR@100/')} == {
         f'AR@100/{name}' for name in ('truck', 'dog', 'kite')
     }
 
 
 def test_without_a_partition_all_classes_count(tool):
-    rows, = tool('ann.json', 'good.json', '--details')[1].values()
+    (rows,) = tool('ann.json', 'good.json', '--details')[1].values()
     assert set(rows) == {'all_drop-base', 'all_exclude-base'}
     np.testing.assert_equal(*rows.values())
 
 
-@pytest.mark.parametrize('partition, message', [
-    ('vox', "unknown partition 'vox'"),
-    ('person,dgo', 'ann.json: no class named dgo'),
-    ('shapes', "ann.json: partition 'shapes' needs"),
-])
+@pytest.mark.parametrize(
+    'partition, message',
+    [
+        ('vox', "unknown partition 'vox'"),
+        ('person,dgo', 'ann.json: no class named dgo'),
+        ('shapes', "ann.json: partition 'shapes' needs"),
+    ],
+)
 def test_wrong_partitions_are_named(tool, partition, message):
     with pytest.raises(SystemExit, match=message) as error:
         tool('ann.json', 'good.json', '--partition', partition)
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(image_id=99), 'bad.json: 1 images are not in the annotation .* 99'),
-    (dict(score=float('nan')), r'bad.json: image 6: proposal 1 \(row 25\)'),
-    (dict(bbox=[0, 0, -3, 4]), r'bad.json: image 6: proposal 1 \(row 25\)'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            dict(image_id=99),
+            'bad.json: 1 images are not in the annotation .* 99',
+        ),
+        (
+            dict(score=float('nan')),
+            r'bad.json: image 6: proposal 1 \(row 25\)',
+        ),
+        (
+            dict(bbox=[0, 0, -3, 4]),
+            r'bad.json: image 6: proposal 1 \(row 25\)',
+        ),
+    ],
+)
 def test_wrong_proposals_are_named(files, tool, change, message):
     folder = files[1]
     rows = json.loads((folder / 'good.json').read_text())
@@ -187,29 +255,44 @@ def test_published_numbers_class_wise(tool, shared_dir):
     folder = shared_dir / 'data/evaluator'
     printed, written = tool(
         folder / 'instances_val2014_100.json',
-        folder / 'instances_val2014_fakebbox100_results.json', '--class-wise')
-    rows, = written.values()
+        folder / 'instances_val2014_fakebbox100_results.json',
+        '--class-wise',
+    )
+    (rows,) = written.values()
     numbers = rows['all_class-wise']
-    assert [round(numbers[key], 3) for key in (
-        'AP', 'AP50', 'AP75', 'AR@1', 'AR@10', 'AR@100', 'AR_s@100',
-        'AR_m@100', 'AR_l@100')
-    ] == [.505, .697, .573, .387, .594, .595, .640, .566, .564]
+    assert [
+        round(numbers[key], 3)
+        for key in (
+            'AP',
+            'AP50',
+            'AP75',
+            'AR@1',
+            'AR@10',
+            'AR@100',
+            'AR_s@100',
+            'AR_m@100',
+            'AR_l@100',
+        )
+    ] == [0.505, 0.697, 0.573, 0.387, 0.594, 0.595, 0.640, 0.566, 0.564]
     assert 'AP50' in printed and '0.6970' in printed
 
 
 def test_starts_without_torch_and_mmdet(files):
     """Also to the end, with files of COCO results."""
     folder = files[1]
-    code = (f'import runpy, sys; sys.argv = ["", "ann.json", "good.json"]; '
-            f'runpy.run_path({str(TOOL)!r}, run_name="__main__"); '
-            'print(sorted({"torch", "mmdet", "mmengine", "matplotlib"} '
-            '& set(sys.modules)))')
+    code = (
+        f'import runpy, sys; sys.argv = ["", "ann.json", "good.json"]; '
+        f'runpy.run_path({str(TOOL)!r}, run_name="__main__"); '
+        'print(sorted({"torch", "mmdet", "mmengine", "matplotlib"} '
+        '& set(sys.modules)))'
+    )
     done = subprocess.run(
         [sys.executable, '-c', code],
         cwd=folder,
         env=dict(os.environ, PYTHONPATH=str(REPO)),
         capture_output=True,
         text=True,
-        check=True)
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == '[]'
     assert (folder / 'work_dirs/eval_proposals/recall.csv').exists()

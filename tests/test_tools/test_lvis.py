@@ -1,4 +1,5 @@
 """The LVIS configs from end to end, on the built-in data in its format."""
+
 from __future__ import annotations
 
 import json
@@ -47,19 +48,31 @@ def test_train_and_test_the_proposer(run, lvis_root, tmp_path):
     where = {
         'train_dataloader.dataset.data_root': lvis_root,
         'val_dataloader.dataset.data_root': lvis_root,
-        'val_evaluator.0.ann_file':
-        lvis_root / 'annotations/lvis_v1_val.json'
+        'val_evaluator.0.ann_file': lvis_root / 'annotations/lvis_v1_val.json',
     }
-    status, output = run('python', 'tools/train.py', config, '--work-dir',
-                         tmp_path, '--cfg-options',
-                         *as_words({**SMALL, **SHORT, **where}))
+    status, output = run(
+        'python',
+        'tools/train.py',
+        config,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *as_words({**SMALL, **SHORT, **where}),
+    )
     assert status == 0, output
     for name in RECALL:
         assert name in output
     status, output = run(
-        'python', 'tools/test.py', config, tmp_path / 'iter_3.pth',
-        '--work-dir', tmp_path / 'test', '--cfg-options', *as_words(SMALL),
-        LVIS_ROOT=str(lvis_root))
+        'python',
+        'tools/test.py',
+        config,
+        tmp_path / 'iter_3.pth',
+        '--work-dir',
+        tmp_path / 'test',
+        '--cfg-options',
+        *as_words(SMALL),
+        LVIS_ROOT=str(lvis_root),
+    )
     assert status == 0, output
     metrics = newest_metrics(tmp_path / 'test')
     for name in RECALL:
@@ -74,7 +87,9 @@ def load(config, work_dir, options):
             work_dir=str(work_dir),
             cfg_options=options,
             launcher='none',
-            local_rank=0))
+            local_rank=0,
+        )
+    )
 
 
 def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
@@ -83,7 +98,9 @@ def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
     monkeypatch.chdir(repo)
     loss = 'model.bbox_head.loss_cls'
     cfg = load(
-        'owp_cls/fcos_iou_cs_is_joint_unknown_area_lvis-count', tmp_path, {
+        'owp_cls/fcos_iou_cs_is_joint_unknown_area_lvis-count',
+        tmp_path,
+        {
             **SMALL,
             **SHORT,
             f'{loss}.threshold': 0.3,
@@ -95,7 +112,8 @@ def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
             'val_cfg': None,
             'val_dataloader': None,
             'val_evaluator': None,
-        })
+        },
+    )
     cfg.experiment_name = 'test_lvis'
     runner = launch.build_runner(cfg)
     runner.train()
@@ -114,7 +132,9 @@ def test_missing_data_say_what_is_needed(tmp_path, monkeypatch, repo):
     monkeypatch.chdir(repo)
     cfg = load('owp/fcos_iou_cs_is_lvis', tmp_path, {})
     with pytest.raises(
-            FileNotFoundError, match='lvis_v1_train.json: no such data; put '
-            r'annotations/lvis_v1_\{train,val\}.json .* LVIS_ROOT') as error:
+        FileNotFoundError,
+        match='lvis_v1_train.json: no such data; put '
+        r'annotations/lvis_v1_\{train,val\}.json .* LVIS_ROOT',
+    ) as error:
         launch.check_data(cfg, 'train')
     assert '\n' not in str(error.value)

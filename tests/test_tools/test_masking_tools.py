@@ -1,4 +1,5 @@
 """The table of masked background and the sweep of Fig. 6."""
+
 from __future__ import annotations
 
 import json
@@ -17,9 +18,11 @@ def tool(monkeypatch, capsys, call_tool):
 
     def call(name, *words):
         status = call_tool(TOOLS / name, *words)
-        table = [[cell.strip() for cell in line.split('|')[1:-1]]
-                 for line in capsys.readouterr().out.splitlines()
-                 if line.startswith('|')]
+        table = [
+            [cell.strip() for cell in line.split('|')[1:-1]]
+            for line in capsys.readouterr().out.splitlines()
+            if line.startswith('|')
+        ]
         return status, table
 
     return call
@@ -33,26 +36,33 @@ def write_log(folder, time, *lines, end=''):
 
 def step(step, masked, seen):
     return dict(
-        loss=1., step=step, masked_background=masked,
-        background_objectness_max=seen)
+        loss=1.0,
+        step=step,
+        masked_background=masked,
+        background_objectness_max=seen,
+    )
 
 
 def test_masked_share(tool, tmp_path):
     some, none = tmp_path / 'some', tmp_path / 'none'
-    validation = {AR: .2, 'step': 2}
+    validation = {AR: 0.2, 'step': 2}
     # Killed while it wrote, and resumed from the validated step.
     write_log(
         some,
         '20260101_000000',
-        step(50, 0., .8),
-        step(100, .02, .97),
+        step(50, 0.0, 0.8),
+        step(100, 0.02, 0.97),
         validation,
-        step(150, .9, .9),
-        end='{"loss": 1')
-    write_log(some, '20260101_010000', step(150, .04, .96))
-    write_log(none, '20260101_000000', step(50, 0., .91), step(100, 0., .9))
-    status, (_, _, first, second) = tool('masking_table.py', f'a={some}',
-                                         f'b={none}')
+        step(150, 0.9, 0.9),
+        end='{"loss": 1',
+    )
+    write_log(some, '20260101_010000', step(150, 0.04, 0.96))
+    write_log(
+        none, '20260101_000000', step(50, 0.0, 0.91), step(100, 0.0, 0.9)
+    )
+    status, (_, _, first, second) = tool(
+        'masking_table.py', f'a={some}', f'b={none}'
+    )
     assert status is None
     assert first == ['a', '2', '0.9700']
     assert second == ['b', 'not tested: nothing was masked', '0.9100']
@@ -61,7 +71,7 @@ def test_masked_share(tool, tmp_path):
 def test_masked_share_without_a_log(tool, tmp_path):
     status, _ = tool('masking_table.py', f'a={tmp_path}/none')
     assert status.startswith(f'error: {tmp_path}/none: no training log')
-    write_log(tmp_path, '20260101_000000', dict(loss=1., step=50))
+    write_log(tmp_path, '20260101_000000', dict(loss=1.0, step=50))
     status, _ = tool('masking_table.py', f'a={tmp_path}')
     assert 'the config must use UnknownMaskFocalLoss' in status
 
@@ -95,8 +105,13 @@ def trainings(stand_in):
         start = float(options['model.bbox_head.loss_cls.start_iter'])
         if 'fail' in options and start > 0.5:
             return Ended(1)
-        write_log(folder, '20260101_000000', {AP: .9, AR: .9, 'step': 1},
-                  step(50, .015, .98), {AP: start / 10, AR: start, 'step': 3})
+        write_log(
+            folder,
+            '20260101_000000',
+            {AP: 0.9, AR: 0.9, 'step': 1},
+            step(50, 0.015, 0.98),
+            {AP: start / 10, AR: start, 'step': 3},
+        )
         return Ended(0)
 
     stand_in(run)
@@ -106,8 +121,9 @@ def trainings(stand_in):
 def test_sweep(tool, trainings, tmp_path, pictures):
     configs = ['configs/x_joint_unknown.py', 'configs/x_finetune_unknown.py']
     arguments = (*configs, '--work-dir', tmp_path, '--seed', 3)
-    status, table = tool('sweep_unknown.py', *arguments, '--cfg-options',
-                         'fail=1')
+    status, table = tool(
+        'sweep_unknown.py', *arguments, '--cfg-options', 'fail=1'
+    )
     # The failing ones cost no other run.
     assert len(trainings) == 16
     assert status == 'error: 4 of 16 runs failed; call again to resume them'
@@ -124,24 +140,27 @@ def test_sweep(tool, trainings, tmp_path, pictures):
         start = float(options['model.bbox_head.loss_cls.start_iter'])
         assert round(start * 90000) == 60000
     settings = {tuple(row[:3]) for row in table[2:]}
-    assert settings == {(name, threshold, f'{start}/90')
-                        for name in ('x_joint_unknown', 'x_finetune_unknown')
-                        for threshold in ('0.925', '0.95')
-                        for start in (5, 10, 30, 60)}
+    assert settings == {
+        (name, threshold, f'{start}/90')
+        for name in ('x_joint_unknown', 'x_finetune_unknown')
+        for threshold in ('0.925', '0.95')
+        for start in (5, 10, 30, 60)
+    }
     for row in table[2:]:
         part = 100 * int(row[2].split('/')[0]) / 90
         assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}', '1.5']
     assert cv2.imread(str(tmp_path / 'fig6.png')).std() > 10
     panels = pictures[-1].axes
     assert [panel.get_title() for panel in panels] == [
-        f'{name}, threshold {threshold}' for threshold in (0.925, 0.95)
+        f'{name}, threshold {threshold}'
+        for threshold in (0.925, 0.95)
         for name in ('AP of base classes', 'AR@100 of novel classes')
     ]
     for panel, factor in zip(panels, (10, 1, 10, 1)):
         for line in panel.lines:
             x, y = line.get_data()
             assert list(x) == [5, 10, 30, 60]
-            assert y == pytest.approx(x / .9 / factor)
+            assert y == pytest.approx(x / 0.9 / factor)
         assert len(panel.lines) == 2
 
     del trainings[:]
@@ -158,8 +177,10 @@ def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
 def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
     """Other starts and metrics, from the beginning of the training on."""
     names = [
-        'lvis-id_base_class-wise/AP', 'lvis-id_base_class-wise/AR@300',
-        'lvis-id_novel_drop-base/AP', 'lvis-id_novel_drop-base/AR@300'
+        'lvis-id_base_class-wise/AP',
+        'lvis-id_base_class-wise/AR@300',
+        'lvis-id_novel_drop-base/AP',
+        'lvis-id_novel_drop-base/AR@300',
     ]
 
     def run(command, **_):
@@ -167,14 +188,30 @@ def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
         assert options['model.bbox_head.loss_cls.threshold'] == '0.95'
         start = float(options['model.bbox_head.loss_cls.start_iter'])
         folder = Path(command[command.index('--work-dir') + 1])
-        write_log(folder, '20260101_000000', step(50, .01, .98),
-                  {name: n + start / 100 for n, name in enumerate(names)})
+        write_log(
+            folder,
+            '20260101_000000',
+            step(50, 0.01, 0.98),
+            {name: n + start / 100 for n, name in enumerate(names)},
+        )
         return Ended(0)
 
     stand_in(run)
-    status, table = tool('sweep_unknown.py', 'x_area_lvis.py', '--work-dir',
-                         tmp_path, '--thresholds', .95, '--starts', 0, 5, 10,
-                         60, '--metrics', *names)
+    status, table = tool(
+        'sweep_unknown.py',
+        'x_area_lvis.py',
+        '--work-dir',
+        tmp_path,
+        '--thresholds',
+        0.95,
+        '--starts',
+        0,
+        5,
+        10,
+        60,
+        '--metrics',
+        *names,
+    )
     assert status is None
     assert table[0][3:-1] == names
     assert [row[2:-1] for row in table[2:]] == [

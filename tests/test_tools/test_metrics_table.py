@@ -1,4 +1,5 @@
 """The table of several test runs."""
+
 import json
 import runpy
 from pathlib import Path
@@ -15,8 +16,9 @@ def table(monkeypatch, capsys):
         monkeypatch.setattr('sys.argv', ['metrics_table.py', *rows])
         runpy.run_path(str(TOOL), run_name='__main__')
         lines = capsys.readouterr().out.splitlines()
-        return [[cell.strip() for cell in line.split('|')[1:-1]]
-                for line in lines]
+        return [
+            [cell.strip() for cell in line.split('|')[1:-1]] for line in lines
+        ]
 
     return call
 
@@ -28,9 +30,9 @@ def write(folder, time, **metrics):
 
 def test_percent_mean_and_deviation(table, tmp_path):
     key = 'novel_drop-base/AR@100'
-    write(tmp_path / 'a', '20260101_000000', **{key: .9})
-    write(tmp_path / 'a', '20260102_000000', **{key: .1})  # the newest counts
-    write(tmp_path / 'b', '20260101_000000', **{key: .3})
+    write(tmp_path / 'a', '20260101_000000', **{key: 0.9})
+    write(tmp_path / 'a', '20260102_000000', **{key: 0.1})  # the newest counts
+    write(tmp_path / 'b', '20260101_000000', **{key: 0.3})
     a, b = tmp_path / 'a', tmp_path / 'b'
     heading, _, both, one = table(f'both={a},{b}', f'k=1={b}')
     column = heading.index('novel AR@100 (drop-base)')
@@ -41,18 +43,26 @@ def test_percent_mean_and_deviation(table, tmp_path):
 
 def test_columns_of_the_recipes(table, tmp_path):
     write(
-        tmp_path, '20260101_000000', **{
-            'base_class-wise/AP': .46,
-            'base_class-wise/AR@10': .58,
-            'base_class-wise/AR@100': .63,
-            'novel_drop-base/AP': .014,
-            'novel_drop-base/AR@10': .11,
-            'novel_drop-base/AR@100': .27
-        })
+        tmp_path,
+        '20260101_000000',
+        **{
+            'base_class-wise/AP': 0.46,
+            'base_class-wise/AR@10': 0.58,
+            'base_class-wise/AR@100': 0.63,
+            'novel_drop-base/AP': 0.014,
+            'novel_drop-base/AR@10': 0.11,
+            'novel_drop-base/AR@100': 0.27,
+        },
+    )
     heading, _, row = table('--columns', 'recipes', f'joint={tmp_path}')
     assert heading == [
-        '', 'base AP', 'base AR@10', 'base AR@100', 'novel AP', 'novel AR@10',
-        'novel AR@100'
+        '',
+        'base AP',
+        'base AR@10',
+        'base AR@100',
+        'novel AP',
+        'novel AR@10',
+        'novel AR@100',
     ]
     assert row == ['joint', '46.0', '58.0', '63.0', '1.4', '11.0', '27.0']
 
@@ -60,18 +70,26 @@ def test_columns_of_the_recipes(table, tmp_path):
 @pytest.mark.parametrize('partition', ['lvis-id', 'lvis-count'])
 def test_columns_of_lvis(table, tmp_path, partition):
     write(
-        tmp_path, '20260101_000000', **{
-            f'{partition}_base_class-wise/AP': .18,
-            f'{partition}_base_class-wise/AR@300': .27,
-            f'{partition}_novel_drop-base/AP': .02,
-            f'{partition}_novel_drop-base/AR@300': .39,
-            f'{partition}_novel_exclude-base/AR@300': .4
-        })
+        tmp_path,
+        '20260101_000000',
+        **{
+            f'{partition}_base_class-wise/AP': 0.18,
+            f'{partition}_base_class-wise/AR@300': 0.27,
+            f'{partition}_novel_drop-base/AP': 0.02,
+            f'{partition}_novel_drop-base/AR@300': 0.39,
+            f'{partition}_novel_exclude-base/AR@300': 0.4,
+        },
+    )
     rows = [f'joint={tmp_path}']
     assert table('--columns', partition, *rows)[2] == [
-        'joint', '18.0', '27.0', '2.0', '39.0', '40.0'
+        'joint',
+        '18.0',
+        '27.0',
+        '2.0',
+        '39.0',
+        '40.0',
     ]
-    other, = {'lvis-id', 'lvis-count'} - {partition}
+    (other,) = {'lvis-id', 'lvis-count'} - {partition}
     assert set(table('--columns', other, *rows)[2][1:]) == {'-'}
 
 

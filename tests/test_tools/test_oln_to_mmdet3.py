@@ -1,4 +1,5 @@
 """The converter, on checkpoints with the released names and shapes."""
+
 from __future__ import annotations
 
 import re
@@ -41,8 +42,11 @@ def features():
     for part in ('backbone', 'neck'):
         for name, value in MODELS.build(config[part]).state_dict().items():
             shapes[f'{part}.{name}'] = value
-    assert {'backbone.conv1.weight', 'backbone.layer4.2.bn3.running_var',
-            'neck.lateral_convs.3.conv.bias'} <= shapes.keys()
+    assert {
+        'backbone.conv1.weight',
+        'backbone.layer4.2.bn3.running_var',
+        'neck.lateral_convs.3.conv.bias',
+    } <= shapes.keys()
     return shapes
 
 
@@ -65,8 +69,9 @@ def call(monkeypatch, tmp_path, capsys):
     def run(state, *options):
         source, out = tmp_path / 'released.pth', tmp_path / 'out.pth'
         torch.save(dict(meta=dict(epoch=8), state_dict=state), source)
-        monkeypatch.setattr('sys.argv',
-                            [TOOL.name, *map(str, (source, out, *options))])
+        monkeypatch.setattr(
+            'sys.argv', [TOOL.name, *map(str, (source, out, *options))]
+        )
         try:
             runpy.run_path(str(TOOL), run_name='__main__')
         except SystemExit as exit_:
@@ -102,11 +107,14 @@ def test_round_trip(features, call, stages):
         assert torch.equal(value, state[key]), key
 
 
-@pytest.mark.parametrize('remove, message', [
-    ('rpn_head.rpn_obj', 'for want of rpn_head.rpn_obj.weight, rpn_head'),
-    ('roi_head.bbox_head.fc_bbox_score', 'bbox_head.fc_bbox_score.weight'),
-    ('neck.', r'for want of neck\.\*$'),
-])
+@pytest.mark.parametrize(
+    'remove, message',
+    [
+        ('rpn_head.rpn_obj', 'for want of rpn_head.rpn_obj.weight, rpn_head'),
+        ('roi_head.bbox_head.fc_bbox_score', 'bbox_head.fc_bbox_score.weight'),
+        ('neck.', r'for want of neck\.\*$'),
+    ],
+)
 def test_what_is_missing_is_named(features, call, remove, message):
     state = released(features, {**FIRST_STAGE, **SECOND_STAGE})
     said, _ = call({k: v for k, v in state.items() if remove not in k})

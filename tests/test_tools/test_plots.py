@@ -1,4 +1,5 @@
 """Plots of logs and of files of proposals, against pycocotools."""
+
 import contextlib
 import io
 import json
@@ -37,30 +38,48 @@ def log(tmp_path):
 
 def test_metrics(tool, log, pictures, tmp_path):
     runs = [
-        log(f'seed{i}', dict(iter=50, loss_iou=.6 + i, floor_loss_iou=.4),
-            dict(iter=100, loss_iou=.5 + i, floor_loss_iou=.3),
-            {'novel_drop-base/AR@10': .2 + i}) for i in range(2)
+        log(
+            f'seed{i}',
+            dict(iter=50, loss_iou=0.6 + i, floor_loss_iou=0.4),
+            dict(iter=100, loss_iou=0.5 + i, floor_loss_iou=0.3),
+            {'novel_drop-base/AR@10': 0.2 + i},
+        )
+        for i in range(2)
     ]
-    other = log('other', dict(iter=50, loss_bbox=.4),
-                {'novel_drop-base/AR@10': .3})
-    assert tool('plot_metrics.py', f'ours={runs[0]},{runs[1]}',
-                f'other={other}', '--metrics', 'loss_iou',
-                'novel_drop-base/AR@10', '--out', tmp_path / 'm.png') is None
+    other = log(
+        'other', dict(iter=50, loss_bbox=0.4), {'novel_drop-base/AR@10': 0.3}
+    )
+    assert (
+        tool(
+            'plot_metrics.py',
+            f'ours={runs[0]},{runs[1]}',
+            f'other={other}',
+            '--metrics',
+            'loss_iou',
+            'novel_drop-base/AR@10',
+            '--out',
+            tmp_path / 'm.png',
+        )
+        is None
+    )
     loss, ar = pictures[-1].axes
     ours, *floors = loss.lines
-    np.testing.assert_allclose(ours.get_xydata(), [(50, 1.1), (100, 1.)])
+    np.testing.assert_allclose(ours.get_xydata(), [(50, 1.1), (100, 1.0)])
     for floor in floors:
-        np.testing.assert_allclose(floor.get_xydata(), [(50, .4), (100, .3)])
-    assert [line.get_xydata().tolist() for line in ar.lines
-            ] == [[[100, .7]], [[50, .3]]]
+        np.testing.assert_allclose(floor.get_xydata(), [(50, 0.4), (100, 0.3)])
+    assert [line.get_xydata().tolist() for line in ar.lines] == [
+        [[100, 0.7]],
+        [[50, 0.3]],
+    ]
 
 
 def test_metrics_that_are_not_there(tool, log, tmp_path):
-    run = log('run', dict(iter=50, loss_iou=.5))
+    run = log('run', dict(iter=50, loss_iou=0.5))
     out = '--out', tmp_path / 'm.png'
     assert tool('plot_metrics.py', f'a={run}', *out) == (
         'error: no run has logged novel_drop-base/AR@10; there are: iter, '
-        'loss_iou')
+        'loss_iou'
+    )
     status = tool('plot_metrics.py', f'a={tmp_path}/none', *out)
     assert status.startswith(f'error: {tmp_path}/none: no training log')
     assert tool('plot_metrics.py', run, *out) == 2
@@ -80,19 +99,26 @@ def files(tmp_path):
                 image_id=n % 12 + 1,
                 category_id=int(rng.choice([1, 2, 3, 3, 4])),
                 bbox=[*rng.uniform(0, 200, 2), *rng.uniform(20, 90, 2)],
-                iscrowd=0) for n in range(90)
-        ])
+                iscrowd=0,
+            )
+            for n in range(90)
+        ],
+    )
     for a in annotations['annotations']:
         a['area'] = a['bbox'][2] * a['bbox'][3]
     (tmp_path / 'ann.json').write_text(json.dumps(annotations))
-    for name, jitter in (('good', .05), ('worse', .15)):
+    for name, jitter in (('good', 0.05), ('worse', 0.15)):
         rows = [
             dict(
                 image_id=a['image_id'],
                 category_id=1,
-                bbox=(np.array(a['bbox']) *
-                      rng.uniform(1 - jitter, 1 + jitter, 4)).tolist(),
-                score=float(rng.random())) for a in annotations['annotations']
+                bbox=(
+                    np.array(a['bbox'])
+                    * rng.uniform(1 - jitter, 1 + jitter, 4)
+                ).tolist(),
+                score=float(rng.random()),
+            )
+            for a in annotations['annotations']
             for _ in range(3)
         ]
         (tmp_path / f'{name}.json').write_text(json.dumps(rows))
@@ -107,25 +133,41 @@ def reference(files, name, ks):
             a for a in coco.dataset['annotations'] if a['category_id'] > 2
         ]
         coco.createIndex()
-        judge = COCOeval(coco, coco.loadRes(str(files / f'{name}.json')),
-                         'bbox')
+        judge = COCOeval(
+            coco, coco.loadRes(str(files / f'{name}.json')), 'bbox'
+        )
         judge.params.useCats = 0
         judge.params.maxDets = ks
         judge.evaluate()
         judge.accumulate()
     found = {3: [], 4: []}
-    for image in judge.evalImgs[:len(judge.params.imgIds)]:  # of any size
+    for image in judge.evalImgs[: len(judge.params.imgIds)]:  # of any size
         for number, matched in zip(image['gtIds'], image['gtMatches'].T):
             found[coco.anns[number]['category_id']].append(matched > 0)
-    return (judge.eval['recall'][:, 0, 0].mean(0),
-            [np.mean(found[c]) for c in (3, 4)])
+    return (
+        judge.eval['recall'][:, 0, 0].mean(0),
+        [np.mean(found[c]) for c in (3, 4)],
+    )
 
 
 def test_recall(tool, files, pictures):
-    assert tool('plot_recall.py', files / 'ann.json',
-                f'good={files}/good.json', f'worse={files}/worse.json',
-                '--partition', 'cat,dog', '--max-k', 25, '-k', 10, '--out',
-                files / 'recall.png') is None
+    assert (
+        tool(
+            'plot_recall.py',
+            files / 'ann.json',
+            f'good={files}/good.json',
+            f'worse={files}/worse.json',
+            '--partition',
+            'cat,dog',
+            '--max-k',
+            25,
+            '-k',
+            10,
+            '--out',
+            files / 'recall.png',
+        )
+        is None
+    )
     curves, bars = pictures[-1].axes
     ks = [1, 2, 3, 5, 10, 20, 25]
     for line, name in zip(curves.lines, ('good', 'worse')):
@@ -133,14 +175,17 @@ def test_recall(tool, files, pictures):
         x, y = line.get_data()
         assert list(x) == list(range(1, 26))
         expected, _ = reference(files, name, ks)
-        np.testing.assert_allclose(np.array(y)[np.array(ks) - 1] / 100,
-                                   expected)
+        np.testing.assert_allclose(
+            np.array(y)[np.array(ks) - 1] / 100, expected
+        )
         assert (np.diff(y) >= 0).all() and y[-1] > 30
     # Most objects first.
     names = [t.get_text() for t in bars.get_xticklabels()]
     assert names == ['kite', 'cup']
-    heights = [[bar.get_height() / 100 for bar in container]
-               for container in bars.containers]
+    heights = [
+        [bar.get_height() / 100 for bar in container]
+        for container in bars.containers
+    ]
     assert heights[0][0] != heights[1][0]
     for row, name in zip(heights, ('good', 'worse')):
         np.testing.assert_allclose(row, reference(files, name, [10])[1])
@@ -150,30 +195,44 @@ def test_wrong_files(tool, files, capsys):
     out = '--out', files / 'recall.png'
     ann, good = files / 'ann.json', f'a={files}/good.json'
     assert tool('plot_recall.py', ann, 'a=none.json', *out) == (
-        'error: none.json: no such file of proposals')
-    assert tool('plot_recall.py', 'no.json', good,
-                *out).startswith('error: no annotation file no.json')
-    assert tool('plot_recall.py', ann, good, '--partition', 'cat,dog,kite,cup',
-                *out).endswith('no novel objects, whose recall could be drawn')
+        'error: none.json: no such file of proposals'
+    )
+    assert tool('plot_recall.py', 'no.json', good, *out).startswith(
+        'error: no annotation file no.json'
+    )
+    assert tool(
+        'plot_recall.py', ann, good, '--partition', 'cat,dog,kite,cup', *out
+    ).endswith('no novel objects, whose recall could be drawn')
     assert tool('plot_recall.py', ann, good, '--split', 'novel', *out) == 2
     assert tool('plot_recall.py', ann, f'{good},b.json', *out) == 2
 
 
 def test_they_start_without_torch_and_mmdet(files, log):
-    run = log('run', {'iter': 50, 'novel_drop-base/AR@10': .5,
-                      'novel_drop-base/AR@100': .6})
-    calls = [[
-        'plot_recall.py', 'ann.json', 'a=good.json', '--out', 'a.png'
-    ], ['plot_metrics.py', f'a={run}', '--out', 'b.png']]
-    code = (f'import runpy, sys\nfor argv in {calls!r}:\n'
-            f'    sys.argv = argv\n    runpy.run_path("{TOOLS}/" + argv[0], '
-            'run_name="__main__")\n'
-            'print(sorted({"torch", "mmdet", "mmengine"} & set(sys.modules)))')
-    done = subprocess.run([sys.executable, '-c', code],
-                          cwd=files,
-                          env=dict(os.environ, PYTHONPATH=str(REPO)),
-                          capture_output=True,
-                          text=True,
-                          check=True)
+    run = log(
+        'run',
+        {
+            'iter': 50,
+            'novel_drop-base/AR@10': 0.5,
+            'novel_drop-base/AR@100': 0.6,
+        },
+    )
+    calls = [
+        ['plot_recall.py', 'ann.json', 'a=good.json', '--out', 'a.png'],
+        ['plot_metrics.py', f'a={run}', '--out', 'b.png'],
+    ]
+    code = (
+        f'import runpy, sys\nfor argv in {calls!r}:\n'
+        f'    sys.argv = argv\n    runpy.run_path("{TOOLS}/" + argv[0], '
+        'run_name="__main__")\n'
+        'print(sorted({"torch", "mmdet", "mmengine"} & set(sys.modules)))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=files,
+        env=dict(os.environ, PYTHONPATH=str(REPO)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == '[]'
     assert (files / 'a.png').exists() and (files / 'b.png').exists()

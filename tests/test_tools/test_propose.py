@@ -1,4 +1,5 @@
 """tools/propose.py, as users call it."""
+
 from __future__ import annotations
 
 import json
@@ -57,24 +58,45 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def test_same_recall_as_in_a_test(tool, config, checkpoint, shapes_dir,
-                                  tmp_path):
+def test_same_recall_as_in_a_test(
+    tool, config, checkpoint, shapes_dir, tmp_path
+):
     annotations = shapes_dir / 'annotations/instances_val.json'
     out = tmp_path / 'out'
-    status, printed = tool('propose', shapes_dir / 'val', config, checkpoint,
-                           '--ann-file', annotations, '--out', out, '--top-k',
-                           1500, '--no-draw')
+    status, printed = tool(
+        'propose',
+        shapes_dir / 'val',
+        config,
+        checkpoint,
+        '--ann-file',
+        annotations,
+        '--out',
+        out,
+        '--top-k',
+        1500,
+        '--no-draw',
+    )
     assert status == 0
     assert 'has 4 of the 4 images, and 0 others' in printed
     assert {i['id'] for i in read(out / 'images.json')['images']} == {
         i['id'] for i in read(annotations)['images']
     }
-    tool('analysis_tools/eval_proposals', annotations, out / 'proposals.json',
-         '--partition', 'shapes', '--split', 'novel', 'base', '--out',
-         tmp_path / 'eval')
-    numbers, = read(tmp_path / 'eval/recall.json').values()
-    status, _ = tool('test', config, checkpoint, '--work-dir',
-                     tmp_path / 'test')
+    tool(
+        'analysis_tools/eval_proposals',
+        annotations,
+        out / 'proposals.json',
+        '--partition',
+        'shapes',
+        '--split',
+        'novel',
+        'base',
+        '--out',
+        tmp_path / 'eval',
+    )
+    (numbers,) = read(tmp_path / 'eval/recall.json').values()
+    status, _ = tool(
+        'test', config, checkpoint, '--work-dir', tmp_path / 'test'
+    )
     assert status == 0
     expected = read(next((tmp_path / 'test').glob('*/*.json')))
     for split in ('novel', 'base'):
@@ -82,18 +104,17 @@ def test_same_recall_as_in_a_test(tool, config, checkpoint, shapes_dir,
             name = f'{split}_{protocol}'
             for key in ('AR@10', 'AR@100', 'AP', 'proposals'):
                 assert numbers[name][key] == pytest.approx(
-                    expected[f'{name}/{key}'], abs=1e-9)
+                    expected[f'{name}/{key}'], abs=1e-9
+                )
     assert expected['base_drop-base/AR@100'] > 0
     assert not (out / 'drawn').exists()
 
 
-def test_folder_with_broken_files(tool, config, checkpoint, folder,
-                                  tmp_path):
+def test_folder_with_broken_files(tool, config, checkpoint, folder, tmp_path):
     (folder / 'broken.jpg').write_bytes(b'no image')
     (folder / 'empty.jpg').write_bytes(b'')
     out = folder / 'out'
-    status, printed = tool('propose', folder, config, checkpoint, '--out',
-                           out)
+    status, printed = tool('propose', folder, config, checkpoint, '--out', out)
     assert status == 1
     lines = printed.splitlines()
     at = lines.index('2 could not be read:')
@@ -112,12 +133,12 @@ def test_folder_with_broken_files(tool, config, checkpoint, folder,
     # Mended, it is the only one that is read; pictures are no inputs.
     (folder / 'broken.jpg').write_bytes((folder / 'a.png').read_bytes())
     (folder / 'empty.jpg').unlink()
-    status, printed = tool('propose', folder, config, checkpoint, '--out',
-                           out)
+    status, printed = tool('propose', folder, config, checkpoint, '--out', out)
     assert status == 0
     assert '3 are done already' in printed and '1 images in' in printed
     assert read(out / 'images.json')['images'][3] == dict(
-        id=4, file_name='broken.jpg', width=64, height=64)
+        id=4, file_name='broken.jpg', width=64, height=64
+    )
 
 
 def test_killed_and_started_again(tool, start, config, checkpoint, tmp_path):
@@ -128,7 +149,8 @@ def test_killed_and_started_again(tool, start, config, checkpoint, tmp_path):
     for i in range(120):
         size = (*rng.integers(20, 60, 2), 3)
         cv2.imwrite(
-            str(folder / f'{i:03}.png'), rng.integers(0, 255, size, 'u1'))
+            str(folder / f'{i:03}.png'), rng.integers(0, 255, size, 'u1')
+        )
     common = folder, config, checkpoint, '--batch-size', 3, '--no-draw'
     broken, whole = tmp_path / 'broken', tmp_path / 'whole'
     running = start('python', 'tools/propose.py', *common, '--out', broken)
@@ -145,7 +167,7 @@ def test_killed_and_started_again(tool, start, config, checkpoint, tmp_path):
     assert 0 < num < 120
     status, printed = tool('propose', *common, '--out', broken)
     assert status == 0 and f'{num} are done already' in printed
-    assert lines.read_bytes().startswith(before[:before.rindex(b'\n')])
+    assert lines.read_bytes().startswith(before[: before.rindex(b'\n')])
     status, _ = tool('propose', *common, '--out', whole)
     assert status == 0
     a, b = read(broken / 'images.json'), read(whole / 'images.json')
@@ -153,27 +175,38 @@ def test_killed_and_started_again(tool, start, config, checkpoint, tmp_path):
     a, b = (read(out / 'proposals.json') for out in (broken, whole))
     assert [r['image_id'] for r in a] == [r['image_id'] for r in b]
     # Threads of another process may add up in another order.
-    np.testing.assert_allclose([r['score'] for r in a],
-                               [r['score'] for r in b], atol=1e-6)
-    np.testing.assert_allclose([r['bbox'] for r in a],
-                               [r['bbox'] for r in b], atol=1e-3)
+    np.testing.assert_allclose(
+        [r['score'] for r in a], [r['score'] for r in b], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        [r['bbox'] for r in a], [r['bbox'] for r in b], atol=1e-3
+    )
 
 
 def test_video(tool, config, checkpoint, tmp_path):
     path = tmp_path / 'clip.avi'
     writer = cv2.VideoWriter(
-        str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (96, 64))
+        str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (96, 64)
+    )
     rng = np.random.default_rng(0)
     for _ in range(7):
         writer.write(rng.integers(0, 255, (64, 96, 3), 'u1'))
     writer.release()
     out = tmp_path / 'out'
-    command = ('propose', path, config, checkpoint, '--out', out, '--top-k',
-               10)
+    command = (
+        'propose',
+        path,
+        config,
+        checkpoint,
+        '--out',
+        out,
+        '--top-k',
+        10,
+    )
     assert tool(*command)[0] == 0
     assert read(out / 'images.json')['images'][4] == dict(
-        id=5, file_name='clip.avi/000004.jpg', width=96, height=64,
-        frame_id=4)
+        id=5, file_name='clip.avi/000004.jpg', width=96, height=64, frame_id=4
+    )
     expected = (out / 'proposals.json').read_text()
     assert len(json.loads(expected)) == 70
     drawn = Video(str(out / 'drawn/clip.mp4'))
@@ -188,11 +221,13 @@ def test_video(tool, config, checkpoint, tmp_path):
     assert (out / 'proposals.json').read_text() == expected
 
 
-def test_class_detections(tool, tiny_config, untrained, folder, config,
-                          checkpoint, tmp_path):
+def test_class_detections(
+    tool, tiny_config, untrained, folder, config, checkpoint, tmp_path
+):
     joint = tiny_config('fcos_iou_cs_is_joint_shapes')
-    joint.write_text(joint.read_text() +
-                     'model.update(test_cfg=dict(score_thr=0.))')
+    joint.write_text(
+        joint.read_text() + 'model.update(test_cfg=dict(score_thr=0.))'
+    )
     trained = untrained(joint)
     command = 'propose', folder, joint, trained, '--no-draw', '--detections'
     status, _ = tool(*command, '--out', tmp_path / 'ids')
@@ -207,33 +242,44 @@ def test_class_detections(tool, tiny_config, untrained, folder, config,
     assert names == {0: 'object', **dict(enumerate('abcdefgh', 1))}
     # Ids of an annotation file, which has two of the three images.
     annotations = dict(
-        images=[dict(id=5, file_name='a.png'),
-                dict(id=3, file_name='b.PNG')],
+        images=[dict(id=5, file_name='a.png'), dict(id=3, file_name='b.PNG')],
         annotations=[],
         categories=[
             dict(id=70 + i, name=name) for i, name in enumerate('hgfedcba')
-        ])
+        ],
+    )
     ann_file = tmp_path / 'ann.json'
     ann_file.write_text(json.dumps(annotations))
     # `a.png` and `sub/a.png` would be one image of it.
-    status, _ = tool(*command, '--out', tmp_path / 'out', '--ann-file',
-                     ann_file)
+    status, _ = tool(
+        *command, '--out', tmp_path / 'out', '--ann-file', ann_file
+    )
     assert re.match('error: .*ann.json: a.png and sub/a.png are both', status)
     (folder / 'sub/a.png').rename(folder / 'c.png')
-    status, printed = tool(*command, '--out', tmp_path / 'out', '--ann-file',
-                           ann_file)
+    status, printed = tool(
+        *command, '--out', tmp_path / 'out', '--ann-file', ann_file
+    )
     assert status == 0 and 'has 2 of the 3 images' in printed
     by_file = read(tmp_path / 'out/detections.json')
     assert {r['image_id'] for r in by_file} == {3, 5}
-    assert [r['category_id'] for r in by_file if r['image_id'] == 5
-            ] == [78 - r['category_id'] for r in rows if r['image_id'] == 1]
-    status, _ = tool('propose', folder, config, checkpoint, '--detections',
-                     '--out', tmp_path / 'none')
+    assert [r['category_id'] for r in by_file if r['image_id'] == 5] == [
+        78 - r['category_id'] for r in rows if r['image_id'] == 1
+    ]
+    status, _ = tool(
+        'propose',
+        folder,
+        config,
+        checkpoint,
+        '--detections',
+        '--out',
+        tmp_path / 'none',
+    )
     assert re.match('error: .*has no classifier; leave out', status)
 
 
-def test_one_line_for_what_is_wrong(tool, config, checkpoint, folder,
-                                    tmp_path):
+def test_one_line_for_what_is_wrong(
+    tool, config, checkpoint, folder, tmp_path
+):
     out = tmp_path / 'out'
     common = config, checkpoint, '--out', out, '--no-draw'
     assert tool('propose', folder / 'a.png', *common)[0] == 0
@@ -247,14 +293,22 @@ def test_one_line_for_what_is_wrong(tool, config, checkpoint, folder,
         ((folder, config, 'none.pth'), 'none.pth: no such checkpoint'),
         ((folder, *common, '--device', 'gpu'), "no device 'gpu'"),
         ((folder, *common, '--top-k', 3), 'results of another --top-k;'),
-        ((folder, *common, '--nms', .3), 'results of another --nms;'),
+        ((folder, *common, '--nms', 0.3), 'results of another --nms;'),
         ((folder / 'sub', *common), 'results of another input folder;'),
         ((folder, config, other, *common[2:]), 'of another checkpoint;'),
-        ((folder, *common, '--cfg-options',
-          'test_dataloader.dataset.pipeline.2.scale=(96,96)'),
-         'results of another config;'),
-        ((folder, *common, '--ann-file', folder / 'a.png'),
-         'a.png is not a COCO annotation'),
+        (
+            (
+                folder,
+                *common,
+                '--cfg-options',
+                'test_dataloader.dataset.pipeline.2.scale=(96,96)',
+            ),
+            'results of another config;',
+        ),
+        (
+            (folder, *common, '--ann-file', folder / 'a.png'),
+            'a.png is not a COCO annotation',
+        ),
     ):
         status, _ = tool('propose', *words)
         assert re.match(f'error: .*{message}', status), (words, status)

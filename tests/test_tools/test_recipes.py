@@ -1,4 +1,5 @@
 """Recipes of OWP-aware classification, trained on tiny data."""
+
 from __future__ import annotations
 
 import itertools
@@ -31,7 +32,9 @@ def build(config, work_dir, **options) -> Runner:
             work_dir=str(work_dir),
             cfg_options=options,
             launcher='none',
-            local_rank=0))
+            local_rank=0,
+        )
+    )
     # Else runs that begin in the same second share one message hub.
     cfg.experiment_name = f'recipe_{os.getpid()}_{next(runs)}'
     return launch.build_runner(cfg)
@@ -44,10 +47,8 @@ def train(config, work_dir, epochs=1, **options) -> Runner:
         val_cfg=None,
         val_dataloader=None,
         val_evaluator=None,
-        **{
-            'train_cfg.max_epochs': epochs,
-            **options
-        })
+        **{'train_cfg.max_epochs': epochs, **options},
+    )
     runner.train()
     return runner
 
@@ -71,18 +72,19 @@ def log_of(folder):
 def test_finetune_starts_from_the_proposer(proposer, tiny_config, tmp_path):
     """Nothing but the classifier differs where nothing is learnt."""
     train(
-        tiny_config('fcos_iou_cs_is_finetune_shapes'), tmp_path, **{
-            'load_from': str(proposer[1]),
-            'optim_wrapper.optimizer.lr': 0.
-        })
+        tiny_config('fcos_iou_cs_is_finetune_shapes'),
+        tmp_path,
+        **{'load_from': str(proposer[1]), 'optim_wrapper.optimizer.lr': 0.0},
+    )
     given, got = weights(proposer[1]), weights(tmp_path / 'epoch_1.pth')
     new = {name for name in got if name.startswith(CLASSIFIER)}
     assert new and got.keys() == given.keys() | new
     for name, value in given.items():
         assert torch.equal(got[name], value), name
     # As initialised: probability 0.01.
-    torch.testing.assert_close(got['bbox_head.conv_cls.bias'].sigmoid(),
-                               torch.full((8, ), 0.01))
+    torch.testing.assert_close(
+        got['bbox_head.conv_cls.bias'].sigmoid(), torch.full((8,), 0.01)
+    )
     log = log_of(tmp_path)
     assert log.count(f'without the {len(new)} weights of') == 1
     assert 'missing keys' not in log
@@ -94,11 +96,13 @@ def predict(config, checkpoint, work_dir):
         config,
         work_dir,
         load_from=str(checkpoint),
-        **{'model.test_cfg.score_thr': 0.})
+        **{'model.test_cfg.score_thr': 0.0},
+    )
     metrics = runner.test()
     with torch.no_grad():
         samples = [
-            sample for batch in runner.test_dataloader
+            sample
+            for batch in runner.test_dataloader
             for sample in runner.model.test_step(batch)
         ]
     return metrics, [s.proposals for s in samples]
@@ -111,7 +115,7 @@ def test_frozen_fb_keeps_its_proposals(proposer, tiny_config, tmp_path):
         'load_from': str(proposer[1]),
         'optim_wrapper.optimizer.weight_decay': 0.1,
         # Statistics would move, were it not for the freezing.
-        'model.backbone.norm_eval': False
+        'model.backbone.norm_eval': False,
     }
     train(config, tmp_path, epochs=1, **options)
     options.update(load_from=str(tmp_path / 'epoch_1.pth'), resume=True)
@@ -121,11 +125,13 @@ def test_frozen_fb_keeps_its_proposals(proposer, tiny_config, tmp_path):
         assert torch.equal(last[name], value), name
     for name in last:
         assert torch.equal(last[name], first[name]) != name.startswith(
-            CLASSIFIER)
+            CLASSIFIER
+        )
 
     expected, proposals = predict(*proposer, tmp_path / 'test_proposer')
-    metrics, kept = predict(config, tmp_path / 'epoch_2.pth',
-                            tmp_path / 'test')
+    metrics, kept = predict(
+        config, tmp_path / 'epoch_2.pth', tmp_path / 'test'
+    )
     assert 0 < expected['novel_drop-base/AR@100']
     for name, value in expected.items():
         # No objects of a size give no number.
@@ -146,8 +152,9 @@ def shares(runner):
 
 
 @pytest.mark.parametrize('start_iter, first', [(2, 2), (0.75, 6)])
-def test_start_of_masking_survives_a_resume(tiny_config, tmp_path, start_iter,
-                                            first):
+def test_start_of_masking_survives_a_resume(
+    tiny_config, tmp_path, start_iter, first
+):
     """Two epochs of four iterations, the second one resumed."""
     config = tiny_config('fcos_iou_cs_is_joint_unknown_shapes')
     loss = 'model.bbox_head.loss_cls'
@@ -159,7 +166,8 @@ def test_start_of_masking_survives_a_resume(tiny_config, tmp_path, start_iter,
         epochs=2,
         load_from=str(tmp_path / 'whole/epoch_1.pth'),
         resume=True,
-        **options)
+        **options,
+    )
     assert resumed.message_hub is not whole.message_hub
     expected = shares(whole)
     assert len(expected) == 8
@@ -169,23 +177,38 @@ def test_start_of_masking_survives_a_resume(tiny_config, tmp_path, start_iter,
         got = resumed.model.state_dict()[name]
         assert torch.equal(got, value), name
     # The masks are what made the weights.
-    options[f'{loss}.threshold'] = 1.
+    options[f'{loss}.threshold'] = 1.0
     unmasked = train(config, tmp_path / 'unmasked', epochs=2, **options)
     assert not shares(unmasked).any()
     name = 'bbox_head.conv_cls.weight'
-    assert not torch.equal(unmasked.model.state_dict()[name],
-                           whole.model.state_dict()[name])
+    assert not torch.equal(
+        unmasked.model.state_dict()[name], whole.model.state_dict()[name]
+    )
 
 
 def test_two_processes_train_frozen_fb(proposer, tiny_config, tmp_path, run):
     """Without a search for unused parameters, more than one step."""
     config = tiny_config('fcos_iou_cs_is_frozen_fb_shapes')
     status, output = run(
-        'python', '-m', 'torch.distributed.run', '--standalone',
-        '--nproc_per_node', '2', 'tools/train.py', config, '--launcher',
-        'pytorch', '--work-dir', tmp_path, '--cfg-options',
-        f'load_from={proposer[1]}', 'train_cfg.max_epochs=2', 'val_cfg=None',
-        'val_dataloader=None', 'val_evaluator=None')
+        'python',
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc_per_node',
+        '2',
+        'tools/train.py',
+        config,
+        '--launcher',
+        'pytorch',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        f'load_from={proposer[1]}',
+        'train_cfg.max_epochs=2',
+        'val_cfg=None',
+        'val_dataloader=None',
+        'val_evaluator=None',
+    )
     assert status == 0, output
     last = weights(tmp_path / 'epoch_2.pth')
     for name, value in weights(proposer[1]).items():

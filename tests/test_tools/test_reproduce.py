@@ -1,4 +1,5 @@
 """Planning, running and printing a table of the paper."""
+
 from __future__ import annotations
 
 import json
@@ -17,12 +18,17 @@ from mmdet_owp.paper_tables import TABLES
 
 TOOL = Path(__file__).parents[2] / 'tools/reproduce.py'
 # As tests/conftest.py makes configs tiny.
-TINY = ('model.backbone.base_channels=8', 'model.backbone.norm_eval=True',
-        'model.neck.in_channels=[8,16,32]', 'model.neck.out_channels=16',
-        'model.bbox_head.in_channels=16', 'model.bbox_head.feat_channels=16',
-        'model.bbox_head.stacked_convs=1',
-        'model.bbox_head.norm_cfg.num_groups=4',
-        'train_dataloader.batch_size=2')
+TINY = (
+    'model.backbone.base_channels=8',
+    'model.backbone.norm_eval=True',
+    'model.neck.in_channels=[8,16,32]',
+    'model.neck.out_channels=16',
+    'model.bbox_head.in_channels=16',
+    'model.bbox_head.feat_channels=16',
+    'model.bbox_head.stacked_convs=1',
+    'model.bbox_head.norm_cfg.num_groups=4',
+    'train_dataloader.batch_size=2',
+)
 
 
 @pytest.fixture
@@ -52,20 +58,33 @@ def rows(monkeypatch):
 
 def test_dry_run_of_table_3(tool, rows, tmp_path):
     rows(3, 'joint', 'finetune fb')
-    status, output = tool('--table', 3, '--data', 'coco', '--gpus', 8,
-                          '--seeds', 1, 0, '--dry-run', '--seconds-per-iter',
-                          0.5)
+    status, output = tool(
+        '--table',
+        3,
+        '--data',
+        'coco',
+        '--gpus',
+        8,
+        '--seeds',
+        1,
+        0,
+        '--dry-run',
+        '--seconds-per-iter',
+        0.5,
+    )
     assert status is None and not (tmp_path / 'work').exists()
     commands = [
         shlex.split(line)
-        for line in output.splitlines() if not line.startswith('#')
+        for line in output.splitlines()
+        if not line.startswith('#')
     ]
     # Two rows and the proposer that one of them starts from, two seeds.
     assert len(commands) == 2 * 3 * 2
     trainings = [c for c in commands if c[2].endswith('dist_train.sh')]
     assert [Path(c[3]).stem for c in trainings[:3]] == [
-        'fcos_iou_cs_is_coco', 'fcos_iou_cs_is_coco',
-        'fcos_iou_cs_is_joint_coco'
+        'fcos_iou_cs_is_coco',
+        'fcos_iou_cs_is_coco',
+        'fcos_iou_cs_is_joint_coco',
     ]
     for command in trainings:
         folder = Path(command[command.index('--work-dir') + 1])
@@ -76,13 +95,15 @@ def test_dry_run_of_table_3(tool, rows, tmp_path):
         if 'joint' in name or name == 'fcos_iou_cs_is_coco':
             assert not starts
         else:
-            start, = starts
+            (start,) = starts
             assert start.endswith(
-                f'fcos_iou_cs_is_coco_seed{seed}/iter_90000.pth')
+                f'fcos_iou_cs_is_coco_seed{seed}/iter_90000.pth'
+            )
     hours = 6 * 90000 * 0.5 / 3600
     assert output.splitlines()[-1].startswith(
         f'# in all: {hours:.2f} h of training ({8 * hours:.1f} GPU hours), '
-        f'{hours:.2f} h with 1 side by side')
+        f'{hours:.2f} h with 1 side by side'
+    )
     rows(3, 'joint')
     _, output = tool('--table', 3, '--data', 'coco', '--gpus', 8, '--dry-run')
     assert 'in all: unknown time; 1 runs' in output
@@ -95,7 +116,8 @@ def test_dry_run_of_other_tables(tool, rows):
     rows(4, 'areas from 0k', 'areas from 60k')
     _, output = tool('--table', 4, '--data', 'coco-mini', '--dry-run')
     starts = [
-        float(word.split('=')[1]) * 90 for word in output.split()
+        float(word.split('=')[1]) * 90
+        for word in output.split()
         if word.startswith('model.bbox_head.loss_cls.start_iter=')
     ]
     assert starts == pytest.approx([0, 0, 60, 60])
@@ -111,8 +133,9 @@ def test_errors_in_one_line(tool, rows, monkeypatch):
     assert status.endswith('cannot be shared out among 3 GPUs')
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5')
     status, _ = tool('--table', 1, '--data', 'coco', '--gpus', 2, '--jobs', 2)
-    assert status == ('error: 2 runs of 2 GPUs need 4, and there are 2; '
-                      '--gpus 0 is the CPU')
+    assert status == (
+        'error: 2 runs of 2 GPUs need 4, and there are 2; --gpus 0 is the CPU'
+    )
     assert tool('--table', 5, '--data', 'coco')[0] == 2
     assert tool('--table', 1, '--data', 'coco', '--jobs', 0)[0] == 2
 
@@ -122,7 +145,7 @@ def test_machine_is_shared_out(monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5,6,7')
     assert slots(2, 2) == [
         dict(CUDA_VISIBLE_DEVICES='4,5'),
-        dict(CUDA_VISIBLE_DEVICES='6,7')
+        dict(CUDA_VISIBLE_DEVICES='6,7'),
     ]
     monkeypatch.setattr('os.cpu_count', lambda: 8)
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
@@ -133,7 +156,7 @@ def test_machine_is_shared_out(monkeypatch):
 
 
 # The tool, which comes second, for those rows of Table 3 that come first.
-SOME_ROWS = '''
+SOME_ROWS = """
 import runpy, sys
 sys.argv.pop(0)
 from mmdet_owp.paper_tables import TABLES
@@ -141,7 +164,7 @@ names = sys.argv.pop(0).split(',')
 rows = tuple(row for row in TABLES[3].rows if row.label in names)
 TABLES[3] = TABLES[3]._replace(rows=rows)
 runpy.run_path(sys.argv[0], run_name='__main__')
-'''
+"""
 
 
 @pytest.fixture
@@ -160,8 +183,18 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
 
     def reproduce(*more):
         arguments = [
-            '--table', '3', '--data', 'shapes', '--gpus', '0', '--work-dir',
-            work, *more, '--cfg-options', *TINY, 'train_cfg.max_epochs=1'
+            '--table',
+            '3',
+            '--data',
+            'shapes',
+            '--gpus',
+            '0',
+            '--work-dir',
+            work,
+            *more,
+            '--cfg-options',
+            *TINY,
+            'train_cfg.max_epochs=1',
         ]
         return start('python', '-c', SOME_ROWS, 'frozen fb', TOOL, *arguments)
 
@@ -184,18 +217,23 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
     assert process.returncode == 0, output
     assert checkpoint.stat().st_mtime_ns == before
     assert f'{row.name}: train' in output
-    metrics, = (json.loads(path.read_text())
-                for path in row.glob('test/[0-9]*/[0-9]*.json'))
-    ours, = (json.loads(path.read_text())
-             for path in proposer.glob('test/[0-9]*/[0-9]*.json'))
+    (metrics,) = (
+        json.loads(path.read_text())
+        for path in row.glob('test/[0-9]*/[0-9]*.json')
+    )
+    (ours,) = (
+        json.loads(path.read_text())
+        for path in proposer.glob('test/[0-9]*/[0-9]*.json')
+    )
     # Frozen: it started from that very checkpoint.
     for name, value in ours.items():
         if 'AR@' in name and value == value:
             assert metrics[name] == value
     text = (work / 'table3_shapes/table.md').read_text()
     assert 'Paper: COCO; measured: built-in data' in text
-    line, = (line for line in text.splitlines()
-             if line.startswith('| frozen fb'))
+    (line,) = (
+        line for line in text.splitlines() if line.startswith('| frozen fb')
+    )
     cells = [cell.strip() for cell in line.split('|')[2:-1]]
     for cell, metric in zip(cells, TABLES[3].metrics):
         assert cell.split(' / ')[1] == f'{100 * metrics[metric]:.1f}'
@@ -204,7 +242,8 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
     process = reproduce('--dry-run')
     output = process.communicate(timeout=120)[0]
     assert [line for line in output.splitlines() if 'seed0' in line] == [
-        f'# {proposer.name}: finished', f'# {row.name}: finished'
+        f'# {proposer.name}: finished',
+        f'# {row.name}: finished',
     ]
 
 
@@ -213,17 +252,20 @@ def test_failing_row_is_reported(tool, rows, data, tmp_path, monkeypatch):
     rows(2, 'OWP-aware: joint', 'OWP-aware: joint + unknown')
     monkeypatch.setenv('SHAPES', str(data))
     monkeypatch.setattr(
-        'subprocess.Popen',
-        lambda command, stdout, **_: Ended(command, stdout))
+        'subprocess.Popen', lambda command, stdout, **_: Ended(command, stdout)
+    )
     status, output = tool('--table', 2, '--data', 'shapes', '--gpus', 0)
     assert status == ('error: 1 of 2 runs failed; call again to resume them')
     folder = tmp_path / 'work/fcos_iou_cs_is_joint_shapes_seed0'
-    why = (f'CUDA is on fire (exit status 1; all of its output: '
-           f'{folder}/output.log)')
+    why = (
+        f'CUDA is on fire (exit status 1; all of its output: '
+        f'{folder}/output.log)'
+    )
     assert f'- {folder.name} failed: {why}' in output
     joint, unknown = (
         next(line for line in output.splitlines() if line.startswith(start))
-        for start in ('| OWP-aware: joint  ', '| OWP-aware: joint + unknown'))
+        for start in ('| OWP-aware: joint  ', '| OWP-aware: joint + unknown')
+    )
     assert '18.84 / - / -' in joint
     assert '18.56 / 25.0 / +6.4' in unknown
 

@@ -1,4 +1,5 @@
 """The shell scripts, with programs of a test's own in place of the real."""
+
 from __future__ import annotations
 
 import os
@@ -9,9 +10,18 @@ import time
 
 import pytest
 
-SCRIPTS = ('install', 'quickstart', 'run_tests', 'python', 'dist_launch',
-           'dist_train', 'dist_test', 'slurm_launch', 'slurm_train',
-           'slurm_test')
+SCRIPTS = (
+    'install',
+    'quickstart',
+    'run_tests',
+    'python',
+    'dist_launch',
+    'dist_train',
+    'dist_test',
+    'slurm_launch',
+    'slurm_train',
+    'slurm_test',
+)
 
 
 @pytest.fixture
@@ -21,8 +31,10 @@ def fake(tmp_path):
     folder.mkdir()
     for name in ('python', 'srun'):
         program = folder / name
-        program.write_text('#!/bin/sh\necho "$(basename "$0") $*"\n'
-                           'echo "PYTHONPATH=$PYTHONPATH"\n')
+        program.write_text(
+            '#!/bin/sh\necho "$(basename "$0") $*"\n'
+            'echo "PYTHONPATH=$PYTHONPATH"\n'
+        )
         program.chmod(0o755)
     return folder
 
@@ -32,22 +44,28 @@ def bash(*words, path=None, cwd=None, **environment):
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in ('PYTHON', 'PYTHONPATH', 'PORT', 'NNODES', 'NODE_RANK',
-                        'MASTER_ADDR', 'OWP_ENV')
+        if name
+        not in (
+            'PYTHON',
+            'PYTHONPATH',
+            'PORT',
+            'NNODES',
+            'NODE_RANK',
+            'MASTER_ADDR',
+            'OWP_ENV',
+        )
     }
     if path is not None:
         kept['PATH'] = f'{path}{os.pathsep}{kept["PATH"]}'
     done = subprocess.run(
         ['bash', *map(str, words)],
         cwd=cwd,
-        env={
-            **kept,
-            **environment
-        },
+        env={**kept, **environment},
         text=True,
         timeout=60,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT)
+        stderr=subprocess.STDOUT,
+    )
     return done.returncode, done.stdout
 
 
@@ -64,11 +82,13 @@ def test_dist_train_on_a_free_port(repo, fake):
         2,
         '--cfg-options',
         'a=1',
-        path=fake)
+        path=fake,
+    )
     command, pythonpath = output.splitlines()[-2:]
     assert command == (
         'python -m torch.distributed.run --standalone --nproc_per_node 2 '
-        f'{tools}/train.py my config.py --cfg-options a=1 --launcher pytorch')
+        f'{tools}/train.py my config.py --cfg-options a=1 --launcher pytorch'
+    )
     assert pythonpath == f'PYTHONPATH={tools}/..'
 
 
@@ -85,12 +105,14 @@ def test_dist_test_on_two_nodes(repo, fake):
         NNODES='2',
         NODE_RANK='1',
         MASTER_ADDR='10.0.0.1',
-        PYTHONPATH='/else')
+        PYTHONPATH='/else',
+    )
     command, pythonpath = output.splitlines()[-2:]
     assert command == (
         'python -m torch.distributed.run --nnodes 2 --node_rank 1 '
         '--master_addr 10.0.0.1 --master_port 29500 --nproc_per_node 8 '
-        f'{tools}/test.py config.py some.pth --out x.pkl --launcher pytorch')
+        f'{tools}/test.py config.py some.pth --out x.pkl --launcher pytorch'
+    )
     assert pythonpath == f'PYTHONPATH={tools}/..:/else'
 
 
@@ -100,19 +122,26 @@ def test_port_alone_means_one_node(repo, fake):
         'config.py',
         1,
         path=fake,
-        PORT='29501')
-    assert ('--nnodes 1 --node_rank 0 --master_addr 127.0.0.1 '
-            '--master_port 29501 --nproc_per_node 1 ') in output
+        PORT='29501',
+    )
+    assert (
+        '--nnodes 1 --node_rank 0 --master_addr 127.0.0.1 '
+        '--master_port 29501 --nproc_per_node 1 '
+    ) in output
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (('config.py', ), 'usage: .*dist_train.sh CONFIG GPUS'),
-    (('config.py', 'two'), "must be 1 or more, not 'two'"),
-    (('config.py', '0'), "must be 1 or more, not '0'"),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (('config.py',), 'usage: .*dist_train.sh CONFIG GPUS'),
+        (('config.py', 'two'), "must be 1 or more, not 'two'"),
+        (('config.py', '0'), "must be 1 or more, not '0'"),
+    ],
+)
 def test_dist_train_called_wrongly(repo, fake, arguments, message):
     status, output = bash(
-        repo / 'tools' / 'dist_train.sh', *arguments, path=fake)
+        repo / 'tools' / 'dist_train.sh', *arguments, path=fake
+    )
     assert status == 2
     assert re.search(message, output)
 
@@ -129,27 +158,34 @@ def test_slurm(repo, fake):
         path=fake,
         GPUS='4',
         GPUS_PER_NODE='4',
-        SRUN_ARGS='--quiet --mem 1G')
+        SRUN_ARGS='--quiet --mem 1G',
+    )
     assert output.splitlines()[-2] == (
         'srun -p part --job-name=job --gres=gpu:4 --ntasks=4 '
         '--ntasks-per-node=4 --cpus-per-task=5 --kill-on-bad-exit=1 --quiet '
         f'--mem 1G python -u {tools}/train.py config.py --work-dir work --amp '
-        '--launcher slurm')
+        '--launcher slurm'
+    )
     _, output = bash(
         tools / 'slurm_test.sh',
         'part',
         'job',
         'config.py',
         'some.pth',
-        path=fake)
-    assert (f'{tools}/test.py config.py some.pth --launcher slurm' in output)
+        path=fake,
+    )
+    assert f'{tools}/test.py config.py some.pth --launcher slurm' in output
 
 
 @pytest.fixture
 def checkout(repo, tmp_path):
     """What install.sh reads, where there is no .venv yet."""
-    for name in ('tools/install.sh', 'requirements.txt', 'setup.cfg',
-                 'pyproject.toml'):
+    for name in (
+        'tools/install.sh',
+        'requirements.txt',
+        'setup.cfg',
+        'pyproject.toml',
+    ):
         target = tmp_path / 'checkout' / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repo / name, target)
@@ -158,7 +194,8 @@ def checkout(repo, tmp_path):
 
 def test_install_without_a_python(checkout):
     status, output = bash(
-        'tools/install.sh', cwd=checkout, PYTHON='no-such-python')
+        'tools/install.sh', cwd=checkout, PYTHON='no-such-python'
+    )
     assert status == 1
     assert 'install.sh: failed: make .venv' in output
     assert 'remedy: `no-such-python` must be a Python 3.10' in output
@@ -168,15 +205,16 @@ def test_install_without_a_python(checkout):
 def test_install_names_the_step_that_fails(checkout, fake, tmp_path):
     """A Python without anything, whose pip finds no network."""
     python = fake / 'python'
-    python.write_text(f'''#!/bin/sh
+    python.write_text(f"""#!/bin/sh
 case "$*" in
 *sys.prefix*) echo {tmp_path} ;;
 "-m pip"*) echo no network; exit 1 ;;
 "- active"*) echo torch==2.13.0 >"$3" ;;
 esac
-''')
+""")
     status, output = bash(
-        'tools/install.sh', cwd=checkout, path=fake, OWP_ENV='active')
+        'tools/install.sh', cwd=checkout, path=fake, OWP_ENV='active'
+    )
     assert status == 1
     assert 'install.sh: failed: install torch==2.13.0' in output
     assert 'remedy: check the network' in output

@@ -1,4 +1,5 @@
 """Training and testing as users do, in processes of our tools."""
+
 from __future__ import annotations
 
 import json
@@ -30,10 +31,19 @@ log_processor = dict(by_epoch=False)
 
 
 def train(start, config, work_dir, *options, resume=False):
-    return start('python', 'tools/train.py', config, '--work-dir', work_dir,
-                 *(['--resume'] if resume else []), '--cfg-options',
-                 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None',
-                 *options)
+    return start(
+        'python',
+        'tools/train.py',
+        config,
+        '--work-dir',
+        work_dir,
+        *(['--resume'] if resume else []),
+        '--cfg-options',
+        'val_cfg=None',
+        'val_dataloader=None',
+        'val_evaluator=None',
+        *options,
+    )
 
 
 def train_twice(start, config, folder, last, *options):
@@ -70,9 +80,13 @@ def config(tiny_config):
 @pytest.fixture(scope='module')
 def trained(start, config, tmp_path_factory):
     """Checkpoints of a whole run, and of one that was killed and resumed."""
-    return train_twice(start, config, tmp_path_factory.mktemp('epochs'),
-                       f'epoch_{EPOCHS}.pth',
-                       f'train_cfg.max_epochs={EPOCHS}')
+    return train_twice(
+        start,
+        config,
+        tmp_path_factory.mktemp('epochs'),
+        f'epoch_{EPOCHS}.pth',
+        f'train_cfg.max_epochs={EPOCHS}',
+    )
 
 
 def assert_same(whole, broken):
@@ -92,11 +106,18 @@ def test_so_does_a_run_of_iterations(start, config, tmp_path):
 
 
 def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
-    status, output = run('python', 'tools/test.py', config, trained[0],
-                         '--work-dir', tmp_path, '--out',
-                         tmp_path / 'predictions.pkl')
+    status, output = run(
+        'python',
+        'tools/test.py',
+        config,
+        trained[0],
+        '--work-dir',
+        tmp_path,
+        '--out',
+        tmp_path / 'predictions.pkl',
+    )
     assert status == 0, output
-    written, = tmp_path.glob('*/*.json')
+    (written,) = tmp_path.glob('*/*.json')
     metrics = json.loads(written.read_text())
     for split in ('novel', 'base'):
         for protocol in ('drop-base', 'exclude-base'):
@@ -110,8 +131,16 @@ def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
 @pytest.mark.parametrize('name', ['draw_proposals', 'draw_locations'])
 def test_pictures_are_drawn(trained, run, config, tmp_path, name):
     path = tmp_path / 'picture.png'
-    status, output = run('python', f'tools/analysis_tools/{name}.py', config,
-                         trained[0], '--out', path, '--num', 2)
+    status, output = run(
+        'python',
+        f'tools/analysis_tools/{name}.py',
+        config,
+        trained[0],
+        '--out',
+        path,
+        '--num',
+        2,
+    )
     assert status == 0, output
     # Not one colour all over: something is drawn.
     assert cv2.imread(str(path)).std() > 10
@@ -133,38 +162,55 @@ def tool(repo, monkeypatch, shapes_dir, tmp_path):
     return call
 
 
-@pytest.mark.parametrize('name, arguments', [
-    ('train', ('none.py', )),
-    ('test', ('none.py', 'some.pth')),
-])
+@pytest.mark.parametrize(
+    'name, arguments',
+    [('train', ('none.py',)), ('test', ('none.py', 'some.pth'))],
+)
 def test_missing_config(tool, name, arguments):
-    assert re.match('error: none.py: no such config file.*$',
-                    tool(name, *arguments))
+    assert re.match(
+        'error: none.py: no such config file.*$', tool(name, *arguments)
+    )
 
 
-@pytest.mark.parametrize('name, arguments', [
-    ('train', ('--resume', 'none.pth')),
-    ('train', ('--cfg-options', 'load_from=none.pth')),
-    ('test', ('none.pth', )),
-])
+@pytest.mark.parametrize(
+    'name, arguments',
+    [
+        ('train', ('--resume', 'none.pth')),
+        ('train', ('--cfg-options', 'load_from=none.pth')),
+        ('test', ('none.pth',)),
+    ],
+)
 def test_missing_checkpoint(tool, config, name, arguments):
-    assert re.match('error: none.pth: no such checkpoint file.*$',
-                    tool(name, config, *arguments))
+    assert re.match(
+        'error: none.pth: no such checkpoint file.*$',
+        tool(name, config, *arguments),
+    )
 
 
-@pytest.mark.parametrize('folder, command', [
-    ('work_dirs/fcos_iou_cs_is_shapes', ''),
-    ('mine/fcos_iou_cs_is_shapes', ' --work-dir mine/fcos_iou_cs_is_shapes'),
-])
+@pytest.mark.parametrize(
+    'folder, command',
+    [
+        ('work_dirs/fcos_iou_cs_is_shapes', ''),
+        (
+            'mine/fcos_iou_cs_is_shapes',
+            ' --work-dir mine/fcos_iou_cs_is_shapes',
+        ),
+    ],
+)
 def test_missing_start(tool, repo, monkeypatch, tmp_path, folder, command):
     """The message holds the command that trains what is missing."""
     monkeypatch.chdir(tmp_path)
     shapes = repo / 'configs/shapes'
-    message = tool('train', shapes / 'fcos_iou_cs_is_finetune_shapes.py',
-                   '--cfg-options', f'load_from={folder}/epoch_3.pth')
+    message = tool(
+        'train',
+        shapes / 'fcos_iou_cs_is_finetune_shapes.py',
+        '--cfg-options',
+        f'load_from={folder}/epoch_3.pth',
+    )
     assert message == (
         f'error: {folder}/epoch_3.pth: no such checkpoint file; make it with '
-        f'`python tools/train.py {shapes}/fcos_iou_cs_is_shapes.py{command}`')
+        f'`python tools/train.py {shapes}/fcos_iou_cs_is_shapes.py{command}`'
+    )
 
 
 def test_missing_data(tool, config, monkeypatch, tmp_path):
@@ -176,31 +222,41 @@ def test_missing_data(tool, config, monkeypatch, tmp_path):
 
 def test_file_that_is_no_checkpoint(tool, config, tmp_path):
     (tmp_path / 'text.pth').write_text('no checkpoint')
-    assert re.match('error: .*text.pth: not a PyTorch checkpoint.*$',
-                    tool('test', config, tmp_path / 'text.pth'))
+    assert re.match(
+        'error: .*text.pth: not a PyTorch checkpoint.*$',
+        tool('test', config, tmp_path / 'text.pth'),
+    )
 
 
 @pytest.mark.parametrize(
-    'name', ['fcos_shapes', 'fcos_iou_cs_is_finetune_shapes'])
+    'name', ['fcos_shapes', 'fcos_iou_cs_is_finetune_shapes']
+)
 def test_checkpoint_of_another_config(tool, trained, tiny_config, name):
     # The proposer's weights lack the classifier, which only a training adds.
     baseline = tiny_config(name)
-    assert re.match(f'error: .*{trained[0].name}: made by another config .*$',
-                    tool('test', baseline, trained[0]))
+    assert re.match(
+        f'error: .*{trained[0].name}: made by another config .*$',
+        tool('test', baseline, trained[0]),
+    )
 
 
 @pytest.mark.skipif(
-    torch.cuda.is_available(), reason='it is an error on a CPU only')
+    torch.cuda.is_available(), reason='it is an error on a CPU only'
+)
 def test_amp_on_a_cpu(tool, config):
     assert tool('train', config, '--amp').startswith('error: --amp needs')
 
 
 def test_auto_scale_lr_without_base(tool, tmp_path, config):
     path = tmp_path / 'bare.py'
-    path.write_text(f"_base_ = '{config}'\nauto_scale_lr = "
-                    'dict(_delete_=True, enable=False)\n')
-    assert re.match('error: .*bare.py: --auto-scale-lr needs .*$',
-                    tool('train', path, '--auto-scale-lr'))
+    path.write_text(
+        f"_base_ = '{config}'\nauto_scale_lr = "
+        'dict(_delete_=True, enable=False)\n'
+    )
+    assert re.match(
+        'error: .*bare.py: --auto-scale-lr needs .*$',
+        tool('train', path, '--auto-scale-lr'),
+    )
 
 
 def test_tta_is_refused(tool, config, capsys):

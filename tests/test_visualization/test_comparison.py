@@ -1,4 +1,5 @@
 """Measured numbers beside the paper's."""
+
 from __future__ import annotations
 
 import csv
@@ -13,23 +14,35 @@ from mmdet_owp.visualization.comparison import Cell, Comparison
 @pytest.fixture
 def comparison():
     return Comparison(
-        'Table 9: of a test', 'Paper: COCO.', ['AP', 'AR@10', 'AR@100'], {
-            'both': [Cell(46.01, [45., 46., 49.]), Cell(20., [21.25]),
-                     Cell(None, [10.])],
-            'paper only': [Cell(40., []), Cell(None, []), Cell(None, [])],
-        })
+        'Table 9: of a test',
+        'Paper: COCO.',
+        ['AP', 'AR@10', 'AR@100'],
+        {
+            'both': [
+                Cell(46.01, [45.0, 46.0, 49.0]),
+                Cell(20.0, [21.25]),
+                Cell(None, [10.0]),
+            ],
+            'paper only': [Cell(40.0, []), Cell(None, []), Cell(None, [])],
+        },
+    )
 
 
 def test_markdown(comparison):
     lines = comparison.markdown().splitlines()
     assert lines[0] == '# Table 9: of a test'
-    head, _, both, paper = ([cell.strip() for cell in line.split('|')[1:-1]]
-                            for line in lines if line.startswith('|'))
+    head, _, both, paper = (
+        [cell.strip() for cell in line.split('|')[1:-1]]
+        for line in lines
+        if line.startswith('|')
+    )
     assert head == ['', 'AP', 'AR@10', 'AR@100']
     spread = statistics.stdev([45, 46, 49])
     assert both == [
-        'both', f'46.01 / 46.7 ± {spread:.1f} / +0.7', '20.00 / 21.2 / +1.2',
-        '- / 10.0 / -'
+        'both',
+        f'46.01 / 46.7 ± {spread:.1f} / +0.7',
+        '20.00 / 21.2 / +1.2',
+        '- / 10.0 / -',
     ]
     assert paper == ['paper only', '40.00 / - / -', '-', '-']
 
@@ -40,16 +53,21 @@ def test_csv(comparison, tmp_path):
     with path.open() as file:
         rows = list(csv.DictReader(file))
     assert [(row['row'], row['column']) for row in rows] == [
-        ('both', 'AP'), ('both', 'AR@10'), ('both', 'AR@100'),
-        ('paper only', 'AP')
+        ('both', 'AP'),
+        ('both', 'AR@10'),
+        ('both', 'AR@100'),
+        ('paper only', 'AP'),
     ]
     values = [45, 46, 49]
     assert float(rows[0]['mean']) == pytest.approx(
-        statistics.mean(values), abs=1e-4)
+        statistics.mean(values), abs=1e-4
+    )
     assert float(rows[0]['standard deviation']) == pytest.approx(
-        statistics.stdev(values), abs=1e-4)
+        statistics.stdev(values), abs=1e-4
+    )
     assert float(rows[0]['difference']) == pytest.approx(
-        statistics.mean(values) - 46.01, abs=1e-4)
+        statistics.mean(values) - 46.01, abs=1e-4
+    )
     assert [row['seeds'] for row in rows] == ['3', '1', '1', '0']
     assert rows[1]['standard deviation'] == rows[2]['paper'] == ''
 
@@ -64,5 +82,7 @@ def test_picture(comparison, tmp_path, pictures):
     measured, *_, paper = first.lines
     assert measured.get_xydata().tolist() == [[140 / 3, 0]]
     assert paper.get_xydata().tolist() == [[46.01, 0], [40, 1]]
-    assert [text.get_text() for text in first.get_yticklabels()
-            ] == ['both', 'paper only']
+    assert [text.get_text() for text in first.get_yticklabels()] == [
+        'both',
+        'paper only',
+    ]

@@ -1,4 +1,5 @@
 """Lines, bands and floors of panels; and what the style promises."""
+
 import argparse
 
 import cv2
@@ -12,34 +13,18 @@ from mmdet_owp.visualization.curves import draw_panels
 
 def test_mean_band_and_floor(pictures, tmp_path):
     panels = {
-        'loss': {
-            'a': [{
-                1: 2.,
-                2: 4.
-            }, {
-                1: 4.,
-                3: 1.
-            }],
-            'b': [{
-                1: 5.
-            }]
-        },
-        'AR': {
-            'b': [{
-                2: .5
-            }]
-        }
+        'loss': {'a': [{1: 2.0, 2: 4.0}, {1: 4.0, 3: 1.0}], 'b': [{1: 5.0}]},
+        'AR': {'b': [{2: 0.5}]},
     }
-    floors = {'loss': {'a': [{1: .5, 2: .25}]}}
+    floors = {'loss': {'a': [{1: 0.5, 2: 0.25}]}}
     path = tmp_path / 'new' / 'panels.png'
-    draw_panels(
-        path, panels, columns=2, xlabel='iteration', floors=floors)
+    draw_panels(path, panels, columns=2, xlabel='iteration', floors=floors)
     loss, ar = pictures[-1].axes
     a, b, floor = loss.lines
     assert a.get_xydata().tolist() == [[1, 3], [2, 4], [3, 1]]
     assert b.get_xydata().tolist() == [[1, 5]]
-    assert floor.get_xydata().tolist() == [[1, .5], [2, .25]]
-    band, = loss.collections
+    assert floor.get_xydata().tolist() == [[1, 0.5], [2, 0.25]]
+    (band,) = loss.collections
     corners = {tuple(v) for v in band.get_paths()[0].vertices.tolist()}
     assert {(1, 2), (1, 4), (2, 4), (3, 1)} == corners
     # A label looks alike in all panels, a floor like its label.
@@ -53,7 +38,7 @@ def test_mean_band_and_floor(pictures, tmp_path):
 
 def test_style_stays_in_its_context():
     before = dict(matplotlib.rcParams)
-    with style.new_figure(1, 1, 2.) as (figure, axes):
+    with style.new_figure(1, 1, 2.0) as (figure, axes):
         axes[0, 0].set_title('title')
         assert axes[0, 0].title.get_size() == 10
         picture = style.as_array(figure)

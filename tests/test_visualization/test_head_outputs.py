@@ -1,4 +1,5 @@
 """Scores, maps and proposals from the outputs of one pass."""
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,12 @@ class Detector(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.bbox_head = OWPFCOSHead(
-            3, 8, feat_channels=8, stacked_convs=1, norm_cfg=None, **{
+            3,
+            8,
+            feat_channels=8,
+            stacked_convs=1,
+            norm_cfg=None,
+            **{
                 'loss_cls': FOCAL,
                 'strides': (8, 16),
                 'regress_ranges': ((-1, 32), (32, 1e8)),
@@ -30,20 +36,26 @@ class Detector(nn.Module):
                     proposals=dict(
                         nms_pre=20,
                         nms=dict(type='nms', iou_threshold=0.6),
-                        max_per_img=15),
+                        max_per_img=15,
+                    ),
                     nms_pre=20,
                     score_thr=0.05,
                     nms=dict(type='nms', iou_threshold=0.6),
-                    max_per_img=15),
-                **options
-            })
+                    max_per_img=15,
+                ),
+                **options,
+            },
+        )
         self.bbox_head.init_weights()
         self.eval()
 
 
 def sample():
-    return DetDataSample(metainfo=dict(
-        img_shape=(56, 60), ori_shape=(28, 30), scale_factor=(2., 2.)))
+    return DetDataSample(
+        metainfo=dict(
+            img_shape=(56, 60), ori_shape=(28, 30), scale_factor=(2.0, 2.0)
+        )
+    )
 
 
 @pytest.fixture
@@ -64,8 +76,10 @@ def test_scores(feats):
     model.bbox_head([2 * f for f in feats])  # no longer listened to
     scores = outputs.scores()
     assert list(scores) == [
-        'class × √(centerness × IoU)', 'centerness', 'IoU',
-        '√(centerness × IoU)'
+        'class × √(centerness × IoU)',
+        'centerness',
+        'IoU',
+        '√(centerness × IoU)',
     ]
     for n in range(2):
         c, i = sigmoid(cues[n])[0]
@@ -75,19 +89,20 @@ def test_scores(feats):
         for got, value in zip(scores.values(), expected):
             np.testing.assert_allclose(got[n][0].numpy(), value, rtol=1e-5)
         np.testing.assert_allclose(
-            outputs.objectness()[n][0].numpy(), mean, rtol=1e-5)
+            outputs.objectness()[n][0].numpy(), mean, rtol=1e-5
+        )
 
 
 @torch.no_grad()
 def test_proposals_are_those_of_each_ranking(feats):
     """As a head predicts them that has the ranking from the start."""
-    model = Detector(objectness=('iou', ))
+    model = Detector(objectness=('iou',))
     with HeadOutputs(model) as outputs:
         model.bbox_head(feats)
     found = outputs.proposals(sample())
     assert list(found) == ['class × IoU', 'IoU']
     for name, kind in (('class × IoU', 'cls'), ('IoU', 'objectness')):
-        same = Detector(objectness=('iou', ), proposal_score=kind)
+        same = Detector(objectness=('iou',), proposal_score=kind)
         image = sample()
         same.bbox_head.predict(feats, [image], rescale=True)
         assert 5 < len(image.proposals) <= 15
@@ -101,23 +116,31 @@ def test_map_of_squares():
     """Each location a square of its stride, cut and shrunk to the file."""
     rng = np.random.default_rng(0)
     levels = [rng.random((2, n, n)) for n in (8, 4)]
-    heat = score_map([torch.tensor(x) for x in levels], (8, 16), sample(),
-                     index=1, mode='nearest')
-    whole = np.maximum(*(np.kron(x[1], np.ones((s, s)))
-                         for x, s in zip(levels, (8, 16))))
+    heat = score_map(
+        [torch.tensor(x) for x in levels],
+        (8, 16),
+        sample(),
+        index=1,
+        mode='nearest',
+    )
+    whole = np.maximum(
+        *(np.kron(x[1], np.ones((s, s))) for x, s in zip(levels, (8, 16)))
+    )
     np.testing.assert_allclose(heat, whole[:56:2, :60:2], rtol=1e-6)
 
 
 def test_smooth_map_has_the_scores_at_the_locations():
     """A plane through the scores stays one, so that each pixel is known."""
-    y, x = np.mgrid[:8, :8] * 8. + 4
-    image = DetDataSample(metainfo=dict(
-        img_shape=(63, 64), ori_shape=(63, 64)))
-    heat = score_map([torch.tensor(.01 * x + .002 * y)[None]], (8, ), image)
+    y, x = np.mgrid[:8, :8] * 8.0 + 4
+    image = DetDataSample(
+        metainfo=dict(img_shape=(63, 64), ori_shape=(63, 64))
+    )
+    heat = score_map([torch.tensor(0.01 * x + 0.002 * y)[None]], (8,), image)
     y, x = np.mgrid[:63, :64] + 0.5
     inside = np.s_[4:60, 4:60]
     np.testing.assert_allclose(
-        heat[inside], (.01 * x + .002 * y)[inside], rtol=1e-5)
+        heat[inside], (0.01 * x + 0.002 * y)[inside], rtol=1e-5
+    )
     assert heat.shape == (63, 64)
 
 

@@ -1,4 +1,5 @@
 """Pictures of a validation, in the visualizer's backends."""
+
 import os
 
 import cv2
@@ -19,25 +20,28 @@ def runner(tiny_config, shapes_dir, monkeypatch, tmp_path):
     cfg.experiment_name = f'hook_{os.getpid()}'
     # One of a name is kept, with the folder of the test that made it.
     cfg.visualizer.name = tmp_path.name
-    cfg.merge_from_dict({
-        'default_hooks.visualization': {
-            'type': 'ProposalVisualizationHook',
-            'interval': 2,
-            'k': 20
-        },
-        'val_dataloader.batch_size': 1,
-        'val_dataloader.num_workers': 0
-    })
+    cfg.merge_from_dict(
+        {
+            'default_hooks.visualization': {
+                'type': 'ProposalVisualizationHook',
+                'interval': 2,
+                'k': 20,
+            },
+            'val_dataloader.batch_size': 1,
+            'val_dataloader.num_workers': 0,
+        }
+    )
     return Runner.from_cfg(cfg)
 
 
-def test_pictures_of_every_second_batch(runner, shapes_dir, monkeypatch,
-                                        tmp_path):
+def test_pictures_of_every_second_batch(
+    runner, shapes_dir, monkeypatch, tmp_path
+):
     passes, drawn = [], []
     runner.model.bbox_head.register_forward_hook(
-        lambda *_: passes.append(_[2]))
-    draw_boxes, draw_map = (module.draw_found_and_missed,
-                            module.draw_heat_map)
+        lambda *_: passes.append(_[2])
+    )
+    draw_boxes, draw_map = (module.draw_found_and_missed, module.draw_heat_map)
 
     def keep(axis, image, objects, proposals, others):
         drawn.append((objects, proposals, others))
@@ -46,9 +50,12 @@ def test_pictures_of_every_second_batch(runner, shapes_dir, monkeypatch,
     maps = []
     monkeypatch.setattr(module, 'draw_found_and_missed', keep)
     monkeypatch.setattr(
-        module, 'draw_heat_map',
-        lambda axis, image, heat: maps.append(heat) or draw_map(
-            axis, image, heat))
+        module,
+        'draw_heat_map',
+        lambda axis, image, heat: (
+            maps.append(heat) or draw_map(axis, image, heat)
+        ),
+    )
     runner.val()
     assert len(passes) == 4  # the maps cost none
     paths = sorted(tmp_path.glob('*/vis_data/vis_image/proposals_*_0.png'))
@@ -59,13 +66,15 @@ def test_pictures_of_every_second_batch(runner, shapes_dir, monkeypatch,
         f'proposals_{i["file_name"].split(".")[0]}_0.png' for i in images
     ]
     for image, path, (novel, proposals, base), heat, outputs in zip(
-            images, paths, drawn, maps, passes[::2]):
+        images, paths, drawn, maps, passes[::2]
+    ):
         assert cv2.imread(str(path)).std() > 10
         for boxes, is_base in ((novel, False), (base, True)):
             expected = [
-                a['bbox'] for a in annotations['annotations']
-                if a['image_id'] == image['id'] and (a['category_id'] <= 8
-                                                     ) == is_base
+                a['bbox']
+                for a in annotations['annotations']
+                if a['image_id'] == image['id']
+                and (a['category_id'] <= 8) == is_base
             ]
             boxes = np.array(boxes)
             boxes[:, 2:] -= boxes[:, :2]

@@ -32,6 +32,7 @@ state, which are given below the table. On a CPU it is added up from torch's
 own record of allocations, so that neither other memory of the process nor what
 the system caches is in it.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -79,8 +80,18 @@ from mmdet_owp.engine.timing import synchronize, take_turns
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
 MIB = 2**20
-PARTS = ('step', 'features', 'head', 'targets', 'loss', 'backward',
-         'inference', 'prediction', 'decoding', 'nms')
+PARTS = (
+    'step',
+    'features',
+    'head',
+    'targets',
+    'loss',
+    'backward',
+    'inference',
+    'prediction',
+    'decoding',
+    'nms',
+)
 WITHOUT_GRADIENT = PARTS[6:]
 OF_BOXES = ('step', 'targets', 'loss', 'backward')
 STOCK = 'FCOSHead'
@@ -90,6 +101,7 @@ Part = Callable[[], Callable]
 
 class Subject(NamedTuple):
     """A detector and what it is measured with."""
+
     model: nn.Module
     optim: OptimWrapper
     images: Tensor
@@ -100,66 +112,83 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('config', help='with an OWPFCOSHead')
     parser.add_argument(
-        '--also', nargs='+', default=[], metavar='CONFIG', help='more models')
+        '--also', nargs='+', default=[], metavar='CONFIG', help='more models'
+    )
     add_cfg_options(parser)
     parser.add_argument(
-        '--checkpoint', metavar='FILE', help='weights of CONFIG')
+        '--checkpoint', metavar='FILE', help='weights of CONFIG'
+    )
     parser.add_argument(
         '--stock-checkpoint',
         metavar='FILE',
-        help='weights of the stock one, such as of a baseline config')
+        help='weights of the stock one, such as of a baseline config',
+    )
     parser.add_argument(
-        '--parts', nargs='+', choices=PARTS, default=PARTS, metavar='PART')
+        '--parts', nargs='+', choices=PARTS, default=PARTS, metavar='PART'
+    )
     parser.add_argument(
         '--size',
         nargs=2,
         type=int,
         default=[800, 1344],
         metavar=('HEIGHT', 'WIDTH'),
-        help='in pixels (default: 800 1344)')
+        help='in pixels (default: 800 1344)',
+    )
     parser.add_argument('--batch', type=int, default=1, help='(default: 1)')
     parser.add_argument(
         '--annotations',
         metavar='FILE',
         help='COCO annotations to take the boxes of random images from; '
-        'default: those of the images, which the built-in generator draws')
+        'default: those of the images, which the built-in generator draws',
+    )
     parser.add_argument(
         '--boxes',
         nargs='+',
         type=int,
         metavar='N',
-        help='instead: so many an image, of 8 to 512 pixels; one row each')
+        help='instead: so many an image, of 8 to 512 pixels; one row each',
+    )
     parser.add_argument(
-        '--repeat', type=int, default=7, help='turns at most (default: 7)')
+        '--repeat', type=int, default=7, help='turns at most (default: 7)'
+    )
     parser.add_argument(
         '--limit',
         type=float,
         default=60,
         metavar='SECONDS',
-        help='no further turn of a part after so long (default: 60)')
+        help='no further turn of a part after so long (default: 60)',
+    )
     parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='(default: cuda where there is one)')
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='(default: cuda where there is one)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='autocast, on CUDA to float16, on a CPU to bfloat16')
+        help='autocast, on CUDA to float16, on a CPU to bfloat16',
+    )
     parser.add_argument(
-        '--compile', action='store_true', help='as CompileHook does it')
+        '--compile', action='store_true', help='as CompileHook does it'
+    )
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--json', metavar='FILE', help='write all numbers')
     parser.add_argument(
         '--profile',
         metavar='FILE',
-        help='write a trace of one step of each, for chrome://tracing')
+        help='write a trace of one step of each, for chrome://tracing',
+    )
     args = parser.parse_args()
     if (args.checkpoint is None) != (args.stock_checkpoint is None):
-        parser.error('--checkpoint and --stock-checkpoint go together: '
-                     'trained and random weights cannot be compared')
+        parser.error(
+            '--checkpoint and --stock-checkpoint go together: '
+            'trained and random weights cannot be compared'
+        )
     if min(*args.size, args.batch, args.repeat, *(args.boxes or [1])) < 1:
         parser.error('--size, --batch, --repeat and --boxes start at 1')
     return args
@@ -176,8 +205,10 @@ def stock_of(config: Config) -> Config:
     """
     head = config.model.get('bbox_head', {})
     if head.get('type') != 'OWPFCOSHead':
-        raise ValueError(f'{config.filename}: the head is not OWPFCOSHead, so '
-                         'no stock one stands beside it; give it by --also')
+        raise ValueError(
+            f'{config.filename}: the head is not OWPFCOSHead, so '
+            'no stock one stands beside it; give it by --also'
+        )
     stock = copy.deepcopy(config)
     head, test_cfg = stock.model.bbox_head, stock.model.test_cfg
     # The two have other defaults.
@@ -185,7 +216,8 @@ def stock_of(config: Config) -> Config:
     if head.get('loss_cls', ...) is None:
         del head['loss_cls']
         stock.model.test_cfg = dict(
-            test_cfg.get('proposals', test_cfg), score_thr=0.)
+            test_cfg.get('proposals', test_cfg), score_thr=0.0
+        )
     head.type = STOCK
     known = inspect.signature(FCOSHead).parameters
     for key in set(inspect.signature(OWPFCOSHead).parameters) - set(known):
@@ -193,8 +225,12 @@ def stock_of(config: Config) -> Config:
     return stock
 
 
-def build(config: Config, checkpoint: str | None, images: Tensor,
-          args: argparse.Namespace) -> Subject:
+def build(
+    config: Config,
+    checkpoint: str | None,
+    images: Tensor,
+    args: argparse.Namespace,
+) -> Subject:
     """Build a detector with random weights or those of a checkpoint.
 
     Raises:
@@ -208,23 +244,30 @@ def build(config: Config, checkpoint: str | None, images: Tensor,
     if checkpoint:
         weights = load_checkpoint(checkpoint)
         wrong = model.load_state_dict(
-            weights.get('state_dict', weights), strict=False)
+            weights.get('state_dict', weights), strict=False
+        )
         if wrong.missing_keys or wrong.unexpected_keys:
-            raise ValueError(f'{checkpoint}: not of this model, such as '
-                             f'{(sum(wrong, []))[0]}')
+            raise ValueError(
+                f'{checkpoint}: not of this model, such as '
+                f'{(sum(wrong, []))[0]}'
+            )
     model = model.to(args.device)
     if args.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if args.compile:
         compile_parts(model)
-    config.optim_wrapper.optimizer.lr = 0.
+    config.optim_wrapper.optimizer.lr = 0.0
     kind = torch.device(args.device).type
     return Subject(
-        model, build_optim_wrapper(model, config.optim_wrapper), images,
+        model,
+        build_optim_wrapper(model, config.optim_wrapper),
+        images,
         lambda: torch.autocast(
             kind,
             torch.bfloat16 if kind == 'cpu' else torch.float16,
-            enabled=args.amp))
+            enabled=args.amp,
+        ),
+    )
 
 
 def build_all(images: Tensor, args: argparse.Namespace) -> dict[str, Subject]:
@@ -234,8 +277,7 @@ def build_all(images: Tensor, args: argparse.Namespace) -> dict[str, Subject]:
         config.merge_from_dict(args.cfg_options or {})
     init_default_scope('mmdet')
     subjects = {
-        STOCK:
-        build(stock_of(configs[0]), args.stock_checkpoint, images, args)
+        STOCK: build(stock_of(configs[0]), args.stock_checkpoint, images, args)
     }
     for config in configs:
         checkpoint = args.checkpoint if config is configs[0] else None
@@ -259,10 +301,13 @@ def draw(args: argparse.Namespace) -> tuple[Tensor, list[Tensor]]:
     for index in range(args.batch):
         side = max(height, width)
         image, objects = draw_image(
-            np.random.default_rng([args.seed, index]), side)
+            np.random.default_rng([args.seed, index]), side
+        )
         images.append(
             torch.from_numpy(cv2.resize(image, (width, height))).permute(
-                2, 0, 1))
+                2, 0, 1
+            )
+        )
         boxes.append(as_corners([shape.bbox for shape in objects]) / side)
     return torch.stack(images), boxes
 
@@ -287,10 +332,11 @@ def boxes_of_file(args: argparse.Namespace) -> list[Tensor]:
             of_image.setdefault(a['image_id'], []).append(a['bbox'])
     infos = [i for i in content['images'] if i['id'] in of_image]
     chosen = np.random.default_rng(args.seed).integers(
-        len(infos), size=args.batch)
+        len(infos), size=args.batch
+    )
     return [
-        as_corners(of_image[info['id']]) /
-        torch.tensor([info['width'], info['height']] * 2)
+        as_corners(of_image[info['id']])
+        / torch.tensor([info['width'], info['height']] * 2)
         for info in (infos[i] for i in chosen)
     ]
 
@@ -311,8 +357,9 @@ def boxes_of_number(num: int, args: argparse.Namespace) -> list[Tensor]:
     return boxes
 
 
-def make_samples(boxes: list[Tensor], num_classes: int,
-                 args: argparse.Namespace) -> list[DetDataSample]:
+def make_samples(
+    boxes: list[Tensor], num_classes: int, args: argparse.Namespace
+) -> list[DetDataSample]:
     """Make what training knows of the images; labels go round."""
     height, width = args.size
     scale = torch.tensor([width, height, width, height])
@@ -321,19 +368,23 @@ def make_samples(boxes: list[Tensor], num_classes: int,
             metainfo=dict(
                 img_shape=(height, width),
                 ori_shape=(height, width),
-                scale_factor=(1., 1.)),
+                scale_factor=(1.0, 1.0),
+            ),
             gt_instances=InstanceData(
                 bboxes=shares * scale,
-                labels=torch.arange(len(shares)) % num_classes)).to(
-                    args.device) for shares in boxes
+                labels=torch.arange(len(shares)) % num_classes,
+            ),
+        ).to(args.device)
+        for shares in boxes
     ]
 
 
 # Parts ---------------------------------------------------------------------
 
 
-def parts_of(subject: Subject, boxes: list[Tensor],
-             args: argparse.Namespace) -> dict[str, Part]:
+def parts_of(
+    subject: Subject, boxes: list[Tensor], args: argparse.Namespace
+) -> dict[str, Part]:
     """Return the parts that a model has, in the order of the table."""
     model = subject.model
     num_classes = max(getattr(m, 'num_classes', 1) for m in model.modules())
@@ -358,7 +409,8 @@ def parts_of(subject: Subject, boxes: list[Tensor],
         # A detector of two stages takes proposals that are there already.
         new = [DetDataSample(metainfo=s.metainfo) for s in samples]
         return lambda: model(
-            **preprocess(model, inputs, new, args), mode='predict')
+            **preprocess(model, inputs, new, args), mode='predict'
+        )
 
     parts = dict(step=step, inference=inference)
     if isinstance(getattr(model, 'bbox_head', None), FCOSHead):
@@ -387,22 +439,30 @@ def parts_of(subject: Subject, boxes: list[Tensor],
     return {name: within(name) for name in PARTS if name in parts}
 
 
-def preprocess(model: nn.Module, inputs: list[Tensor],
-               samples: list[DetDataSample],
-               args: argparse.Namespace) -> dict:
+def preprocess(
+    model: nn.Module,
+    inputs: list[Tensor],
+    samples: list[DetDataSample],
+    args: argparse.Namespace,
+) -> dict:
     """Put a batch together, as a detector does first of all."""
     with record_function('preprocess'):
         data = model.data_preprocessor(
-            dict(inputs=inputs, data_samples=samples), training=model.training)
+            dict(inputs=inputs, data_samples=samples), training=model.training
+        )
     if args.channels_last:
         data['inputs'] = data['inputs'].contiguous(
-            memory_format=torch.channels_last)
+            memory_format=torch.channels_last
+        )
     return data
 
 
-def parts_of_fcos(model: nn.Module, inputs: list[Tensor],
-                  samples: list[DetDataSample],
-                  args: argparse.Namespace) -> dict[str, Part]:
+def parts_of_fcos(
+    model: nn.Module,
+    inputs: list[Tensor],
+    samples: list[DetDataSample],
+    args: argparse.Namespace,
+) -> dict[str, Part]:
     """Return what step and inference of an FCOS consist of."""
     head = model.bbox_head
     images = preprocess(model, inputs, samples, args)['inputs']
@@ -434,7 +494,8 @@ def parts_of_fcos(model: nn.Module, inputs: list[Tensor],
         model.eval()
         outs = head(maps)
         return lambda: head.predict_by_feat(
-            *outs, batch_img_metas=metas, with_nms=with_nms)
+            *outs, batch_img_metas=metas, with_nms=with_nms
+        )
 
     return dict(
         features=features,
@@ -444,22 +505,26 @@ def parts_of_fcos(model: nn.Module, inputs: list[Tensor],
         backward=backward,
         prediction=prediction,
         decoding=decoding,
-        nms=lambda: decoding(with_nms=True))
+        nms=lambda: decoding(with_nms=True),
+    )
 
 
-def targets_of(head: nn.Module, maps: list[Tensor],
-               truth: list[InstanceData]) -> Callable:
+def targets_of(
+    head: nn.Module, maps: list[Tensor], truth: list[InstanceData]
+) -> Callable:
     """Return what finds label and distances of the locations."""
     sizes = [level.shape[-2:] for level in maps]
     points = head.prior_generator.grid_priors(sizes, device=maps[0].device)
 
     def ours() -> tuple:
         boxes = [gt.bboxes for gt in truth]
-        assigned = head.sampler.assign(sizes, head.strides,
-                                       head.regress_ranges, boxes)
-        background = assigned.regression.new_full((1, ), head.num_classes)
-        labels = torch.cat([*(gt.labels for gt in truth),
-                            background])[assigned.regression]
+        assigned = head.sampler.assign(
+            sizes, head.strides, head.regress_ranges, boxes
+        )
+        background = assigned.regression.new_full((1,), head.num_classes)
+        labels = torch.cat([*(gt.labels for gt in truth), background])[
+            assigned.regression
+        ]
         inds = (assigned.cue >= 0).nonzero().squeeze(1)
         at = torch.cat([level.repeat(len(truth), 1) for level in points])[inds]
         matched = torch.cat(boxes)[assigned.cue[inds]]
@@ -483,14 +548,18 @@ def peak(function: Callable, device: str) -> float:
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
     with profile(
-            activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        activities=[ProfilerActivity.CPU], profile_memory=True
+    ) as trace:
         function()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'trace.json'
         trace.export_chrome_trace(str(path))
         events = json.loads(path.read_text())['traceEvents']
-    changes = [(e['ts'], e['args']['Bytes']) for e in events
-               if e.get('name') == '[memory]']
+    changes = [
+        (e['ts'], e['args']['Bytes'])
+        for e in events
+        if e.get('name') == '[memory]'
+    ]
     # Sorting is stable: what has one time stays in order.
     changes.sort(key=lambda change: change[0])
     return max(accumulate(size for _, size in changes), default=0)
@@ -499,9 +568,11 @@ def peak(function: Callable, device: str) -> float:
 def state_of(subject: Subject) -> int:
     """Bytes of weights, buffers and the optimizer's state."""
     states = subject.optim.optimizer.state.values()
-    tensors = chain(subject.model.parameters(), subject.model.buffers(),
-                    (v for s in states for v in s.values()
-                     if isinstance(v, Tensor)))
+    tensors = chain(
+        subject.model.parameters(),
+        subject.model.buffers(),
+        (v for s in states for v in s.values() if isinstance(v, Tensor)),
+    )
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
@@ -526,8 +597,12 @@ WAITS = {
 # Where numbers are taken on a CPU alone: one_hot checks its input, assigning
 # a Python number makes a tensor of it, sizes of images and the optimizer's
 # counters are on the host.
-NOT_ON_CUDA = ('aten::one_hot', 'aten::index_put_', 'preprocess',
-               'Optimizer.step')
+NOT_ON_CUDA = (
+    'aten::one_hot',
+    'aten::index_put_',
+    'preprocess',
+    'Optimizer.step',
+)
 
 
 def waits(function: Callable, device: str) -> Counter:
@@ -548,8 +623,11 @@ def waits(function: Callable, device: str) -> Counter:
         return event is not None
 
     return Counter(
-        WAITS[e.name] for e in trace.events() if e.name in WAITS and not (
-            e.name == 'aten::_local_scalar_dense' and on_host(e)))
+        WAITS[e.name]
+        for e in trace.events()
+        if e.name in WAITS
+        and not (e.name == 'aten::_local_scalar_dense' and on_host(e))
+    )
 
 
 def write_trace(steps: dict[str, Part], args: argparse.Namespace) -> None:
@@ -566,9 +644,11 @@ def write_trace(steps: dict[str, Part], args: argparse.Namespace) -> None:
     trace.export_chrome_trace(args.profile)
 
 
-def measure(subjects: dict[str, Subject],
-            sources: list[tuple[str, list[Tensor]]],
-            args: argparse.Namespace) -> tuple[list[dict], dict]:
+def measure(
+    subjects: dict[str, Subject],
+    sources: list[tuple[str, list[Tensor]]],
+    args: argparse.Namespace,
+) -> tuple[list[dict], dict]:
     """Measure everything.
 
     Args:
@@ -599,13 +679,14 @@ def measure(subjects: dict[str, Subject],
                         boxes=num if part in OF_BOXES else '-',
                         model=name,
                         seconds=times[name],
-                        bytes=peak(prepare(), args.device)))
+                        bytes=peak(prepare(), args.device),
+                    )
+                )
     steps = {name: p['step'] for name, p in parts.items()}
     if args.profile:
         write_trace(steps, args)
     waiting = {
-        name: waits(prepare(), args.device)
-        for name, prepare in steps.items()
+        name: waits(prepare(), args.device) for name, prepare in steps.items()
     }
     flops = {name: flops_of(p['inference']()) for name, p in parts.items()}
     return rows, waiting, flops
@@ -619,11 +700,14 @@ def cells(row: dict, stock: dict) -> list[str]:
     if row is stock:
         return [*text, '1', memory, '1']
     turns = np.divide(row['seconds'], stock['seconds'])
-    low, high = np.quantile(turns, [.25, .75])
+    low, high = np.quantile(turns, [0.25, 0.75])
     ratio = median / statistics.median(stock['seconds'])
     more = row['bytes'] / stock['bytes'] if stock['bytes'] else float('nan')
     return [
-        *text, f'{ratio:.3f} ({low:.3f} to {high:.3f})', memory, f'{more:.3f}'
+        *text,
+        f'{ratio:.3f} ({low:.3f} to {high:.3f})',
+        memory,
+        f'{more:.3f}',
     ]
 
 
@@ -654,29 +738,54 @@ def main() -> None:
     height, width = args.size
     options = ''.join(
         f', --{name.replace("_", "-")}'
-        for name in ('amp', 'compile', 'channels_last') if vars(args)[name])
-    text = (f'{args.batch} images of {width} x {height}, {where}, torch '
-            f'{torch.__version__}, {torch.get_num_threads()} threads, seed '
-            f'{args.seed}{options}.\n\n')
-    text += markdown_table([
-        'part', 'boxes an image', 'model', 'ms', 'ratio (of the turns)', 'MiB',
-        'ratio'
-    ], lines)
-    text += '\n\nThe host waits in a step: ' + '; '.join(
-        f'{name} {sum(counts.values())} times' + ''.join(
-            f', {n} {what}' for what, n in sorted(counts.items()))
-        for name, counts in waiting.items()) + '.'
+        for name in ('amp', 'compile', 'channels_last')
+        if vars(args)[name]
+    )
+    text = (
+        f'{args.batch} images of {width} x {height}, {where}, torch '
+        f'{torch.__version__}, {torch.get_num_threads()} threads, seed '
+        f'{args.seed}{options}.\n\n'
+    )
+    text += markdown_table(
+        [
+            'part',
+            'boxes an image',
+            'model',
+            'ms',
+            'ratio (of the turns)',
+            'MiB',
+            'ratio',
+        ],
+        lines,
+    )
+    text += (
+        '\n\nThe host waits in a step: '
+        + '; '.join(
+            f'{name} {sum(counts.values())} times'
+            + ''.join(f', {n} {what}' for what, n in sorted(counts.items()))
+            for name, counts in waiting.items()
+        )
+        + '.'
+    )
     states = {name: state_of(s) / MIB for name, s in subjects.items()}
-    text += '\n\nWeights and optimizer state in MiB: ' + ', '.join(
-        f'{name} {size:.1f}' for name, size in states.items()) + '.'
+    text += (
+        '\n\nWeights and optimizer state in MiB: '
+        + ', '.join(f'{name} {size:.1f}' for name, size in states.items())
+        + '.'
+    )
     numbers = {
         name: sum(p.numel() for p in s.model.parameters())
         for name, s in subjects.items()
     }
     text += '\n\nMillions of parameters and GFLOPs of inference an image: '
-    text += ', '.join(
-        f'{name} {number / 1e6:.2f} and {flops[name] / args.batch / 1e9:.2f}'
-        for name, number in numbers.items()) + '.'
+    text += (
+        ', '.join(
+            f'{name} {number / 1e6:.2f} and '
+            f'{flops[name] / args.batch / 1e9:.2f}'
+            for name, number in numbers.items()
+        )
+        + '.'
+    )
     print(text)
     if args.json:
         Path(args.json).write_text(
@@ -686,8 +795,11 @@ def main() -> None:
                     rows=rows,
                     waits=waiting,
                     flops=flops,
-                    parameters=numbers),
-                indent=1))
+                    parameters=numbers,
+                ),
+                indent=1,
+            )
+        )
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ A training waits for its data unless workers x images/s of a worker exceeds
 what the device trains on a second: workers needed = images/s of the device /
 images/s of a worker, rounded up, as far as there are cores for them.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -43,27 +44,29 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('config')
     parser.add_argument(
-        '--workers',
-        nargs='+',
-        type=int,
-        default=[1, 2],
-        help='(default: 1 2)')
+        '--workers', nargs='+', type=int, default=[1, 2], help='(default: 1 2)'
+    )
     parser.add_argument(
         '--batches',
         type=int,
         default=20,
-        help='measured, after two each worker that are not (default: 20)')
+        help='measured, after two each worker that are not (default: 20)',
+    )
     parser.add_argument(
-        '--synthetic', action='store_true', help='instead of COCO')
+        '--synthetic', action='store_true', help='instead of COCO'
+    )
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     add_cfg_options(parser)
     args = parser.parse_args()
     if min(args.workers) < 1 or args.batches < 1:
-        parser.error('--workers and --batches start at 1: without a worker '
-                     'the training itself loads')
+        parser.error(
+            '--workers and --batches start at 1: without a worker '
+            'the training itself loads'
+        )
     return args
 
 
@@ -81,7 +84,8 @@ def write_synthetic(folder: Path, seed: int, number: int = 16) -> float:
         cv2.imwrite(str(path), image[:480], [cv2.IMWRITE_JPEG_QUALITY, 90])
         sizes.append(path.stat().st_size / 1024)
         images.append(
-            dict(id=index + 1, file_name=path.name, width=640, height=480))
+            dict(id=index + 1, file_name=path.name, width=640, height=480)
+        )
         for shape in objects:
             x, y, width, height = shape.bbox
             annotations.append(
@@ -91,7 +95,9 @@ def write_synthetic(folder: Path, seed: int, number: int = 16) -> float:
                     category_id=sorted(COCO_VOC)[len(annotations) % 20],
                     bbox=[x, min(y, 440), width, min(height, 40)],
                     area=width * min(height, 40),
-                    iscrowd=0))
+                    iscrowd=0,
+                )
+            )
     classes = sorted({**COCO_VOC, **COCO_NON_VOC}.items())
     path = folder / 'annotations' / 'instances_train2017.json'
     path.parent.mkdir()
@@ -100,12 +106,16 @@ def write_synthetic(folder: Path, seed: int, number: int = 16) -> float:
             dict(
                 images=images,
                 annotations=annotations,
-                categories=[dict(id=i, name=n) for i, n in classes])))
+                categories=[dict(id=i, name=n) for i, n in classes],
+            )
+        )
+    )
     return statistics.mean(sizes)
 
 
-def images_a_second(config: Config, workers: int,
-                    args: argparse.Namespace) -> float:
+def images_a_second(
+    config: Config, workers: int, args: argparse.Namespace
+) -> float:
     """Measure a loader with so many workers, once they all run."""
     cfg = config.train_dataloader.copy()
     cfg.update(num_workers=workers, persistent_workers=False)
@@ -131,7 +141,8 @@ def main() -> None:
             config.train_dataloader.dataset.update(
                 data_root=folder,
                 ann_file='annotations/instances_train2017.json',
-                data_prefix=dict(img='train2017/'))
+                data_prefix=dict(img='train2017/'),
+            )
             source = f'JPEGs of 640 x 480 and {size:.0f} KiB'
         config.merge_from_dict(args.cfg_options or {})
         check_data(config, 'train')
@@ -140,10 +151,11 @@ def main() -> None:
         rows = []
         for workers in args.workers:
             rate = images_a_second(config, workers, args)
-            rows.append(
-                [str(workers), f'{rate:.1f}', f'{rate / workers:.1f}'])
-    print(f'{source}, batches of {config.train_dataloader.batch_size}, seed '
-          f'{args.seed}.\n')
+            rows.append([str(workers), f'{rate:.1f}', f'{rate / workers:.1f}'])
+    print(
+        f'{source}, batches of {config.train_dataloader.batch_size}, seed '
+        f'{args.seed}.\n'
+    )
     print(markdown_table(['workers', 'images/s', 'images/s a worker'], rows))
 
 

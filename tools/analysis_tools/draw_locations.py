@@ -7,6 +7,7 @@ Orange points train both; blue crosses are the low-IoU locations in a box that
 train the cue alone. Which these are depends on the boxes that the checkpoint
 predicts.
 """
+
 import argparse
 
 import numpy as np
@@ -26,8 +27,9 @@ def parse_args() -> argparse.Namespace:
 
 
 @torch.no_grad()
-def training_locations(model: torch.nn.Module,
-                       data: dict) -> tuple[np.ndarray, np.ndarray]:
+def training_locations(
+    model: torch.nn.Module, data: dict
+) -> tuple[np.ndarray, np.ndarray]:
     """Locations of one image, in pixels of the network input.
 
     Returns:
@@ -39,35 +41,48 @@ def training_locations(model: torch.nn.Module,
     boxes = data['data_samples'][0].gt_instances.bboxes
     with HeadOutputs(model) as outputs:
         head(model.extract_feat(data['inputs']))
-    assigned = head.sampler.assign(outputs.sizes, head.strides,
-                                   head.regress_ranges, [boxes])
+    assigned = head.sampler.assign(
+        outputs.sizes, head.strides, head.regress_ranges, [boxes]
+    )
     points = torch.cat(
-        head.prior_generator.grid_priors(outputs.sizes, device=boxes.device))
+        head.prior_generator.grid_priors(outputs.sizes, device=boxes.device)
+    )
     inds = assigned.cue >= 0
     trains_both = assigned.regression[inds] >= 0
-    in_cue, _ = head.sampler.sample(outputs.boxes()[inds],
-                                    boxes[assigned.cue[inds]], trains_both)
+    in_cue, _ = head.sampler.sample(
+        outputs.boxes()[inds], boxes[assigned.cue[inds]], trains_both
+    )
     points = points[inds]
-    return (points[trains_both].cpu().numpy(),
-            points[in_cue & ~trains_both].cpu().numpy())
+    return (
+        points[trains_both].cpu().numpy(),
+        points[in_cue & ~trains_both].cpu().numpy(),
+    )
 
 
 def draw(args: argparse.Namespace) -> None:
     """Draw the picture."""
     model, dataset = command_line.load(args, train=True, augment=True)
-    chosen = command_line.shuffled(dataset, args.seed)[:args.num]
-    title = ('Orange points train the regression and the cue, blue crosses '
-             'the cue alone.')
-    with style.new_figure(1, args.num, 1.05 * style.WIDTH / args.num,
-                          title) as (figure, axes):
+    chosen = command_line.shuffled(dataset, args.seed)[: args.num]
+    title = (
+        'Orange points train the regression and the cue, blue crosses '
+        'the cue alone.'
+    )
+    with style.new_figure(
+        1, args.num, 1.05 * style.WIDTH / args.num, title
+    ) as (figure, axes):
         for axis, i in zip(axes[0], chosen):
             item = dataset[int(i)]
-            regression, hard = training_locations(model,
-                                                  pseudo_collate([item]))
+            regression, hard = training_locations(
+                model, pseudo_collate([item])
+            )
             image = item['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
-            draw_locations(axis, image,
-                           item['data_samples'].gt_instances.bboxes.numpy(),
-                           regression, hard)
+            draw_locations(
+                axis,
+                image,
+                item['data_samples'].gt_instances.bboxes.numpy(),
+                regression,
+                hard,
+            )
             axis.set_title(f'{len(regression)} + {len(hard)} locations')
         style.save(figure, args.out)
 

@@ -10,6 +10,7 @@ are the ground truth. Each masked location is a blue square as wide as the
 stride of its level: above for single locations (`pixel`), below for the boxes
 they predict (`area`).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -38,24 +39,29 @@ def parse_args() -> argparse.Namespace:
         '--threshold',
         type=float,
         default=0.95,
-        help='objectness above which background is masked (default: 0.95)')
+        help='objectness above which background is masked (default: 0.95)',
+    )
     parser.add_argument(
         '--nms',
         type=float,
         metavar='IOU',
-        help='also draw the areas that are left after NMS')
+        help='also draw the areas that are left after NMS',
+    )
     parser.add_argument(
         '--pool',
         type=int,
         default=60,
-        help='images drawn at random to choose from')
+        help='images drawn at random to choose from',
+    )
     return parser.parse_args()
 
 
 def masked_background(
-        loss: UnknownMaskFocalLoss, outputs: HeadOutputs,
-        sample: DetDataSample,
-        boxes: SideBoxes) -> tuple[np.ndarray, float, float]:
+    loss: UnknownMaskFocalLoss,
+    outputs: HeadOutputs,
+    sample: DetDataSample,
+    boxes: SideBoxes,
+) -> tuple[np.ndarray, float, float]:
     """Mask the background of one image.
 
     Args:
@@ -83,9 +89,10 @@ def masked_background(
     if head.sampler.ignore_crowd:
         outside &= ~covered(boxes.base_crowd)
     masked = loss.mask(
-        objectness, outside,
-        Locations(objectness, in_object, outputs.boxes(), sizes,
-                  head.strides))
+        objectness,
+        outside,
+        Locations(objectness, in_object, outputs.boxes(), sizes, head.strides),
+    )
     levels = masked.split([h * w for h, w in sizes])
     levels = [level.view(1, *size) for level, size in zip(levels, sizes)]
     drawn = score_map(levels, head.strides, sample, mode='nearest') > 0
@@ -103,29 +110,39 @@ def draw(args: argparse.Namespace) -> None:
         losses['area after NMS'] = UnknownMaskFocalLoss(
             args.threshold,
             mode='area',
-            nms=dict(type='nms', iou_threshold=args.nms))
+            nms=dict(type='nms', iou_threshold=args.nms),
+        )
     model, dataset = command_line.load(args, train=True)
     objects = read_boxes(dataset)
-    pool = command_line.shuffled(dataset, args.seed)[:args.pool]
+    pool = command_line.shuffled(dataset, args.seed)[: args.pool]
     chosen = command_line.richest(dataset, objects.novel, pool, args.num)
 
-    title = (f'Blue: background masked above an objectness of '
-             f'{args.threshold:g}. Yellow: labelled, dotted: unlabelled '
-             'objects.')
+    title = (
+        f'Blue: background masked above an objectness of '
+        f'{args.threshold:g}. Yellow: labelled, dotted: unlabelled '
+        'objects.'
+    )
     with style.new_figure(
-            len(losses), len(chosen), 1.2 * style.WIDTH / len(chosen),
-            title) as (figure, axes):
+        len(losses), len(chosen), 1.2 * style.WIDTH / len(chosen), title
+    ) as (figure, axes):
         found = command_line.run(model, dataset, chosen)
         for column, (sample, outputs) in enumerate(found):
             image = mmcv.imread(sample.img_path, channel_order='rgb')
             boxes = SideBoxes(*(b[sample.img_id] for b in objects))
             for axis, (name, loss) in zip(axes[:, column], losses.items()):
                 masked, share, on_object = masked_background(
-                    loss, outputs, sample, boxes)
+                    loss, outputs, sample, boxes
+                )
                 draw_masked(axis, image, masked, boxes.base, boxes.novel)
-                axis.set_title(f'{name}: ' + (
-                    f'{share:.1%} of background\n{on_object:.0%} of it in '
-                    'dotted boxes' if share else 'nothing'))
+                axis.set_title(
+                    f'{name}: '
+                    + (
+                        f'{share:.1%} of background\n{on_object:.0%} of it in '
+                        'dotted boxes'
+                        if share
+                        else 'nothing'
+                    )
+                )
         style.save(figure, args.out)
 
 

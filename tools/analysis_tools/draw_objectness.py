@@ -7,6 +7,7 @@ A row is an image of the first model's test set, drawn at random; a column is
 a score of a model: each of its cues, and with a classifier the best class
 score times them. A pixel shows the highest score of any level.
 """
+
 import argparse
 
 import mmcv
@@ -23,8 +24,9 @@ def parse_args() -> argparse.Namespace:
     return command_line.parser(__doc__, num=3, several=True).parse_args()
 
 
-def maps_of_model(args: argparse.Namespace, files: command_line.ModelFiles,
-                  image_ids: list) -> tuple[list, list, dict]:
+def maps_of_model(
+    args: argparse.Namespace, files: command_line.ModelFiles, image_ids: list
+) -> tuple[list, list, dict]:
     """Compute the score maps of one model.
 
     Args:
@@ -41,21 +43,24 @@ def maps_of_model(args: argparse.Namespace, files: command_line.ModelFiles,
     model, dataset = command_line.load(args, files)
     ids = [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))]
     if not image_ids:
-        chosen = command_line.shuffled(dataset, args.seed)[:args.num]
+        chosen = command_line.shuffled(dataset, args.seed)[: args.num]
         image_ids.extend(ids[i] for i in chosen)
     position = {image_id: i for i, image_id in enumerate(ids)}
     maps, paths = {}, []
     missing = [i for i in image_ids if i not in position]
     if missing:
-        raise ValueError(f'{files.config}: image {missing[0]} of the first '
-                         'model is not in its test set; give models that are '
-                         'tested on the same images')
+        raise ValueError(
+            f'{files.config}: image {missing[0]} of the first '
+            'model is not in its test set; give models that are '
+            'tested on the same images'
+        )
     chosen = [position[i] for i in image_ids]
     for sample, outputs in command_line.run(model, dataset, chosen):
         paths.append(sample.img_path)
         for name, levels in outputs.scores().items():
             maps.setdefault(f'{files.label}\n{name}', []).append(
-                score_map(levels, model.bbox_head.strides, sample))
+                score_map(levels, model.bbox_head.strides, sample)
+            )
     return paths, maps
 
 
@@ -66,8 +71,10 @@ def draw(args: argparse.Namespace) -> None:
         paths, found = maps_of_model(args, files, image_ids)
         maps.update(found)
     columns = len(maps) + 1
-    with style.new_figure(len(paths), columns,
-                          style.WIDTH / columns) as (figure, axes):
+    with style.new_figure(len(paths), columns, style.WIDTH / columns) as (
+        figure,
+        axes,
+    ):
         for row, path in enumerate(paths):
             image = mmcv.imread(path, channel_order='rgb')
             style.show_image(axes[row, 0], image)

@@ -6,6 +6,7 @@
 Images come from the config's test set: those with the most novel objects of
 `--pool` drawn at random, so that there is something to see.
 """
+
 import argparse
 
 import mmcv
@@ -29,9 +30,11 @@ def parse_args() -> argparse.Namespace:
         '--pool',
         type=int,
         default=60,
-        help='images drawn at random to choose from')
+        help='images drawn at random to choose from',
+    )
     parser.add_argument(
-        '-k', type=int, default=100, help='proposals an image that count')
+        '-k', type=int, default=100, help='proposals an image that count'
+    )
     return parser.parse_args()
 
 
@@ -39,16 +42,19 @@ def draw(args: argparse.Namespace) -> None:
     """Draw the picture."""
     model, dataset = command_line.load(args)
     novel, base, _ = read_boxes(dataset)
-    pool = command_line.shuffled(dataset, args.seed)[:args.pool]
+    pool = command_line.shuffled(dataset, args.seed)[: args.pool]
     chosen = command_line.richest(dataset, novel, pool, args.num)
 
     columns = min(args.columns, len(chosen))
     rows = -(-len(chosen) // columns)
-    title = (f'Novel objects found (solid green) and missed (dashed orange) '
-             f'by {args.k} proposals at IoU 0.5;\nbase objects dotted. '
-             'Below: objectness.')
-    with style.new_figure(2 * rows, columns, 1.1 * style.WIDTH / columns,
-                          title) as (figure, axes):
+    title = (
+        f'Novel objects found (solid green) and missed (dashed orange) '
+        f'by {args.k} proposals at IoU 0.5;\nbase objects dotted. '
+        'Below: objectness.'
+    )
+    with style.new_figure(
+        2 * rows, columns, 1.1 * style.WIDTH / columns, title
+    ) as (figure, axes):
         for axis in axes.flat:
             axis.set_axis_off()
         found = command_line.run(model, dataset, chosen)
@@ -56,14 +62,20 @@ def draw(args: argparse.Namespace) -> None:
             image = mmcv.imread(sample.img_path, channel_order='rgb')
             row, column = 2 * (n // columns), n % columns
             hits, of = draw_found_and_missed(
-                axes[row, column], image, novel[sample.img_id],
-                sample.proposals.bboxes[:args.k].cpu().numpy(),
-                base[sample.img_id])
+                axes[row, column],
+                image,
+                novel[sample.img_id],
+                sample.proposals.bboxes[: args.k].cpu().numpy(),
+                base[sample.img_id],
+            )
             axes[row, column].set_title(f'{hits} of {of} novel found')
             draw_heat_map(
-                axes[row + 1, column], image,
-                score_map(outputs.objectness(), model.bbox_head.strides,
-                          sample))
+                axes[row + 1, column],
+                image,
+                score_map(
+                    outputs.objectness(), model.bbox_head.strides, sample
+                ),
+            )
         style.save(figure, args.out)
 
 

@@ -8,6 +8,7 @@ and with a classifier the best class score times it. Counted are the `-k` best
 proposals of images drawn at random from the test set, in colours that tell
 what they lie on (IoU of at least 0.5).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,13 +30,14 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = command_line.parser(__doc__, num=200, several=True)
     parser.add_argument(
-        '-k', type=int, default=100, help='proposals an image that count')
+        '-k', type=int, default=100, help='proposals an image that count'
+    )
     return parser.parse_args()
 
 
 def scores_of_model(
-        args: argparse.Namespace,
-        files: command_line.ModelFiles) -> dict[str, list[np.ndarray]]:
+    args: argparse.Namespace, files: command_line.ModelFiles
+) -> dict[str, list[np.ndarray]]:
     """Collect the scores of a model's proposals.
 
     Args:
@@ -48,17 +50,18 @@ def scores_of_model(
     """
     model, dataset = command_line.load(args, files)
     novel, base, _ = read_boxes(dataset)
-    chosen = command_line.shuffled(dataset, args.seed)[:args.num]
+    chosen = command_line.shuffled(dataset, args.seed)[: args.num]
     found: dict[str, list[list]] = {}
     samples = command_line.run(model, dataset, chosen)
     for sample, outputs in track_iter_progress((samples, len(chosen))):
         for name, proposals in outputs.proposals(sample).items():
-            boxes = proposals.bboxes[:args.k].cpu().numpy()
+            boxes = proposals.bboxes[: args.k].cpu().numpy()
             on_base, on_novel = (
                 is_found(boxes, objects[sample.img_id])
-                for objects in (base, novel))
+                for objects in (base, novel)
+            )
             group = np.where(on_base, 0, np.where(on_novel, 1, 2))
-            scores = proposals.scores[:args.k].cpu().numpy()
+            scores = proposals.scores[: args.k].cpu().numpy()
             groups = found.setdefault(f'{files.label}: {name}', [[], [], []])
             for i, members in enumerate(groups):
                 members.append(scores[group == i])
@@ -74,8 +77,9 @@ def draw(args: argparse.Namespace) -> None:
     panels = {}
     for files in args.models:
         panels.update(scores_of_model(args, files))
-    title = (f'Scores of the {args.k} best proposals of each of {args.num} '
-             'images')
+    title = (
+        f'Scores of the {args.k} best proposals of each of {args.num} images'
+    )
     with style.new_figure(1, len(panels), 3.2, title) as (figure, axes):
         for axis, (name, groups) in zip(axes[0], panels.items()):
             axis.hist(
@@ -83,7 +87,8 @@ def draw(args: argparse.Namespace) -> None:
                 BINS,
                 stacked=True,
                 color=[*style.SERIES[:2], style.REST],
-                label=GROUPS)
+                label=GROUPS,
+            )
             median = np.median(np.concatenate(groups))
             axis.set_title(f'{name}\nmedian {median:.2f}')
             axis.set_xlim(0, 1)
@@ -92,7 +97,8 @@ def draw(args: argparse.Namespace) -> None:
         figure.legend(
             *axes[0, 0].get_legend_handles_labels(),
             loc='outside lower center',
-            ncols=len(GROUPS))
+            ncols=len(GROUPS),
+        )
         style.save(figure, args.out)
 
 

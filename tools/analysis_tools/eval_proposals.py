@@ -8,6 +8,7 @@ and OLN, or .npz (see mmdet_owp/evaluation/proposal_files.py). Two files are
 compared: the difference of each AR@k with a 95% interval by paired bootstrap
 over the images. Values are from 0 to 1; docs/protocols.md says what they mean.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -36,41 +37,55 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = offline.parser(__doc__)
     parser.add_argument(
-        'proposals', nargs='+', help='file of proposals; of two, the second '
-        'is compared with the first')
+        'proposals',
+        nargs='+',
+        help='file of proposals; of two, the second '
+        'is compared with the first',
+    )
     parser.add_argument(
         '--split',
         nargs='+',
         choices=SPLITS,
         help='whose recall is asked for (default: novel, or all without a '
-        'partition)')
+        'partition)',
+    )
     parser.add_argument(
-        '--protocol', choices=[*PROTOCOLS, 'both'], default='both')
+        '--protocol', choices=[*PROTOCOLS, 'both'], default='both'
+    )
     parser.add_argument(
-        '--k', nargs='+', type=int, default=[10, 100], help='proposals an '
-        'image (default: 10 100)')
+        '--k',
+        nargs='+',
+        type=int,
+        default=[10, 100],
+        help='proposals an image (default: 10 100)',
+    )
     parser.add_argument(
         '--details',
         action='store_true',
-        help='print recall by class and IoU, too (it is always written)')
+        help='print recall by class and IoU, too (it is always written)',
+    )
     parser.add_argument(
         '--class-wise',
         action='store_true',
         help="class-agnostic off: the classes of the split's detections "
-        'count, and AP and AR are means over them')
+        'count, and AP and AR are means over them',
+    )
     parser.add_argument(
         '--style',
         choices=STYLES,
         default='coco',
-        help='of --class-wise; lvis is federated')
+        help='of --class-wise; lvis is federated',
+    )
     parser.add_argument(
         '--out',
         metavar='FOLDER',
         default='work_dirs/eval_proposals',
         help='where recall.json and recall.csv are written (default: '
-        'work_dirs/eval_proposals)')
+        'work_dirs/eval_proposals)',
+    )
     parser.add_argument(
-        '--resamples', type=int, default=1000, help='of the bootstrap')
+        '--resamples', type=int, default=1000, help='of the bootstrap'
+    )
     parser.add_argument('--seed', type=int, default=0, help='likewise')
     args = parser.parse_args()
     if len(args.proposals) > 2:
@@ -83,22 +98,32 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def judge(args: argparse.Namespace, partition: Partition, truth: GroundTruth,
-          rows: ProposalRows) -> dict[str, Evaluation]:
+def judge(
+    args: argparse.Namespace,
+    partition: Partition,
+    truth: GroundTruth,
+    rows: ProposalRows,
+) -> dict[str, Evaluation]:
     """Evaluate one file, by split and protocol."""
     evaluator = offline.evaluator(truth, rows)
     protocols = PROTOCOLS if args.protocol == 'both' else [args.protocol]
     found = {
-        f'{partition.prefix(split)}_{protocol}':
-        evaluator.evaluate(partition.categories(split), protocol, args.k)
-        for split in args.split for protocol in protocols
+        f'{partition.prefix(split)}_{protocol}': evaluator.evaluate(
+            partition.categories(split), protocol, args.k
+        )
+        for split in args.split
+        for protocol in protocols
     }
     offline.warn(found)
     return found
 
 
-def judge_classes(args: argparse.Namespace, partition: Partition,
-                  annotations: Mapping, rows: ProposalRows) -> Rows:
+def judge_classes(
+    args: argparse.Namespace,
+    partition: Partition,
+    annotations: Mapping,
+    rows: ProposalRows,
+) -> Rows:
     """Evaluate one file class by class."""
     metrics = {}
     for split in args.split:
@@ -109,11 +134,18 @@ def judge_classes(args: argparse.Namespace, partition: Partition,
             if len(labels) and labels.max() >= len(ids):
                 raise ValueError(
                     f'labels up to {labels.max()}, but --split {split} has '
-                    f'{len(ids)} classes: choose that of the detector')
+                    f'{len(ids)} classes: choose that of the detector'
+                )
             labels = np.array(ids)[labels]
         metrics[f'{partition.prefix(split)}_class-wise'] = evaluate_class_wise(
-            annotations, categories, rows.image_ids, rows.boxes, rows.scores,
-            labels, args.style)
+            annotations,
+            categories,
+            rows.image_ids,
+            rows.boxes,
+            rows.scores,
+            labels,
+            args.style,
+        )
     return metrics
 
 
@@ -124,10 +156,12 @@ def write(folder: Path, metrics: Mapping[str, Rows]) -> None:
     with open(folder / 'recall.csv', 'w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['proposals', 'split_protocol', 'metric', 'value'])
-        writer.writerows([path, name, key, value]
-                         for path, rows in metrics.items()
-                         for name, values in rows.items()
-                         for key, value in values.items())
+        writer.writerows(
+            [path, name, key, value]
+            for path, rows in metrics.items()
+            for name, values in rows.items()
+            for key, value in values.items()
+        )
     print(f'written: {folder}/recall.json, {folder}/recall.csv')
 
 
@@ -143,11 +177,13 @@ def main() -> None:
                 source,
                 annotations['images'],
                 detections=args.class_wise,
-                trust=args.trust)
+                trust=args.trust,
+            )
             print(f'{len(rows.scores)} proposals')
             if args.class_wise:
-                metrics[source] = judge_classes(args, partition, annotations,
-                                                rows)
+                metrics[source] = judge_classes(
+                    args, partition, annotations, rows
+                )
                 print(text_table(transpose(metrics[source])))
                 continue
             found = judge(args, partition, truth, rows)
@@ -155,15 +191,25 @@ def main() -> None:
             table = {name: one.metrics() for name, one in found.items()}
             details = {
                 name: one.details(partition.categories(split))
-                for split in args.split for name, one in found.items()
+                for split in args.split
+                for name, one in found.items()
                 if name.startswith(f'{partition.prefix(split)}_')
             }
             print(text_table(transpose(table)))
             for split in args.split if args.details else ():
-                print(text_table(transpose({
-                    name: values for name, values in details.items()
-                    if name.startswith(f'{partition.prefix(split)}_')
-                })))
+                print(
+                    text_table(
+                        transpose(
+                            {
+                                name: values
+                                for name, values in details.items()
+                                if name.startswith(
+                                    f'{partition.prefix(split)}_'
+                                )
+                            }
+                        )
+                    )
+                )
             metrics[source] = {
                 name: {**table[name], **details[name]} for name in table
             }
@@ -175,15 +221,19 @@ def main() -> None:
             second = evaluations[1][name]
             for k in args.k:
                 difference, low, high = bootstrap_difference(
-                    first, second, k, args.resamples, args.seed)
+                    first, second, k, args.resamples, args.seed
+                )
                 compared[f'{name}/AR@{k}'] = dict(
                     first=first.average_recall(k),
                     second=second.average_recall(k),
                     difference=difference,
                     low=low,
-                    high=high)
-        print('difference and 95% interval (paired bootstrap over images, '
-              f'{args.resamples} resamples, seed {args.seed})')
+                    high=high,
+                )
+        print(
+            'difference and 95% interval (paired bootstrap over images, '
+            f'{args.resamples} resamples, seed {args.seed})'
+        )
         print(text_table(compared))
         metrics['difference'] = compared
     write(Path(args.out), metrics)

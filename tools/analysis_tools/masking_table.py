@@ -8,6 +8,7 @@ with UnknownMaskFocalLoss. The share is that of all background locations of
 the training; nothing masked means that the run says nothing about masking,
 and the highest objectness seen on background tells how far it was from it.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,9 +22,11 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        'rows', nargs='+', type=labelled, metavar='LABEL=FOLDER')
+        'rows', nargs='+', type=labelled, metavar='LABEL=FOLDER'
+    )
     return parser.parse_args()
 
 
@@ -31,19 +34,26 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     rows = []
-    for label, (folder, ) in args.rows:
+    for label, (folder,) in args.rows:
         try:
             share, seen = read_masking(folder)
         except OSError as error:
             sys.exit(f'error: {error}')
-        rows.append([
-            label, f'{100 * share:.3g}'
-            if share else 'not tested: nothing was masked', f'{seen:.4f}'
-        ])
+        rows.append(
+            [
+                label,
+                f'{100 * share:.3g}'
+                if share
+                else 'not tested: nothing was masked',
+                f'{seen:.4f}',
+            ]
+        )
     print(
-        markdown_table([
-            '', 'background masked (%)', 'highest objectness on background'
-        ], rows))
+        markdown_table(
+            ['', 'background masked (%)', 'highest objectness on background'],
+            rows,
+        )
+    )
 
 
 if __name__ == '__main__':

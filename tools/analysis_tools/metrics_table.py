@@ -9,6 +9,7 @@ the standard deviation are given. ``--columns recipes`` prints those of the
 paper's Table 3, ``--columns lvis-id`` (or ``lvis-count``) those of its Tables
 2 and 4, of that partition.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -53,20 +54,19 @@ def lvis(partition: str) -> dict[str, str]:
 COLUMNS = dict(
     proposals=PROPOSALS,
     recipes=RECIPES,
-    **{name: lvis(name)
-       for name in LVIS_PARTITIONS})
+    **{name: lvis(name) for name in LVIS_PARTITIONS},
+)
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        'rows',
-        nargs='+',
-        type=labelled,
-        metavar='LABEL=FOLDER[,FOLDER...]')
+        'rows', nargs='+', type=labelled, metavar='LABEL=FOLDER[,FOLDER...]'
+    )
     parser.add_argument('--columns', choices=COLUMNS, default='proposals')
     return parser.parse_args()
 
@@ -81,11 +81,15 @@ def main() -> None:
             runs = [read_metrics(Path(f)) for f in folders]
         except (OSError, ValueError) as error:
             sys.exit(f'error: {error}')
-        lines.append([
-            label,
-            *(cell([run[key] for run in runs if key in run])
-              for key in columns.values())
-        ])
+        lines.append(
+            [
+                label,
+                *(
+                    cell([run[key] for run in runs if key in run])
+                    for key in columns.values()
+                ),
+            ]
+        )
     print(markdown_table(['', *columns], lines))
 
 

@@ -10,6 +10,7 @@ the highest. A panel is one of the metrics: any name in the logs. A dotted line
 below the loss of a cue is its floor, the entropy of its targets, in runs with
 `--cfg-options default_hooks.cue_floor.type=CueFloorHook`.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,25 +26,27 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        'lines',
-        nargs='+',
-        type=labelled,
-        metavar='LABEL=FOLDER[,FOLDER...]')
+        'lines', nargs='+', type=labelled, metavar='LABEL=FOLDER[,FOLDER...]'
+    )
     parser.add_argument(
         '--metrics',
         nargs='+',
         default=['novel_drop-base/AR@10', 'novel_drop-base/AR@100'],
         help='names in the logs; default: novel AR@10 and AR@100. A run '
-        'without one of them is left out of its panel')
+        'without one of them is left out of its panel',
+    )
     parser.add_argument(
-        '--columns', type=int, default=2, help='of panels (default: 2)')
+        '--columns', type=int, default=2, help='of panels (default: 2)'
+    )
     parser.add_argument(
         '--out',
         required=True,
         type=style.picture_path,
-        help='picture to write')
+        help='picture to write',
+    )
     return parser.parse_args()
 
 
@@ -66,14 +69,17 @@ def main() -> None:
                     lines[name][label] = curves
     for name, lines in panels.items():
         if not lines:
-            sys.exit(f'error: no run has logged {name}; there are: '
-                     f'{", ".join(sorted(logged))}')
+            sys.exit(
+                f'error: no run has logged {name}; there are: '
+                f'{", ".join(sorted(logged))}'
+            )
     draw_panels(
         args.out,
         panels,
         columns=args.columns,
         xlabel='iteration',
-        floors=floors)
+        floors=floors,
+    )
 
 
 if __name__ == '__main__':

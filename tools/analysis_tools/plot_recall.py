@@ -8,6 +8,7 @@ mmdet 2 or 3 and OLN, or .npz. Above AR@k of k = 1 to `--max-k`, a line a
 file; below AR@k of each class for `-k` proposals, in percent. Neither model
 nor images are needed.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,29 +29,32 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = offline.parser(__doc__)
     parser.add_argument(
-        'files', nargs='+', type=labelled, metavar='LABEL=PROPOSALS')
+        'files', nargs='+', type=labelled, metavar='LABEL=PROPOSALS'
+    )
     parser.add_argument(
         '--split',
         choices=SPLITS,
         help='whose recall is asked for (default: novel, or all without a '
-        'partition)')
+        'partition)',
+    )
+    parser.add_argument('--protocol', choices=PROTOCOLS, default='drop-base')
+    parser.add_argument('--max-k', type=int, default=1000, help='of the curve')
     parser.add_argument(
-        '--protocol', choices=PROTOCOLS, default='drop-base')
-    parser.add_argument(
-        '--max-k', type=int, default=1000, help='of the curve')
-    parser.add_argument(
-        '-k', type=int, default=100, help='of the classes (default: 100)')
+        '-k', type=int, default=100, help='of the classes (default: 100)'
+    )
     parser.add_argument(
         '--classes',
         type=int,
         default=60,
         metavar='N',
-        help='draw those with the most objects (default: 60)')
+        help='draw those with the most objects (default: 60)',
+    )
     parser.add_argument(
         '--out',
         required=True,
         type=style.picture_path,
-        help='picture to write')
+        help='picture to write',
+    )
     args = parser.parse_args()
     for label, files in args.files:
         if len(files) > 1:
@@ -62,8 +66,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def draw(args: argparse.Namespace, found: dict[str, Evaluation],
-         names: dict[int, str]) -> None:
+def draw(
+    args: argparse.Namespace,
+    found: dict[str, Evaluation],
+    names: dict[int, str],
+) -> None:
     """Draw the picture.
 
     Args:
@@ -74,23 +81,26 @@ def draw(args: argparse.Namespace, found: dict[str, Evaluation],
     first = next(iter(found.values()))
     objects = first.ground_truth.category[first.wanted['all']]
     ids, counts = np.unique(objects, return_counts=True)
-    ids = ids[np.argsort(-counts, kind='stable')][:args.classes]
+    ids = ids[np.argsort(-counts, kind='stable')][: args.classes]
     with style.new_figure(
-            2, 1, 3.4,
-            f'{args.split} objects, protocol {args.protocol}') as (figure,
-                                                                   axes):
+        2, 1, 3.4, f'{args.split} objects, protocol {args.protocol}'
+    ) as (figure, axes):
         curves, bars = axes[:, 0]
         width = 0.8 / len(found)
         for i, (label, evaluation) in enumerate(found.items()):
             recalls = 100 * evaluation.average_recalls(args.max_k)
-            draw_curves(curves, [dict(enumerate(recalls.tolist(), 1))],
-                        dict(style.series(i), label=label))
+            draw_curves(
+                curves,
+                [dict(enumerate(recalls.tolist(), 1))],
+                dict(style.series(i), label=label),
+            )
             by_class = evaluation.average_recall_by_class(args.k)
             bars.bar(
                 np.arange(len(ids)) + (i + 0.5) * width - 0.4,
                 [100 * by_class[j] for j in ids.tolist()],
                 width,
-                color=style.series(i)['color'])
+                color=style.series(i)['color'],
+            )
         curves.set_xscale('log')
         curves.set_xlim(1, args.max_k)
         curves.xaxis.set_major_formatter('{x:g}')
@@ -98,7 +108,8 @@ def draw(args: argparse.Namespace, found: dict[str, Evaluation],
         curves.set_ylabel('AR@k (%)')
         curves.legend()
         bars.set_xticks(
-            range(len(ids)), [names[i] for i in ids.tolist()], rotation=90)
+            range(len(ids)), [names[i] for i in ids.tolist()], rotation=90
+        )
         bars.set_xlim(-0.6, len(ids) - 0.4)
         bars.grid(axis='x', visible=False)
         bars.set_ylabel(f'AR@{args.k} (%)')
@@ -112,16 +123,20 @@ def main() -> None:
     try:
         annotations, partition, truth = offline.read_truth(args)
         names = partition.categories(args.split)
-        for label, (source, ) in args.files:
+        for label, (source,) in args.files:
             rows = read_proposals(
-                source, annotations['images'], trust=args.trust)
+                source, annotations['images'], trust=args.trust
+            )
             found[label] = offline.evaluator(truth, rows).evaluate(
-                names, args.protocol, (args.k, args.max_k))
+                names, args.protocol, (args.k, args.max_k)
+            )
     except (OSError, ValueError) as error:
         sys.exit(offline.one_line(source, error))
     if not any(e.wanted['all'].any() for e in found.values()):
-        sys.exit(f'error: {args.annotations}: no {args.split} objects, whose '
-                 'recall could be drawn')
+        sys.exit(
+            f'error: {args.annotations}: no {args.split} objects, whose '
+            'recall could be drawn'
+        )
     offline.warn(found)
     for label, evaluation in found.items():
         print(f'{label}: AR@{args.k} {evaluation.average_recall(args.k):.4f}')

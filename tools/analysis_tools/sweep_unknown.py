@@ -19,6 +19,7 @@ Table 4 of the paper, areas masked on LVIS:
         --metrics lvis-id_base_class-wise/AP lvis-id_base_class-wise/AR@300 \
         lvis-id_novel_drop-base/AP lvis-id_novel_drop-base/AR@300
 """
+
 from __future__ import annotations
 
 import argparse
@@ -46,36 +47,43 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        'configs', nargs='+', help='configs with UnknownMaskFocalLoss')
+        'configs', nargs='+', help='configs with UnknownMaskFocalLoss'
+    )
     parser.add_argument(
-        '--work-dir', required=True, help='folder for all runs')
+        '--work-dir', required=True, help='folder for all runs'
+    )
     parser.add_argument(
         '--thresholds',
         nargs='+',
         type=float,
         default=THRESHOLDS,
-        help='default: 0.925 0.95')
+        help='default: 0.925 0.95',
+    )
     parser.add_argument(
         '--starts',
         nargs='+',
         type=int,
         default=STARTS,
-        help='in ninetieths of the training; default: 5 10 30 60')
+        help='in ninetieths of the training; default: 5 10 30 60',
+    )
     parser.add_argument(
         '--metrics',
         nargs='+',
         default=list(METRICS),
         help="names in the log; default: base AP and novel AR@100 of COCO's "
-        'partition')
+        'partition',
+    )
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
     add_cfg_options(parser)
     return parser.parse_args()
 
 
-def training(config: str, folder: Path, options: list[str],
-             metrics: list[str]) -> Job:
+def training(
+    config: str, folder: Path, options: list[str], metrics: list[str]
+) -> Job:
     """Plan the training of one setting.
 
     Args:
@@ -85,13 +93,20 @@ def training(config: str, folder: Path, options: list[str],
         metrics (list[str]): what a finished run has logged.
     """
     words = [
-        sys.executable, TRAIN, config, '--work-dir', folder, '--resume',
-        '--cfg-options', *options
+        sys.executable,
+        TRAIN,
+        config,
+        '--work-dir',
+        folder,
+        '--resume',
+        '--cfg-options',
+        *options,
     ]
     return Job(
         folder,
         lambda: [Command([str(word) for word in words])],
-        complete=lambda: last_metrics(folder, metrics) is not None)
+        complete=lambda: last_metrics(folder, metrics) is not None,
+    )
 
 
 def last_metrics(folder: Path, metrics: list[str]) -> list[float] | None:
@@ -109,8 +124,11 @@ def last_metrics(folder: Path, metrics: list[str]) -> list[float] | None:
     return [100 * found[-1][key] for key in metrics] if found else None
 
 
-def draw(results: dict[tuple[str, float, int], list[float]],
-         titles: list[str], path: Path) -> None:
+def draw(
+    results: dict[tuple[str, float, int], list[float]],
+    titles: list[str],
+    path: Path,
+) -> None:
     """Draw the panels: a row a threshold, a column a metric.
 
     Args:
@@ -120,7 +138,8 @@ def draw(results: dict[tuple[str, float, int], list[float]],
     """
     panels: dict[str, dict] = {}
     for (config, threshold, start), values in sorted(
-            results.items(), key=lambda item: item[0][1:]):
+        results.items(), key=lambda item: item[0][1:]
+    ):
         for title, value in zip(titles, values):
             lines = panels.setdefault(f'{title}, threshold {threshold}', {})
             lines.setdefault(config, [{}])[0][start] = value
@@ -129,7 +148,8 @@ def draw(results: dict[tuple[str, float, int], list[float]],
         panels,
         columns=len(titles),
         xlabel='masking starts after (of 90 parts)',
-        xticks=sorted({start for _, _, start in results}))
+        xticks=sorted({start for _, _, start in results}),
+    )
 
 
 def main() -> None:
@@ -140,11 +160,15 @@ def main() -> None:
     jobs = {
         (Path(config).stem, threshold, start): training(
             config,
-            work_dir / f'{Path(config).stem}_{threshold}_{start}k', [
+            work_dir / f'{Path(config).stem}_{threshold}_{start}k',
+            [
                 f'{LOSS}.threshold={threshold}',
                 f'{LOSS}.start_iter={start / 90}',
-                f'randomness.seed={args.seed}', *args.cfg_options
-            ], args.metrics)
+                f'randomness.seed={args.seed}',
+                *args.cfg_options,
+            ],
+            args.metrics,
+        )
         for config in args.configs
         for threshold in args.thresholds
         for start in args.starts
@@ -160,22 +184,29 @@ def main() -> None:
             continue
         values = last_metrics(job.folder, args.metrics)
         results[name, threshold, start] = values
-        rows.append([
-            name,
-            str(threshold), f'{start}/90',
-            *(f'{value:.1f}' for value in values),
-            f'{100 * read_masking(job.folder)[0]:.3g}'
-        ])
+        rows.append(
+            [
+                name,
+                str(threshold),
+                f'{start}/90',
+                *(f'{value:.1f}' for value in values),
+                f'{100 * read_masking(job.folder)[0]:.3g}',
+            ]
+        )
     if results:
         print(
-            markdown_table([
-                '', 'threshold', 'start', *titles, 'background masked (%)'
-            ], rows))
+            markdown_table(
+                ['', 'threshold', 'start', *titles, 'background masked (%)'],
+                rows,
+            )
+        )
         draw(results, titles, work_dir / 'fig6.png')
     failed = len(jobs) - len(results)
     if failed:
-        sys.exit(f'error: {failed} of {len(jobs)} runs failed; call again to '
-                 'resume them')
+        sys.exit(
+            f'error: {failed} of {len(jobs)} runs failed; call again to '
+            'resume them'
+        )
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ for in evaluation. Ends with status 1 if training or evaluation would stop or
 go wrong; warnings and notes are for you to judge. docs/custom_data.md tells
 more.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,7 +30,7 @@ from mmdet_owp.partitions import SPLITS, Partition, parse_partition
 # How many classes and pairs of classes are printed; --json has all.
 MOST = 20
 LEVELS = ('problem', 'warning', 'note')
-CONFIG = '''\
+CONFIG = """\
 # Written by tools/dataset_tools/check_dataset.py.
 _base_ = {parent!r}
 
@@ -56,46 +57,56 @@ val_evaluator = [
 ]
 test_evaluator = val_evaluator
 model = dict(bbox_head=dict(num_classes={num_classes}))
-'''
+"""
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('train', help='COCO annotation file to train on')
     parser.add_argument(
-        'val', nargs='?', help='and to evaluate on, with the objects of '
-        'novel classes, too; without one there is no config')
+        'val',
+        nargs='?',
+        help='and to evaluate on, with the objects of '
+        'novel classes, too; without one there is no config',
+    )
     parser.add_argument(
         '--base',
         required=True,
         help='the base classes, with commas between: names, category ids or '
-        'supercategory:NAME; or a known partition, such as voc')
+        'supercategory:NAME; or a known partition, such as voc',
+    )
     parser.add_argument(
         '--images',
         nargs='+',
         default=[],
         metavar='FOLDER',
         help='that the file names in the annotation files are relative to: '
-        'one for both files, or two; without it no image is looked at')
+        'one for both files, or two; without it no image is looked at',
+    )
     parser.add_argument(
         '--read',
         action='store_true',
-        help='decode every image, not its header alone')
+        help='decode every image, not its header alone',
+    )
     parser.add_argument(
         '--parent',
         default='configs/owp/fcos_iou_cs_is_coco.py',
-        help='config that the printed one inherits (default: %(default)s)')
+        help='config that the printed one inherits (default: %(default)s)',
+    )
     parser.add_argument(
         '--save',
         metavar='CONFIG',
-        help='write the config there instead of printing it')
+        help='write the config there instead of printing it',
+    )
     parser.add_argument(
         '--json',
         action='store_true',
-        help='print everything as JSON, with all classes and pairs')
+        help='print everything as JSON, with all classes and pairs',
+    )
     args = parser.parse_args()
     if len(args.images) > 2:
         parser.error('--images takes one folder or two')
@@ -104,8 +115,9 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def check_file(path: str, folder: str | None, training: bool,
-               args: argparse.Namespace) -> tuple[dict, Partition | None]:
+def check_file(
+    path: str, folder: str | None, training: bool, args: argparse.Namespace
+) -> tuple[dict, Partition | None]:
     """Check one annotation file and the images it names.
 
     Args:
@@ -127,7 +139,8 @@ def check_file(path: str, folder: str | None, training: bool,
     report = dict(
         images=len(content['images']),
         annotations=len(content['annotations']),
-        findings=coco_checks.check_records(content, path))
+        findings=coco_checks.check_records(content, path),
+    )
     if any(f.level == 'problem' for f in report['findings']):
         return report, None
     partition = parse_partition(args.base, content['categories'], path)
@@ -136,10 +149,12 @@ def check_file(path: str, folder: str | None, training: bool,
     report['findings'] += coco_checks.check_counts(report['splits'], training)
     if folder is not None:
         report['findings'] += coco_checks.check_images(
-            content, folder, args.read, progress(osp.basename(path)))
+            content, folder, args.read, progress(osp.basename(path))
+        )
     if training:
         report['unlabelled'], found = coco_checks.unlabelled(
-            content, partition)
+            content, partition
+        )
         report['findings'] += found
     report['findings'].sort(key=lambda f: LEVELS.index(f.level))
     return report, partition
@@ -172,14 +187,16 @@ def make_config(args: argparse.Namespace, partition: Partition) -> str:
         parent=osp.relpath(args.parent, here or '.'),
         # Names say more than ids; a known partition says all.
         partition=as_list(names)
-        if partition.name == 'custom' else repr(partition.name),
+        if partition.name == 'custom'
+        else repr(partition.name),
         root=root,
         train=train,
         val=val,
         train_images=osp.join(folders[0], ''),
         val_images=osp.join(folders[1], ''),
         val_path=osp.join(root, val),
-        num_classes=len(names))
+        num_classes=len(names),
+    )
 
 
 def as_list(names: list[str]) -> str:
@@ -190,27 +207,42 @@ def as_list(names: list[str]) -> str:
 
 def show(path: str, report: dict) -> None:
     """Print what was found in a file."""
-    print(f'\n{path}: {report["images"]} images, {report["annotations"]} '
-          'annotations')
+    print(
+        f'\n{path}: {report["images"]} images, {report["annotations"]} '
+        'annotations'
+    )
     counts = report.get('splits')
     if counts:
-        rows = [[split] + [str(counts[split][k])
-                           for k in ('images', 'boxes', 'crowd')] +
-                [str(len(counts[split]['classes']))] for split in SPLITS]
-        print(markdown_table(
-            ['', 'images with', 'boxes', 'crowd regions', 'classes'], rows))
+        rows = [
+            [split]
+            + [str(counts[split][k]) for k in ('images', 'boxes', 'crowd')]
+            + [str(len(counts[split]['classes']))]
+            for split in SPLITS
+        ]
+        print(
+            markdown_table(
+                ['', 'images with', 'boxes', 'crowd regions', 'classes'], rows
+            )
+        )
         for split in ('base', 'novel'):
-            classes = sorted(counts[split]['classes'].items(),
-                             key=lambda item: -item[1])
+            classes = sorted(
+                counts[split]['classes'].items(), key=lambda item: -item[1]
+            )
             more = len(classes) - MOST
-            print(f'{split}: ' + ', '.join(
-                f'{name} {n}' for name, n in classes[:MOST]) +
-                  (f', and {more} classes with fewer' if more > 0 else ''))
+            print(
+                f'{split}: '
+                + ', '.join(f'{name} {n}' for name, n in classes[:MOST])
+                + (f', and {more} classes with fewer' if more > 0 else '')
+            )
     pairs = report.get('unlabelled', {}).get('pairs')
     if pairs:
-        print('hidden beside base objects: ' + ', '.join(
-            f'{novel} with {base} in {n} images'
-            for base, novel, n in pairs[:5]))
+        print(
+            'hidden beside base objects: '
+            + ', '.join(
+                f'{novel} with {base} in {n} images'
+                for base, novel, n in pairs[:5]
+            )
+        )
     for finding in report['findings']:
         print(f'{finding.level}: {finding.text}')
 
@@ -229,21 +261,27 @@ def main() -> None:
     both: list[Finding] = []
     if len(partitions) == 2 and None not in partitions:
         both = coco_checks.compare_classes(*partitions)
-    problems = sum(f.level == 'problem' for f in both +
-                   [f for r in reports.values() for f in r['findings']])
+    problems = sum(
+        f.level == 'problem'
+        for f in both + [f for r in reports.values() for f in r['findings']]
+    )
     config = None
     if args.val and args.images and not problems:
         config = make_config(args, partitions[0])
     if args.json:
         for report in reports.values():
             report['findings'] = [f._asdict() for f in report['findings']]
-        print(json.dumps(
-            dict(
-                files=reports,
-                findings=[f._asdict() for f in both],
-                problems=problems,
-                config=config),
-            indent=1))
+        print(
+            json.dumps(
+                dict(
+                    files=reports,
+                    findings=[f._asdict() for f in both],
+                    problems=problems,
+                    config=config,
+                ),
+                indent=1,
+            )
+        )
     else:
         for path, report in reports.items():
             show(path, report)
@@ -261,13 +299,17 @@ def main() -> None:
 def end(args: argparse.Namespace, config: str | None) -> None:
     """Say what comes next."""
     if config is None:
-        print('\nNo problem. For a config, give a file to evaluate on and '
-              '--images.')
+        print(
+            '\nNo problem. For a config, give a file to evaluate on and '
+            '--images.'
+        )
     elif args.save:
         print(f'\nNo problem. Train: python tools/train.py {args.save}')
     else:
-        print('\nNo problem. Save this as configs/custom/NAME.py, then: '
-              f'python tools/train.py configs/custom/NAME.py\n\n{config}')
+        print(
+            '\nNo problem. Save this as configs/custom/NAME.py, then: '
+            f'python tools/train.py configs/custom/NAME.py\n\n{config}'
+        )
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ Example:
     python tools/dataset_tools/make_coco_mini.py --coco data/coco \
         --out data/coco_mini
 """
+
 import argparse
 import json
 import sys
@@ -22,25 +23,32 @@ def parse_args() -> argparse.Namespace:
         description='Cut a subset from COCO 2017: images drawn at random of '
         'those with objects, made smaller, as WebP; boxes of all classes, no '
         'masks. The same arguments choose the same images.',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument(
         '--coco',
         default='data/coco',
         help='folder with annotations/instances_{train,val}2017.json, '
-        'train2017/ and val2017/')
+        'train2017/ and val2017/',
+    )
     parser.add_argument(
-        '--out', default='data/coco_mini', help='folder to write to')
+        '--out', default='data/coco_mini', help='folder to write to'
+    )
     parser.add_argument(
-        '--train', type=int, default=2400, help='number of training images')
+        '--train', type=int, default=2400, help='number of training images'
+    )
     parser.add_argument(
-        '--val', type=int, default=500, help='number of validation images')
+        '--val', type=int, default=500, help='number of validation images'
+    )
     parser.add_argument(
         '--longest',
         type=int,
         default=384,
-        help='longest side in pixels; smaller images are not enlarged')
+        help='longest side in pixels; smaller images are not enlarged',
+    )
     parser.add_argument(
-        '--quality', type=int, default=90, help='of WebP, 1 to 100')
+        '--quality', type=int, default=90, help='of WebP, 1 to 100'
+    )
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 
@@ -60,17 +68,21 @@ def choose(coco: dict, number: int, seed: int) -> list[dict]:
         ValueError: if there are not as many.
     """
     with_objects = {a['image_id'] for a in coco['annotations']}
-    images = sorted((i for i in coco['images'] if i['id'] in with_objects),
-                    key=lambda i: i['id'])
+    images = sorted(
+        (i for i in coco['images'] if i['id'] in with_objects),
+        key=lambda i: i['id'],
+    )
     if len(images) < number:
-        raise ValueError(f'{number} images wanted, but only {len(images)} '
-                         'have objects')
+        raise ValueError(
+            f'{number} images wanted, but only {len(images)} have objects'
+        )
     order = np.random.default_rng(seed).permutation(len(images))[:number]
     return [images[i] for i in sorted(order)]
 
 
-def shrink(info: dict, source: Path, target: Path, longest: int,
-           quality: int) -> tuple[dict, float]:
+def shrink(
+    info: dict, source: Path, target: Path, longest: int, quality: int
+) -> tuple[dict, float]:
     """Write a smaller copy of an image.
 
     Args:
@@ -89,25 +101,29 @@ def shrink(info: dict, source: Path, target: Path, longest: int,
             annotation file gives.
     """
     path = source / info['file_name']
-    image = cv2.imread(str(path),
-                       cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = cv2.imread(
+        str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )
     if image is None:
         raise ValueError(f'{path} is missing or no image')
     height, width = image.shape[:2]
     if (width, height) != (info['width'], info['height']):
         raise ValueError(
             f'{path} is {width} x {height}, in the annotation file '
-            f'{info["width"]} x {info["height"]}')
-    scale = min(1., longest / max(width, height))
+            f'{info["width"]} x {info["height"]}'
+        )
+    scale = min(1.0, longest / max(width, height))
     size = [max(1, round(side * scale)) for side in (width, height)]
     if scale < 1:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     name = Path(info['file_name']).stem + '.webp'
     if not cv2.imwrite(
-            str(target / name), image, [cv2.IMWRITE_WEBP_QUALITY, quality]):
+        str(target / name), image, [cv2.IMWRITE_WEBP_QUALITY, quality]
+    ):
         raise OSError(f'cannot write {target / name}')
     return dict(
-        id=info['id'], file_name=name, width=size[0], height=size[1]), scale
+        id=info['id'], file_name=name, width=size[0], height=size[1]
+    ), scale
 
 
 def cut(args: argparse.Namespace, part: str, number: int) -> None:
@@ -129,9 +145,9 @@ def cut(args: argparse.Namespace, part: str, number: int) -> None:
     (out / 'annotations').mkdir(exist_ok=True)
     images, scales = [], {}
     for info in tqdm(chosen, desc=part, unit='image'):
-        small, scales[info['id']] = shrink(info, root / f'{part}2017',
-                                           out / part, args.longest,
-                                           args.quality)
+        small, scales[info['id']] = shrink(
+            info, root / f'{part}2017', out / part, args.longest, args.quality
+        )
         images.append(small)
     annotations = []
     for a in coco['annotations']:
@@ -145,7 +161,9 @@ def cut(args: argparse.Namespace, part: str, number: int) -> None:
                 category_id=a['category_id'],
                 bbox=[round(side * scale, 2) for side in a['bbox']],
                 area=round(a['area'] * scale**2, 2),
-                iscrowd=a['iscrowd']))
+                iscrowd=a['iscrowd'],
+            )
+        )
     # Written last: a set that is whole has it.
     path = out / 'annotations' / f'instances_{part}.json'
     path.write_text(
@@ -154,10 +172,14 @@ def cut(args: argparse.Namespace, part: str, number: int) -> None:
                 info=dict(
                     description='subset of COCO 2017, made by mmdet_owp',
                     seed=args.seed,
-                    longest=args.longest),
+                    longest=args.longest,
+                ),
                 images=images,
                 annotations=annotations,
-                categories=coco['categories'])))
+                categories=coco['categories'],
+            )
+        )
+    )
     print(f'{path}: {len(images)} images, {len(annotations)} objects')
 
 

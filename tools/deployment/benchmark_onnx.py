@@ -7,6 +7,7 @@ Both start from the pixels of one resized image and end with its proposals,
 NMS included, and have as many threads. They take turns in one process; given
 are medians and, in brackets, the fastest and the slowest.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -30,24 +31,29 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('config')
     parser.add_argument(
-        'checkpoint', nargs='?', help='without it weights are random')
+        'checkpoint', nargs='?', help='without it weights are random'
+    )
     parser.add_argument(
         '--images',
         nargs='+',
         default=[],
-        help="as the test set's pipeline resizes them")
+        help="as the test set's pipeline resizes them",
+    )
     parser.add_argument(
         '--size',
         nargs=2,
         type=int,
         default=[512, 640],
         metavar=('HEIGHT', 'WIDTH'),
-        help='of an image of noise, where there are none (default: 512 640)')
+        help='of an image of noise, where there are none (default: 512 640)',
+    )
     parser.add_argument(
-        '--repeat', type=int, default=20, help='turns at most (default: 20)')
+        '--repeat', type=int, default=20, help='turns at most (default: 20)'
+    )
     parser.add_argument('--threads', type=int, default=1, help='(default: 1)')
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     parser.add_argument('--json', help='write every time, in seconds')
@@ -64,7 +70,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
     torch.manual_seed(args.seed)
     detector = onnx_export.load_detector(config, args.checkpoint)
     noise = np.random.default_rng(args.seed).integers(
-        0, 256, (*args.size, 3), np.uint8)
+        0, 256, (*args.size, 3), np.uint8
+    )
     images = onnx_check.read_images(config, args.images)
     cfg = detector.bbox_head.proposal_cfg
     measured = []
@@ -76,10 +83,13 @@ def measure(args: argparse.Namespace) -> list[dict]:
             image = image[None]
             # There is nothing to prepare for a turn but the call itself.
             parts = dict(
-                eager=partial(partial, onnx_check.propose_eagerly, detector,
-                              image),
-                onnx=partial(partial, onnx_check.propose_by_onnx, session,
-                             image, cfg))
+                eager=partial(
+                    partial, onnx_check.propose_eagerly, detector, image
+                ),
+                onnx=partial(
+                    partial, onnx_check.propose_by_onnx, session, image, cfg
+                ),
+            )
             found = [prepare()()[0] for prepare in parts.values()]
             box, score = onnx_check.largest_difference(*found)
             measured.append(
@@ -88,7 +98,9 @@ def measure(args: argparse.Namespace) -> list[dict]:
                     proposals=[len(boxes) for boxes, _ in found],
                     box_difference=box,
                     score_difference=score,
-                    seconds=take_turns(parts, args.repeat)))
+                    seconds=take_turns(parts, args.repeat),
+                )
+            )
     return measured
 
 
@@ -98,18 +110,30 @@ def table(measured: list[dict]) -> str:
     for row in measured:
         times = row['seconds'].values()
         medians = [statistics.median(t) for t in times]
-        rows.append([
-            '{1} x {0}'.format(*row['size']),
-            ' / '.join(map(str, row['proposals'])),
-            f'{row["box_difference"]:.0e} / {row["score_difference"]:.0e}',
-            *(f'{1000 * median:.1f} ({1000 * min(t):.1f} to '
-              f'{1000 * max(t):.1f})' for median, t in zip(medians, times)),
-            f'{medians[1] / medians[0]:.2f}'
-        ])
-    return markdown_table([
-        'image', 'proposals, eager / ONNX', 'difference (pixels / score)',
-        'eager (ms)', 'ONNX (ms)', 'ratio'
-    ], rows)
+        rows.append(
+            [
+                '{1} x {0}'.format(*row['size']),
+                ' / '.join(map(str, row['proposals'])),
+                f'{row["box_difference"]:.0e} / {row["score_difference"]:.0e}',
+                *(
+                    f'{1000 * median:.1f} ({1000 * min(t):.1f} to '
+                    f'{1000 * max(t):.1f})'
+                    for median, t in zip(medians, times)
+                ),
+                f'{medians[1] / medians[0]:.2f}',
+            ]
+        )
+    return markdown_table(
+        [
+            'image',
+            'proposals, eager / ONNX',
+            'difference (pixels / score)',
+            'eager (ms)',
+            'ONNX (ms)',
+            'ratio',
+        ],
+        rows,
+    )
 
 
 def main() -> None:
@@ -119,24 +143,29 @@ def main() -> None:
     with one_line_errors():
         measured = measure(args)
     import onnxruntime
+
     settings = dict(
         config=args.config,
         checkpoint=args.checkpoint,
         torch=torch.__version__,
         onnxruntime=onnxruntime.__version__,
         threads=args.threads,
-        seed=args.seed)
+        seed=args.seed,
+    )
     print(
         f'{args.config}, {args.checkpoint or "random weights"}, CPU, torch '
         f'{torch.__version__}, onnxruntime {onnxruntime.__version__}, '
-        f'{args.threads} thread(s), seed {args.seed}.\n\n{table(measured)}')
+        f'{args.threads} thread(s), seed {args.seed}.\n\n{table(measured)}'
+    )
     if args.json:
         text = json.dumps(dict(settings, images=measured), indent=2)
         try:
             Path(args.json).write_text(text + '\n')
         except OSError as error:
-            sys.exit(f'error: {args.json}: {error.strerror}; the table above '
-                     'is complete')
+            sys.exit(
+                f'error: {args.json}: {error.strerror}; the table above '
+                'is complete'
+            )
 
 
 if __name__ == '__main__':

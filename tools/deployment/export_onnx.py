@@ -7,6 +7,7 @@ Into it go the pixels of a resized image, out of it come boxes and scores;
 docs/deployment.md tells the exact contract. With --check both the model and
 the detector propose on some images, and the largest difference is printed.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,7 +30,8 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     for name in ('config', 'checkpoint'):
         parser.add_argument(name, help=f'{name} file')
     parser.add_argument('--out', required=True, help='ONNX file to write')
@@ -38,7 +40,8 @@ def parse_args() -> argparse.Namespace:
         choices=['inside', 'outside'],
         default='inside',
         help='whether the model suppresses and cuts, or gives all candidates '
-        '(default: inside)')
+        '(default: inside)',
+    )
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     parser.add_argument(
         '--check',
@@ -46,12 +49,15 @@ def parse_args() -> argparse.Namespace:
         default=[],
         metavar='IMAGE',
         help='compare with the detector on these; exits with 1 where a score '
-        f'or a box, in units of the longer side, differs by over {TOLERANCE}')
+        f'or a box, in units of the longer side, differs by over {TOLERANCE}',
+    )
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.device != 'cpu' and not torch.cuda.is_available():
-        parser.error(f'--device {args.device}: torch finds no such device; '
-                     'leave it out, the model is the same')
+        parser.error(
+            f'--device {args.device}: torch finds no such device; '
+            'leave it out, the model is the same'
+        )
     return args
 
 
@@ -62,8 +68,9 @@ def main() -> None:
         onnx_export.check_installed()
         config = read_config(args.config)
         config.merge_from_dict(args.cfg_options or {})
-        detector = onnx_export.load_detector(config, args.checkpoint,
-                                             args.device)
+        detector = onnx_export.load_detector(
+            config, args.checkpoint, args.device
+        )
         onnx_export.export_onnx(detector, args.out, args.nms == 'inside')
         print(f'wrote {args.out}')
         if not args.check:
@@ -72,18 +79,23 @@ def main() -> None:
         unlike = 0
         images = onnx_check.read_images(config, args.check)
         for path, image in zip(args.check, images):
-            eager, = onnx_check.propose_eagerly(detector, image[None])
-            onnx, = onnx_check.propose_by_onnx(session, image[None],
-                                               detector.bbox_head.proposal_cfg)
+            (eager,) = onnx_check.propose_eagerly(detector, image[None])
+            (onnx,) = onnx_check.propose_by_onnx(
+                session, image[None], detector.bbox_head.proposal_cfg
+            )
             box, score = onnx_check.largest_difference(eager, onnx)
-            print(f'{path}: {len(eager[0])} proposals, {len(onnx[0])} by '
-                  f'ONNX; largest difference {box:.1e} pixels, {score:.1e} of '
-                  'the scores')
+            print(
+                f'{path}: {len(eager[0])} proposals, {len(onnx[0])} by '
+                f'ONNX; largest difference {box:.1e} pixels, {score:.1e} of '
+                'the scores'
+            )
             unlike += max(box / max(image.shape), score) > TOLERANCE
     if unlike:
-        sys.exit(f'error: {unlike} of {len(args.check)} images differ by more '
-                 f'than {TOLERANCE}; equal scores or overlaps at the very '
-                 'threshold can do that to single boxes')
+        sys.exit(
+            f'error: {unlike} of {len(args.check)} images differ by more '
+            f'than {TOLERANCE}; equal scores or overlaps at the very '
+            'threshold can do that to single boxes'
+        )
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@
 Of OLN-Box (its detector `FasterRCNN`) or of its first stage alone
 (`RPNDetector`). docs/oln.md has the map of names, which is also printed.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,12 +22,16 @@ from mmdet_owp.engine.checkpoint import load_checkpoint
 FIRST_STAGE = {
     'rpn_head.rpn_conv': None,
     'rpn_head.rpn_reg': 4,
-    'rpn_head.rpn_obj': 1
+    'rpn_head.rpn_obj': 1,
 }
 SECOND_STAGE = {
     f'roi_head.bbox_head.{name}': outputs
-    for name, outputs in (('shared_fcs.0', None), ('shared_fcs.1', None),
-                          ('fc_reg', 4), ('fc_bbox_score', 1))
+    for name, outputs in (
+        ('shared_fcs.0', None),
+        ('shared_fcs.1', None),
+        ('fc_reg', 4),
+        ('fc_bbox_score', 1),
+    )
 }
 # Built there, but trained with weight 0 and never read.
 UNTRAINED = ('rpn_head.rpn_cls', 'roi_head.bbox_head.fc_cls')
@@ -36,11 +41,13 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument('checkpoint', help='file of the released code')
     parser.add_argument('out', help='file to write')
     parser.add_argument(
-        '--config', help='check that its model takes all weights and no other')
+        '--config', help='check that its model takes all weights and no other'
+    )
     return parser.parse_args()
 
 
@@ -61,30 +68,37 @@ def convert(state: dict[str, torch.Tensor]) -> dict[str, str]:
     alone = not any(name.startswith('roi_head.') for name in state)
     if not alone:
         heads.update(SECOND_STAGE)
-    wanted = [f'{head}.{kind}' for head in heads
-              for kind in ('weight', 'bias')]
+    wanted = [
+        f'{head}.{kind}' for head in heads for kind in ('weight', 'bias')
+    ]
     missing = [name for name in wanted if name not in state]
     missing += [
-        f'{part}.*' for part in ('backbone', 'neck')
+        f'{part}.*'
+        for part in ('backbone', 'neck')
         if not any(name.startswith(f'{part}.') for name in state)
     ]
     if missing:
-        raise ValueError('no checkpoint of OLN, for want of ' +
-                         ', '.join(missing))
+        raise ValueError(
+            'no checkpoint of OLN, for want of ' + ', '.join(missing)
+        )
     for head, outputs in heads.items():
         found = len(state[f'{head}.weight'])
         if outputs not in (None, found):
-            raise ValueError(f'{head} has {found} outputs instead of '
-                             f'{outputs}: not class-agnostic as OLN is')
+            raise ValueError(
+                f'{head} has {found} outputs instead of '
+                f'{outputs}: not class-agnostic as OLN is'
+            )
     names = {}
     for name in state:
         if name in wanted or name.startswith(('backbone.', 'neck.')):
             # mmdet 3 calls the head of a detector of one stage so.
-            names[name] = name.replace('rpn_head.', 'bbox_head.') \
-                if alone else name
+            names[name] = (
+                name.replace('rpn_head.', 'bbox_head.') if alone else name
+            )
         elif not name.startswith(UNTRAINED):
-            raise ValueError(f'{name} is in none of OLN\'s models that this '
-                             'package has')
+            raise ValueError(
+                f"{name} is in none of OLN's models that this package has"
+            )
     return names
 
 
@@ -104,19 +118,24 @@ def check_fits(state: dict[str, torch.Tensor], config: str) -> None:
     from mmengine.registry import init_default_scope
 
     import mmdet_owp.register  # noqa: F401
+
     cfg = Config.fromfile(config)
     init_default_scope('mmdet')
     cfg.model.backbone.init_cfg = None
     wanted = MODELS.build(cfg.model).state_dict()
     differing = [
-        name for name in wanted.keys() | state.keys()
-        if name not in wanted or name not in state
+        name
+        for name in wanted.keys() | state.keys()
+        if name not in wanted
+        or name not in state
         or wanted[name].shape != state[name].shape
     ]
     if differing:
-        raise ValueError(f'{len(differing)} weight(s) are missing, of no use '
-                         f'or of another shape for {config}, such as '
-                         f'{min(differing)}')
+        raise ValueError(
+            f'{len(differing)} weight(s) are missing, of no use '
+            f'or of another shape for {config}, such as '
+            f'{min(differing)}'
+        )
 
 
 def main() -> None:

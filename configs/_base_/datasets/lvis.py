@@ -8,12 +8,15 @@ dataset = dict(
     type='LVISSplitDataset',
     data_root=data_root,
     partition='lvis-id',
-    data_prefix=dict(img=''))
+    data_prefix=dict(img=''),
+)
 
 train_dataloader = dict(
-    dataset=dict(ann_file='annotations/lvis_v1_train.json', **dataset))
+    dataset=dict(ann_file='annotations/lvis_v1_train.json', **dataset)
+)
 val_dataloader = dict(
-    dataset=dict(ann_file='annotations/lvis_v1_val.json', **dataset))
+    dataset=dict(ann_file='annotations/lvis_v1_val.json', **dataset)
+)
 test_dataloader = val_dataloader
 
 val_evaluator = [
@@ -23,7 +26,8 @@ val_evaluator = [
         partition='lvis-id',
         split=('novel', 'base'),
         protocol=('drop-base', 'exclude-base'),
-        proposal_nums=(10, 100, 300))
+        proposal_nums=(10, 100, 300),
+    )
 ]
 test_evaluator = val_evaluator
 # For detectors that classify, beside the other.
@@ -31,6 +35,7 @@ class_wise = dict(
     type='ClassWiseMetric',
     ann_file=data_root + '/annotations/lvis_v1_val.json',
     partition='lvis-id',
-    style='lvis')
+    style='lvis',
+)
 # What makes the data sets of a config those of the other partition.
 by_count = dict(dataset=dict(partition='lvis-count'))

@@ -9,11 +9,14 @@ uvo_dataloader = dict(
         ann_file=uvo_ann_file,
         data_prefix=dict(img='uvo_videos_sparse_frames/'),
         partition='all-novel',
-        split='novel'))
+        split='novel',
+    )
+)
 uvo_evaluator = [
     dict(
         type='ClassAgnosticRecallMetric',
         ann_file=uvo_root + '/' + uvo_ann_file,
         partition='all-novel',
-        proposal_nums=(10, 100))
+        proposal_nums=(10, 100),
+    )
 ]

@@ -10,6 +10,9 @@ model = dict(
         rcnn=dict(
             score_thr=0.0,
             nms=dict(type='nms', iou_threshold=0.7),
-            max_per_img=1500)))
+            max_per_img=1500,
+        ),
+    ),
+)
 # What makes the data set of a config that of one class.
 one_class = dict(dataset=dict(class_agnostic=True))

@@ -6,4 +6,6 @@ model = dict(
     **_base_.r18_rcnn,
     roi_head=dict(
         bbox_roi_extractor=_base_.r18_roi_extractor,
-        bbox_head=dict(num_classes=8, **_base_.r18_bbox_head)))
+        bbox_head=dict(num_classes=8, **_base_.r18_bbox_head),
+    ),
+)

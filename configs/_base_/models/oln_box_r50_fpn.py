@@ -11,7 +11,8 @@ model = dict(
             type='AnchorGenerator',
             scales=[8],
             ratios=[1.0],
-            strides=[4, 8, 16, 32, 64]),
+            strides=[4, 8, 16, 32, 64],
+        ),
         bbox_coder=dict(type='TBLRBBoxCoder', normalizer=1.0),
         reg_decoded_bbox=True,
         loss_bbox=dict(type='IoULoss', mode='linear', loss_weight=10.0),
@@ -22,8 +23,9 @@ model = dict(
             type='Normal',
             layer='Conv2d',
             std=0.01,
-            override=dict(
-                type='Normal', name='rpn_reg', std=0.01, bias=0.5))),
+            override=dict(type='Normal', name='rpn_reg', std=0.01, bias=0.5),
+        ),
+    ),
     roi_head=dict(
         type='OLNRoIHead',
         bbox_head=dict(
@@ -35,10 +37,13 @@ model = dict(
             num_classes=20,
             bbox_coder=dict(
                 type='DeltaXYWHBBoxCoder',
-                target_means=[0., 0., 0., 0.],
-                target_stds=[0.1, 0.1, 0.2, 0.2]),
+                target_means=[0.0, 0.0, 0.0, 0.0],
+                target_stds=[0.1, 0.1, 0.2, 0.2],
+            ),
             loss_bbox=dict(type='L1Loss', loss_weight=1.0),
-            loss_bbox_score=dict(type='L1Loss', loss_weight=1.0))),
+            loss_bbox_score=dict(type='L1Loss', loss_weight=1.0),
+        ),
+    ),
     train_cfg=dict(
         rpn=dict(
             # Of the cue: centerness on anchors from IoU 0.3, and 0 on as
@@ -48,18 +53,26 @@ model = dict(
                 pos_iou_thr=0.3,
                 neg_iou_thr=0.1,
                 min_pos_iou=0.3,
-                ignore_iof_thr=-1),
+                ignore_iof_thr=-1,
+            ),
             objectness_sampler=dict(
                 type='RandomSampler',
                 num=256,
                 pos_fraction=1.0,
                 neg_pos_ub=-1,
-                add_gt_as_proposals=False),
-            allowed_border=0),
-        rpn_proposal=dict(nms_pre=2000, max_per_img=2000, nms=None)),
+                add_gt_as_proposals=False,
+            ),
+            allowed_border=0,
+        ),
+        rpn_proposal=dict(nms_pre=2000, max_per_img=2000, nms=None),
+    ),
     test_cfg=dict(
         rpn=dict(nms_pre=2000, max_per_img=2000, nms=None),
         # Beside the class detections, where there is a classifier.
         rcnn=dict(
             proposals=dict(
-                nms=dict(type='nms', iou_threshold=0.7), max_per_img=1500))))
+                nms=dict(type='nms', iou_threshold=0.7), max_per_img=1500
+            )
+        ),
+    ),
+)

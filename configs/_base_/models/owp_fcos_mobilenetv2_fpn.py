@@ -2,4 +2,5 @@
 _base_ = ['./owp_fcos_r50_fpn.py', '../mobilenetv2.py']
 
 model = dict(
-    **_base_.mobilenetv2, bbox_head=dict(in_channels=64, feat_channels=64))
+    **_base_.mobilenetv2, bbox_head=dict(in_channels=64, feat_channels=64)
+)

@@ -17,6 +17,7 @@ model = dict(
             type='Normal',
             layer='Conv2d',
             std=0.01,
-            override=[
-                dict(type='Normal', name='conv_reg', std=0.01, bias=2)
-            ])))
+            override=[dict(type='Normal', name='conv_reg', std=0.01, bias=2)],
+        ),
+    ),
+)

@@ -6,7 +6,8 @@ model = dict(
         mean=[103.530, 116.280, 123.675],
         std=[1.0, 1.0, 1.0],
         bgr_to_rgb=False,
-        pad_size_divisor=32),
+        pad_size_divisor=32,
+    ),
     backbone=dict(
         type='ResNet',
         depth=50,
@@ -18,7 +19,9 @@ model = dict(
         style='caffe',
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='open-mmlab://detectron2/resnet50_caffe')),
+            checkpoint='open-mmlab://detectron2/resnet50_caffe',
+        ),
+    ),
     neck=dict(
         type='FPN',
         in_channels=[256, 512, 1024, 2048],
@@ -26,7 +29,8 @@ model = dict(
         start_level=1,
         add_extra_convs='on_output',
         num_outs=5,
-        relu_before_extra_convs=True),
+        relu_before_extra_convs=True,
+    ),
     bbox_head=dict(
         type='OWPFCOSHead',
         num_classes=20,
@@ -38,10 +42,11 @@ model = dict(
         conv_bias=True,
         center_sampling=True,
         center_sample_radius=1.5,
-        objectness=('iou', ),
+        objectness=('iou',),
         sampler=dict(type='IoUSampler'),
         loss_cls=None,
-        loss_bbox=dict(type='GIoULoss', loss_weight=1.0)),
+        loss_bbox=dict(type='GIoULoss', loss_weight=1.0),
+    ),
     test_cfg=dict(
         # Class detections, where there is a classifier.
         nms_pre=1000,
@@ -55,4 +60,7 @@ model = dict(
             nms_pre=2000,
             min_bbox_size=0,
             nms=dict(type='nms', iou_threshold=0.6, split_thr=100000),
-            max_per_img=1500)))
+            max_per_img=1500,
+        ),
+    ),
+)

@@ -7,13 +7,15 @@ train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=0.02), clip_grad=None)
 param_scheduler = [
     dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
+        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500
+    ),
     dict(
         type='MultiStepLR',
         by_epoch=True,
         begin=0,
         end=max_epochs,
         milestones=[6, 7],
-        gamma=0.1)
+        gamma=0.1,
+    ),
 ]
 auto_scale_lr = dict(base_batch_size=16)

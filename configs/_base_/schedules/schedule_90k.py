@@ -3,29 +3,33 @@ _base_ = '../default_runtime.py'
 
 max_iters = 90000
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0001))
+    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0001),
+)
 param_scheduler = [
     dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=1000),
+        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000
+    ),
     dict(
         type='MultiStepLR',
         by_epoch=False,
         begin=0,
         end=max_iters,
         milestones=[60000, 80000],
-        gamma=0.1)
+        gamma=0.1,
+    ),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 
 # The hook deletes the old checkpoint before it writes the new one: with two
 # kept, a run killed in between still has one.
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=2))
+    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=2)
+)
 log_processor = dict(by_epoch=False)

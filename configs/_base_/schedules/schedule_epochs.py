@@ -3,14 +3,16 @@ _base_ = '../default_runtime.py'
 
 max_epochs = 3
 train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
+    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0001),
-    clip_grad=dict(max_norm=10))
+    clip_grad=dict(max_norm=10),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(
@@ -20,7 +22,8 @@ param_scheduler = [
         begin=0,
         end=max_epochs,
         T_max=max_epochs,
-        eta_min_ratio=0.01)
+        eta_min_ratio=0.01,
+    ),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 

@@ -13,6 +13,7 @@ param_scheduler = [
         _base_.param_scheduler[1],
         by_epoch=False,
         end=1203,
-        milestones=[902, 1053])
+        milestones=[902, 1053],
+    ),
 ]
 auto_scale_lr = dict(base_batch_size=8)

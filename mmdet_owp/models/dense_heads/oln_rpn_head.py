@@ -1,4 +1,5 @@
 """Region proposals by localisation quality: the first stage of OLN."""
+
 from __future__ import annotations
 
 import torch.nn.functional as F
@@ -7,12 +8,7 @@ from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2distance
-from mmdet.utils import (
-    ConfigType,
-    InstanceList,
-    OptInstanceList,
-    reduce_mean,
-)
+from mmdet.utils import ConfigType, InstanceList, OptInstanceList, reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -59,32 +55,38 @@ class OLNRPNHead(RPNHead):
         (torch.Size([1, 1, 16, 16]), torch.Size([1, 4, 16, 16]))
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 *,
-                 loss_objectness: ConfigType = dict(
-                     type='L1Loss', loss_weight=1.0),
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        loss_objectness: ConfigType = dict(type='L1Loss', loss_weight=1.0),
+        **kwargs,
+    ) -> None:
         super().__init__(
             in_channels,
             # The parent cannot do without; the loss has no parameters.
             loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True),
-            **kwargs)
+            **kwargs,
+        )
         self.loss_cls = None
         self.loss_objectness = MODELS.build(loss_objectness)
         if self.train_cfg:
             self.objectness_assigner = TASK_UTILS.build(
-                self.train_cfg['objectness_assigner'])
+                self.train_cfg['objectness_assigner']
+            )
             self.objectness_sampler = TASK_UTILS.build(
                 self.train_cfg['objectness_sampler'],
-                default_args=dict(context=self))
+                default_args=dict(context=self),
+            )
 
     def _init_layers(self) -> None:
         """Build the convolution and the predictors of boxes and cue."""
         if self.num_base_priors != 1:
-            raise ValueError('OLNRPNHead takes one anchor a location, not '
-                             f'{self.num_base_priors}: give the anchor '
-                             'generator one scale and one ratio')
+            raise ValueError(
+                'OLNRPNHead takes one anchor a location, not '
+                f'{self.num_base_priors}: give the anchor '
+                'generator one scale and one ratio'
+            )
         super()._init_layers()
         del self.rpn_cls
         self.rpn_obj = nn.Conv2d(self.feat_channels, 1, 1)
@@ -105,12 +107,13 @@ class OLNRPNHead(RPNHead):
         return self.rpn_obj(x), self.rpn_reg(x)
 
     def loss_by_feat(
-            self,
-            cls_scores: list[Tensor],
-            bbox_preds: list[Tensor],
-            batch_gt_instances: InstanceList,
-            batch_img_metas: list[dict],
-            batch_gt_instances_ignore: OptInstanceList = None) -> dict:
+        self,
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        batch_gt_instances: InstanceList,
+        batch_img_metas: list[dict],
+        batch_gt_instances_ignore: OptInstanceList = None,
+    ) -> dict:
         """Compute the losses.
 
         Args:
@@ -128,17 +131,27 @@ class OLNRPNHead(RPNHead):
             dict[str, list[Tensor]]: ``loss_rpn_obj`` and ``loss_rpn_bbox``,
             per level.
         """
-        losses = super().loss_by_feat(cls_scores, bbox_preds,
-                                      batch_gt_instances, batch_img_metas,
-                                      batch_gt_instances_ignore)
+        losses = super().loss_by_feat(
+            cls_scores,
+            bbox_preds,
+            batch_gt_instances,
+            batch_img_metas,
+            batch_gt_instances_ignore,
+        )
         losses['loss_rpn_obj'] = losses.pop('loss_rpn_cls')
         return losses
 
-    def loss_by_feat_single(self, cls_score: Tensor, bbox_pred: Tensor,
-                            anchors: Tensor, labels: Tensor,
-                            label_weights: Tensor, bbox_targets: Tensor,
-                            bbox_weights: Tensor,
-                            avg_factor: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_by_feat_single(
+        self,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        anchors: Tensor,
+        labels: Tensor,
+        label_weights: Tensor,
+        bbox_targets: Tensor,
+        bbox_weights: Tensor,
+        avg_factor: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """Compute the losses of one level, N = batch * H * W anchors.
 
         Args:
@@ -158,72 +171,101 @@ class OLNRPNHead(RPNHead):
             cls_score.flatten().sigmoid(),
             labels.flatten(),
             label_weights.flatten(),
-            avg_factor=avg_factor)
+            avg_factor=avg_factor,
+        )
         bbox_pred = bbox_pred.permute(0, 2, 3, 1).reshape(-1, 4)
         if self.reg_decoded_bbox:
             bbox_pred = self.bbox_coder.decode(
-                anchors.reshape(-1, 4), bbox_pred)
+                anchors.reshape(-1, 4), bbox_pred
+            )
         loss_bbox = self.loss_bbox(
             bbox_pred,
             bbox_targets.reshape(-1, 4),
             bbox_weights.reshape(-1, 4),
-            avg_factor=avg_factor)
+            avg_factor=avg_factor,
+        )
         return loss_objectness, loss_bbox
 
-    def get_targets(self, anchor_list: list[list[Tensor]], *args,
-                    **kwargs) -> tuple:
+    def get_targets(
+        self, anchor_list: list[list[Tensor]], *args, **kwargs
+    ) -> tuple:
         """Assign and sample; as ``AnchorHead``'s, with the cue's targets.
 
         They stand in place of the labels and their weights. The number of
         samples, last, is averaged over the processes.
         """
-        *targets, avg_factor = super().get_targets(anchor_list, *args,
-                                                   **kwargs)
+        *targets, avg_factor = super().get_targets(
+            anchor_list, *args, **kwargs
+        )
         avg_factor = anchor_list[0][0].new_tensor(float(avg_factor))
         return (*targets, reduce_mean(avg_factor))
 
-    def _get_targets_single(self,
-                            flat_anchors: Tensor,
-                            valid_flags: Tensor,
-                            gt_instances: InstanceData,
-                            img_meta: dict,
-                            gt_instances_ignore: InstanceData | None = None,
-                            unmap_outputs: bool = True) -> tuple:
+    def _get_targets_single(
+        self,
+        flat_anchors: Tensor,
+        valid_flags: Tensor,
+        gt_instances: InstanceData,
+        img_meta: dict,
+        gt_instances_ignore: InstanceData | None = None,
+        unmap_outputs: bool = True,
+    ) -> tuple:
         """Targets of one image, the cue's in place of the labels."""
-        _, _, *of_boxes = super()._get_targets_single(flat_anchors,
-                                                      valid_flags,
-                                                      gt_instances, img_meta,
-                                                      gt_instances_ignore,
-                                                      unmap_outputs)
-        return (*self._cue_targets(flat_anchors, valid_flags, gt_instances,
-                                   img_meta, gt_instances_ignore), *of_boxes)
+        _, _, *of_boxes = super()._get_targets_single(
+            flat_anchors,
+            valid_flags,
+            gt_instances,
+            img_meta,
+            gt_instances_ignore,
+            unmap_outputs,
+        )
+        return (
+            *self._cue_targets(
+                flat_anchors,
+                valid_flags,
+                gt_instances,
+                img_meta,
+                gt_instances_ignore,
+            ),
+            *of_boxes,
+        )
 
     def _cue_targets(
-            self, flat_anchors: Tensor, valid_flags: Tensor,
-            gt_instances: InstanceData, img_meta: dict,
-            gt_instances_ignore: InstanceData | None
+        self,
+        flat_anchors: Tensor,
+        valid_flags: Tensor,
+        gt_instances: InstanceData,
+        img_meta: dict,
+        gt_instances_ignore: InstanceData | None,
     ) -> tuple[Tensor, Tensor]:
         """Targets of the cue and weights, 1 for samples, of all anchors."""
-        inside = anchor_inside_flags(flat_anchors, valid_flags,
-                                     img_meta['img_shape'][:2],
-                                     self.train_cfg['allowed_border'])
+        inside = anchor_inside_flags(
+            flat_anchors,
+            valid_flags,
+            img_meta['img_shape'][:2],
+            self.train_cfg['allowed_border'],
+        )
         inds = inside.nonzero().squeeze(1)
         anchors = InstanceData(priors=flat_anchors[inds])
-        assigned = self.objectness_assigner.assign(anchors, gt_instances,
-                                                   gt_instances_ignore)
-        sampled = self.objectness_sampler.sample(assigned, anchors,
-                                                 gt_instances)
+        assigned = self.objectness_assigner.assign(
+            anchors, gt_instances, gt_instances_ignore
+        )
+        sampled = self.objectness_sampler.sample(
+            assigned, anchors, gt_instances
+        )
         targets, weights = flat_anchors.new_zeros(2, len(flat_anchors))
         weights[inds[sampled.neg_inds]] = 1
         weights[inds[sampled.pos_inds]] = 1
         targets[inds[sampled.pos_inds]] = anchor_centerness(
-            sampled.pos_priors, sampled.pos_gt_bboxes)
+            sampled.pos_priors, sampled.pos_gt_bboxes
+        )
         return targets, weights
 
-    def predict(self,
-                x: tuple[Tensor],
-                batch_data_samples: SampleList,
-                rescale: bool = False) -> InstanceList:
+    def predict(
+        self,
+        x: tuple[Tensor],
+        batch_data_samples: SampleList,
+        rescale: bool = False,
+    ) -> InstanceList:
         """Predict boxes ranked by the cue.
 
         Args:
@@ -261,5 +303,3 @@ def anchor_centerness(anchors: Tensor, boxes: Tensor) -> Tensor:
     pairs = distances.reshape(-1, 2, 2).transpose(1, 2)
     ratios = pairs.amin(2) / pairs.amax(2).clamp(min=1e-12)
     return ratios.prod(1).sqrt()
-
-

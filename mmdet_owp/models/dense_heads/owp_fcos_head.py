@@ -1,4 +1,5 @@
 """FCOS head that learns objectness cues, with or without a classifier."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -98,65 +99,82 @@ class OWPFCOSHead(FCOSHead):
         (torch.Size([1, 4, 16, 16]), torch.Size([1, 1, 16, 16]))
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 *,
-                 objectness: Sequence[str] = ('iou', ),
-                 sampler: ConfigType = dict(type='IoUSampler'),
-                 conditional: str | None = None,
-                 detach_condition: bool = True,
-                 centerness_weighted: bool | None = None,
-                 proposal_score: str = 'objectness',
-                 freeze_regression: bool = False,
-                 loss_cls: OptConfigType = dict(
-                     type='FocalLoss',
-                     use_sigmoid=True,
-                     gamma=2.0,
-                     alpha=0.25,
-                     loss_weight=1.0),
-                 loss_objectness: ConfigType = dict(
-                     type='CrossEntropyLoss',
-                     use_sigmoid=True,
-                     loss_weight=1.0),
-                 centerness_on_reg: bool = True,
-                 center_sampling: bool = False,
-                 center_sample_radius: float = 1.5,
-                 init_cfg: MultiConfig | None = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        *,
+        objectness: Sequence[str] = ('iou',),
+        sampler: ConfigType = dict(type='IoUSampler'),
+        conditional: str | None = None,
+        detach_condition: bool = True,
+        centerness_weighted: bool | None = None,
+        proposal_score: str = 'objectness',
+        freeze_regression: bool = False,
+        loss_cls: OptConfigType = dict(
+            type='FocalLoss',
+            use_sigmoid=True,
+            gamma=2.0,
+            alpha=0.25,
+            loss_weight=1.0,
+        ),
+        loss_objectness: ConfigType = dict(
+            type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0
+        ),
+        centerness_on_reg: bool = True,
+        center_sampling: bool = False,
+        center_sample_radius: float = 1.5,
+        init_cfg: MultiConfig | None = None,
+        **kwargs,
+    ) -> None:
         objectness = tuple(objectness)
         if not objectness or set(objectness) - set(CUES):
             raise ValueError(
-                f'objectness must name cues of {CUES}, not {objectness}')
+                f'objectness must name cues of {CUES}, not {objectness}'
+            )
         if conditional not in (None, 'tower', 'fpn'):
-            raise ValueError("conditional must be None, 'tower' or 'fpn', not "
-                             f'{conditional!r}')
+            raise ValueError(
+                "conditional must be None, 'tower' or 'fpn', not "
+                f'{conditional!r}'
+            )
         if proposal_score not in ('objectness', 'cls'):
-            raise ValueError("proposal_score must be 'objectness' or 'cls', "
-                             f'not {proposal_score!r}')
-        if loss_cls is None and (proposal_score == 'cls'
-                                 or not centerness_on_reg):
-            raise ValueError("proposal_score='cls' and centerness_on_reg="
-                             'False need a classifier, but loss_cls is None')
+            raise ValueError(
+                "proposal_score must be 'objectness' or 'cls', "
+                f'not {proposal_score!r}'
+            )
+        if loss_cls is None and (
+            proposal_score == 'cls' or not centerness_on_reg
+        ):
+            raise ValueError(
+                "proposal_score='cls' and centerness_on_reg="
+                'False need a classifier, but loss_cls is None'
+            )
         if conditional and not centerness_on_reg:
-            raise ValueError('conditional cues are on the regression tower: '
-                             'set centerness_on_reg=True')
+            raise ValueError(
+                'conditional cues are on the regression tower: '
+                'set centerness_on_reg=True'
+            )
         if freeze_regression and (loss_cls is None or not centerness_on_reg):
-            raise ValueError('freeze_regression leaves a classifier to train, '
-                             'which no cue may be on: it needs loss_cls and '
-                             'centerness_on_reg=True')
+            raise ValueError(
+                'freeze_regression leaves a classifier to train, '
+                'which no cue may be on: it needs loss_cls and '
+                'centerness_on_reg=True'
+            )
         self.objectness = objectness
         self.freeze_regression = freeze_regression
         self.conditional = conditional
         self.detach_condition = detach_condition
-        self.centerness_weighted = ('centerness' in objectness
-                                    if centerness_weighted is None else
-                                    centerness_weighted)
+        self.centerness_weighted = (
+            'centerness' in objectness
+            if centerness_weighted is None
+            else centerness_weighted
+        )
         self.proposal_score = proposal_score
         self.with_cls = loss_cls is not None
         sampler = dict(sampler)
-        sampler.setdefault('center_radius',
-                           center_sample_radius if center_sampling else None)
+        sampler.setdefault(
+            'center_radius', center_sample_radius if center_sampling else None
+        )
         self.sampler = TASK_UTILS.build(sampler)
         if init_cfg is None:
             rare = ['conv_cls'] if self.with_cls else []
@@ -169,7 +187,8 @@ class OWPFCOSHead(FCOSHead):
                 override=[
                     dict(type='Normal', name=name, std=0.01, bias_prob=0.01)
                     for name in rare
-                ])
+                ],
+            )
         super().__init__(
             num_classes,
             in_channels,
@@ -180,7 +199,8 @@ class OWPFCOSHead(FCOSHead):
             loss_cls=loss_cls or dict(type='FocalLoss'),
             loss_centerness=loss_objectness,
             init_cfg=init_cfg,
-            **kwargs)
+            **kwargs,
+        )
         if not self.with_cls:
             self.loss_cls = None
         # Here and not in a hook: distributed wrappers look before these run.
@@ -225,8 +245,7 @@ class OWPFCOSHead(FCOSHead):
             setattr(self, f'conv_{cue}', nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward_single(
-            self, x: Tensor, scale: Scale,
-            stride: int
+        self, x: Tensor, scale: Scale, stride: int
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Forward one level.
 
@@ -287,7 +306,7 @@ class OWPFCOSHead(FCOSHead):
         cue_logits: list[Tensor | None],
         batch_gt_instances: InstanceList,
         batch_img_metas: list[dict],
-        batch_gt_instances_ignore: OptInstanceList = None
+        batch_gt_instances_ignore: OptInstanceList = None,
     ) -> dict[str, Tensor]:
         """Compute the losses.
 
@@ -312,15 +331,16 @@ class OWPFCOSHead(FCOSHead):
             for level in (cls_scores if self.with_cls else bbox_preds)
         ]
         boxes = [gt.bboxes for gt in batch_gt_instances]
-        assigned = self.sampler.assign(sizes, self.strides,
-                                       self.regress_ranges, boxes)
+        assigned = self.sampler.assign(
+            sizes, self.strides, self.regress_ranges, boxes
+        )
         in_regression = assigned.regression >= 0
         num_pos = _mean_over_processes(in_regression.sum(), at_least=1)
         crowd = self._crowd_only(sizes, boxes, batch_gt_instances_ignore)
 
         losses = dict()
         if self.with_cls:
-            background = assigned.regression.new_full((1, ), self.num_classes)
+            background = assigned.regression.new_full((1,), self.num_classes)
             labels = [gt.labels for gt in batch_gt_instances]
             # No box is number -1, which picks the appended background.
             labels = torch.cat([*labels, background])[assigned.regression]
@@ -333,11 +353,15 @@ class OWPFCOSHead(FCOSHead):
                         labels,
                         weight,
                         avg_factor=num_pos,
-                        locations=self._locations(sizes, bbox_preds,
-                                                  cue_logits, boxes)))
+                        locations=self._locations(
+                            sizes, bbox_preds, cue_logits, boxes
+                        ),
+                    )
+                )
             else:
                 losses['loss_cls'] = self.loss_cls(
-                    logits, labels, weight, avg_factor=num_pos)
+                    logits, labels, weight, avg_factor=num_pos
+                )
         if self.freeze_regression:
             return losses
 
@@ -348,8 +372,9 @@ class OWPFCOSHead(FCOSHead):
         priors = self._priors(sizes, bbox_preds[0])[inds]
         points = priors[:, :2]
         matched = torch.cat(boxes)[assigned.cue[inds]]
-        targets = torch.cat([points - matched[:, :2], matched[:, 2:] - points],
-                            dim=1)
+        targets = torch.cat(
+            [points - matched[:, :2], matched[:, 2:] - points], dim=1
+        )
         if self.norm_on_bbox:
             targets = targets / priors[:, 2:3]
         # With both in units of the stride the boxes shrink toward the point
@@ -365,35 +390,44 @@ class OWPFCOSHead(FCOSHead):
             weight = weight * cue_targets['centerness']
             avg_factor = _mean_over_processes(weight.sum(), at_least=1e-6)
         losses['loss_bbox'] = self.loss_bbox(
-            pred_boxes, target_boxes, weight, avg_factor=avg_factor)
+            pred_boxes, target_boxes, weight, avg_factor=avg_factor
+        )
 
         in_cue, cue_targets['iou'] = self.sampler.sample(
-            pred_boxes, target_boxes, in_regression)
+            pred_boxes, target_boxes, in_regression
+        )
         num_cue = _mean_over_processes(in_cue.sum(), at_least=1)
         logits = _flatten(cue_logits)
         for i, cue in enumerate(self.objectness):
             target = cue_targets[cue]
             if self.sampler.candidates == 'all':
                 cue_logit = logits[:, i]
-                target = target.new_zeros(len(logits)).index_put((inds, ),
-                                                                 target)
+                target = target.new_zeros(len(logits)).index_put(
+                    (inds,), target
+                )
                 weight = None if crowd is None else (~crowd).float()
             else:
                 cue_logit, weight = logits[inds, i], in_cue.to(target.dtype)
             losses[f'loss_{cue}'] = self.loss_centerness(
-                cue_logit, target, weight, avg_factor=num_cue)
+                cue_logit, target, weight, avg_factor=num_cue
+            )
         return losses
 
     def _priors(self, sizes: list[tuple[int, int]], like: Tensor) -> Tensor:
         """Points and strides (x, y, s, s) of a batch, (num_locations, 4)."""
         priors = self.prior_generator.grid_priors(
-            sizes, dtype=like.dtype, device=like.device, with_stride=True)
+            sizes, dtype=like.dtype, device=like.device, with_stride=True
+        )
         return torch.cat([level.repeat(len(like), 1) for level in priors])
 
     @torch.no_grad()
-    def _locations(self, sizes: list[tuple[int, int]],
-                   bbox_preds: list[Tensor], cue_logits: list[Tensor],
-                   gt_boxes: list[Tensor]) -> Locations:
+    def _locations(
+        self,
+        sizes: list[tuple[int, int]],
+        bbox_preds: list[Tensor],
+        cue_logits: list[Tensor],
+        gt_boxes: list[Tensor],
+    ) -> Locations:
         """What unknown masking decides by."""
         boxes = None
         if self.loss_cls.mode == 'area':
@@ -408,10 +442,15 @@ class OWPFCOSHead(FCOSHead):
             in_object=self.sampler.covered(sizes, self.strides, gt_boxes),
             boxes=boxes,
             featmap_sizes=sizes,
-            strides=self.strides)
+            strides=self.strides,
+        )
 
-    def _crowd_only(self, sizes: list[tuple[int, int]], boxes: list[Tensor],
-                    ignored: OptInstanceList) -> Tensor | None:
+    def _crowd_only(
+        self,
+        sizes: list[tuple[int, int]],
+        boxes: list[Tensor],
+        ignored: OptInstanceList,
+    ) -> Tensor | None:
         """Mark locations in a crowd region and in no object, (N, ) bool.
 
         None where there are none or where nobody asks: only the classifier
@@ -427,13 +466,16 @@ class OWPFCOSHead(FCOSHead):
         if not any(map(len, regions)):
             return None
         covered = self.sampler.covered
-        return covered(sizes, self.strides,
-                       regions) & ~covered(sizes, self.strides, boxes)
+        return covered(sizes, self.strides, regions) & ~covered(
+            sizes, self.strides, boxes
+        )
 
-    def predict(self,
-                x: tuple[Tensor],
-                batch_data_samples: SampleList,
-                rescale: bool = False) -> InstanceList:
+    def predict(
+        self,
+        x: tuple[Tensor],
+        batch_data_samples: SampleList,
+        rescale: bool = False,
+    ) -> InstanceList:
         """Predict the proposals and, with a classifier, class detections.
 
         Args:
@@ -460,41 +502,54 @@ class OWPFCOSHead(FCOSHead):
         if not self.with_cls:
             return proposals
         return self.predict_by_feat(
-            *outs, batch_img_metas=metas, rescale=rescale)
+            *outs, batch_img_metas=metas, rescale=rescale
+        )
 
-    def predict_by_feat(self,
-                        cls_scores: list[Tensor | None],
-                        bbox_preds: list[Tensor],
-                        cue_logits: list[Tensor],
-                        batch_img_metas: list[dict] | None = None,
-                        cfg: OptConfigType = None,
-                        rescale: bool = False,
-                        with_nms: bool = True) -> InstanceList:
+    def predict_by_feat(
+        self,
+        cls_scores: list[Tensor | None],
+        bbox_preds: list[Tensor],
+        cue_logits: list[Tensor],
+        batch_img_metas: list[dict] | None = None,
+        cfg: OptConfigType = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> InstanceList:
         """Class detections scored class score times objectness.
 
         Without a classifier the proposals, with label 0. Arguments are those
         of :meth:`propose_by_feat`, but ``cfg`` defaults to ``test_cfg``.
         """
         if not self.with_cls:
-            return self.propose_by_feat(cls_scores, bbox_preds, cue_logits,
-                                        batch_img_metas, cfg, rescale,
-                                        with_nms)
+            return self.propose_by_feat(
+                cls_scores,
+                bbox_preds,
+                cue_logits,
+                batch_img_metas,
+                cfg,
+                rescale,
+                with_nms,
+            )
         return super().predict_by_feat(
             cls_scores,
-            bbox_preds, [objectness_logits(level) for level in cue_logits],
+            bbox_preds,
+            [objectness_logits(level) for level in cue_logits],
             batch_img_metas=batch_img_metas,
             cfg=cfg,
             rescale=rescale,
-            with_nms=with_nms)
+            with_nms=with_nms,
+        )
 
-    def propose_by_feat(self,
-                        cls_scores: list[Tensor | None],
-                        bbox_preds: list[Tensor],
-                        cue_logits: list[Tensor],
-                        batch_img_metas: list[dict],
-                        cfg: OptConfigType = None,
-                        rescale: bool = False,
-                        with_nms: bool = True) -> InstanceList:
+    def propose_by_feat(
+        self,
+        cls_scores: list[Tensor | None],
+        bbox_preds: list[Tensor],
+        cue_logits: list[Tensor],
+        batch_img_metas: list[dict],
+        cfg: OptConfigType = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> InstanceList:
         """Class-agnostic proposals from the outputs of :meth:`forward`.
 
         Args:
@@ -519,17 +574,20 @@ class OWPFCOSHead(FCOSHead):
             bbox_preds,
             cue_logits,
             nms_pre=cfg.get('nms_pre', -1),
-            max_shapes=[meta['img_shape'] for meta in batch_img_metas])
+            max_shapes=[meta['img_shape'] for meta in batch_img_metas],
+        )
         return [
             self._bbox_post_process(
                 InstanceData(
                     bboxes=bboxes,
                     scores=score,
-                    labels=torch.zeros_like(score, dtype=torch.long)),
+                    labels=torch.zeros_like(score, dtype=torch.long),
+                ),
                 cfg,
                 rescale=rescale,
                 with_nms=with_nms,
-                img_meta=meta)
+                img_meta=meta,
+            )
             for bboxes, score, meta in zip(boxes, scores, batch_img_metas)
         ]
 
@@ -544,7 +602,7 @@ class OWPFCOSHead(FCOSHead):
         bbox_preds: list[Tensor],
         cue_logits: list[Tensor],
         nms_pre: int,
-        max_shapes: list[tuple[int, int]] | None = None
+        max_shapes: list[tuple[int, int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode the best locations of each level, before suppression.
 
@@ -565,10 +623,12 @@ class OWPFCOSHead(FCOSHead):
         """
         sizes = [level.shape[-2:] for level in bbox_preds]
         all_points = self.prior_generator.grid_priors(
-            sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
+            sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device
+        )
         scores, distances, points = [], [], []
         for cls_score, bbox_pred, cues, level_points in zip(
-                cls_scores, bbox_preds, cue_logits, all_points):
+            cls_scores, bbox_preds, cue_logits, all_points
+        ):
             score = objectness(cues)
             if self.proposal_score == 'cls':
                 best = cls_score.float().sigmoid().amax(1, keepdim=True)
@@ -577,13 +637,14 @@ class OWPFCOSHead(FCOSHead):
             score, top = score.topk(_at_most(nms_pre, score.shape[1]))
             scores.append(score)
             distances.append(
-                bbox_pred.flatten(2).transpose(1, 2).gather(
-                    1, top[..., None].expand(-1, -1, 4)))
+                bbox_pred.flatten(2)
+                .transpose(1, 2)
+                .gather(1, top[..., None].expand(-1, -1, 4))
+            )
             points.append(level_points[top])
         boxes = self.bbox_coder.decode(
-            torch.cat(points, 1),
-            torch.cat(distances, 1),
-            max_shape=max_shapes)
+            torch.cat(points, 1), torch.cat(distances, 1), max_shape=max_shapes
+        )
         return boxes, torch.cat(scores, 1)
 
 
@@ -598,10 +659,12 @@ def _at_most(nms_pre: int, num: int | Tensor) -> int | Tensor:
 
 def _flatten(levels: list[Tensor]) -> Tensor:
     """(batch, channels, H, W) a level to (num_locations, channels)."""
-    return torch.cat([
-        level.permute(0, 2, 3, 1).reshape(-1, level.shape[1])
-        for level in levels
-    ])
+    return torch.cat(
+        [
+            level.permute(0, 2, 3, 1).reshape(-1, level.shape[1])
+            for level in levels
+        ]
+    )
 
 
 def _mean_over_processes(count: Tensor, at_least: float) -> Tensor:

@@ -1,4 +1,5 @@
 """FCOS of which the head alone is trained."""
+
 from __future__ import annotations
 
 from mmdet.models.detectors import FCOS
@@ -21,9 +22,9 @@ class FrozenFeaturesFCOS(FCOS):
             module.requires_grad_(False)
 
     def _features(self) -> list:
-        return [self.backbone, self.neck] if self.with_neck else [
-            self.backbone
-        ]
+        return (
+            [self.backbone, self.neck] if self.with_neck else [self.backbone]
+        )
 
     def train(self, mode: bool = True) -> FrozenFeaturesFCOS:
         """Set the head to training mode, or all of it to eval mode.

@@ -1,4 +1,5 @@
 """Focal loss that leaves out background which looks like an object."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ class Locations(NamedTuple):
         featmap_sizes (list[tuple[int, int]]): (height, width) of the levels.
         strides (Sequence[int]): pixels between locations, per level.
     """
+
     objectness: Tensor
     in_object: Tensor
     boxes: Tensor | None
@@ -71,36 +73,43 @@ class UnknownMaskFocalLoss(FocalLoss):
         ValueError: for arguments out of range.
     """
 
-    def __init__(self,
-                 threshold: float = 0.95,
-                 start_iter: int | float = 0,
-                 mode: str = 'pixel',
-                 nms: OptConfigType = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        threshold: float = 0.95,
+        start_iter: int | float = 0,
+        mode: str = 'pixel',
+        nms: OptConfigType = None,
+        **kwargs,
+    ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f'threshold must lie in [0, 1], not {threshold}')
         if start_iter < 0 or (start_iter > 1 and start_iter % 1):
-            raise ValueError('start_iter must be a number of iterations or a '
-                             f'fraction below 1, not {start_iter}')
+            raise ValueError(
+                'start_iter must be a number of iterations or a '
+                f'fraction below 1, not {start_iter}'
+            )
         if mode not in ('pixel', 'area'):
             raise ValueError(f"mode must be 'pixel' or 'area', not {mode!r}")
         if nms is not None and mode != 'area':
-            raise ValueError(f"nms is of areas: it needs mode='area', not "
-                             f'{mode!r}')
+            raise ValueError(
+                f"nms is of areas: it needs mode='area', not {mode!r}"
+            )
         super().__init__(**kwargs)
         self.threshold = threshold
         self.start_iter = start_iter
         self.mode = mode
         self.nms = nms
 
-    def forward(self,
-                pred: Tensor,
-                target: Tensor,
-                weight: Tensor | None = None,
-                avg_factor: Tensor | None = None,
-                reduction_override: str | None = None,
-                *,
-                locations: Locations) -> dict[str, Tensor]:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | None = None,
+        reduction_override: str | None = None,
+        *,
+        locations: Locations,
+    ) -> dict[str, Tensor]:
         """Compute the loss.
 
         Args:
@@ -130,13 +139,16 @@ class UnknownMaskFocalLoss(FocalLoss):
             masked = self.mask(objectness, outside, locations)
             kept = (~masked).to(pred.dtype)
             weight = kept if weight is None else weight * kept
-        loss = super().forward(pred, target, weight, avg_factor,
-                               reduction_override)
+        loss = super().forward(
+            pred, target, weight, avg_factor, reduction_override
+        )
         return dict(
             loss_cls=loss,
             masked_background=masked.sum() / background.sum().clamp(min=1),
-            background_objectness_max=objectness.masked_fill(~outside,
-                                                             0).max())
+            background_objectness_max=objectness.masked_fill(
+                ~outside, 0
+            ).max(),
+        )
 
     # The iteration would be compiled in as a constant.
     @torch.compiler.disable
@@ -149,8 +161,9 @@ class UnknownMaskFocalLoss(FocalLoss):
         # The half rounds a product such as 4999.999 or 5000.001.
         return hub.get_info('iter', 0) > start - 0.5
 
-    def mask(self, objectness: Tensor, outside: Tensor,
-             locations: Locations) -> Tensor:
+    def mask(
+        self, objectness: Tensor, outside: Tensor, locations: Locations
+    ) -> Tensor:
         """Choose what loses its weight once masking has started.
 
         Args:
@@ -170,9 +183,9 @@ class UnknownMaskFocalLoss(FocalLoss):
 
         def by_image(values: Tensor) -> Tensor:
             levels = values.split([num_images * h * w for h, w in sizes])
-            return torch.cat([
-                level.unflatten(0, (num_images, -1)) for level in levels
-            ], 1)
+            return torch.cat(
+                [level.unflatten(0, (num_images, -1)) for level in levels], 1
+            )
 
         boxes = by_image(locations.boxes.detach())
         unknown = by_image(unknown)
@@ -180,11 +193,13 @@ class UnknownMaskFocalLoss(FocalLoss):
             unknown = self._suppress(boxes, by_image(objectness), unknown)
         # A box without area has nothing inside.
         boxes = boxes.masked_fill(~unknown[..., None], 0)
-        return outside & IoUSampler.covered(sizes, locations.strides,
-                                            boxes.unbind())
+        return outside & IoUSampler.covered(
+            sizes, locations.strides, boxes.unbind()
+        )
 
-    def _suppress(self, boxes: Tensor, scores: Tensor,
-                  candidates: Tensor) -> Tensor:
+    def _suppress(
+        self, boxes: Tensor, scores: Tensor, candidates: Tensor
+    ) -> Tensor:
         """Leave the candidates that NMS keeps, (num_images, n) bool."""
         chosen = candidates.nonzero(as_tuple=True)
         kept = torch.zeros_like(candidates)
@@ -192,7 +207,8 @@ class UnknownMaskFocalLoss(FocalLoss):
             # Images are told apart by an offset that takes coordinates for
             # positive, which predicted boxes need not be.
             positive = boxes[chosen].float() - boxes[chosen].min().float()
-            _, keep = batched_nms(positive, scores[chosen].float(), chosen[0],
-                                  self.nms)
+            _, keep = batched_nms(
+                positive, scores[chosen].float(), chosen[0], self.nms
+            )
             kept[chosen[0][keep], chosen[1][keep]] = True
         return kept

@@ -1,4 +1,5 @@
 """Box head with a score of how good the proposal is that it was given."""
+
 from __future__ import annotations
 
 import torch
@@ -36,15 +37,16 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             and ``reg_class_agnostic``.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 *,
-                 loss_cls: OptConfigType = None,
-                 loss_bbox: ConfigType = dict(type='L1Loss', loss_weight=1.0),
-                 loss_bbox_score: ConfigType = dict(
-                     type='L1Loss', loss_weight=1.0),
-                 init_cfg: OptMultiConfig = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        loss_cls: OptConfigType = None,
+        loss_bbox: ConfigType = dict(type='L1Loss', loss_weight=1.0),
+        loss_bbox_score: ConfigType = dict(type='L1Loss', loss_weight=1.0),
+        init_cfg: OptMultiConfig = None,
+        **kwargs,
+    ) -> None:
         super().__init__(
             num_classes=num_classes,
             with_cls=loss_cls is not None,
@@ -53,7 +55,8 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             loss_cls=loss_cls or dict(type='CrossEntropyLoss'),
             loss_bbox=loss_bbox,
             init_cfg=init_cfg,
-            **kwargs)
+            **kwargs,
+        )
         self.loss_bbox_score = MODELS.build(loss_bbox_score)
         self.fc_bbox_score = nn.Linear(self.shared_out_channels, 1)
         if init_cfg is None:
@@ -61,7 +64,9 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
                 dict(
                     type='Normal',
                     std=0.01,
-                    override=dict(name='fc_bbox_score')))
+                    override=dict(name='fc_bbox_score'),
+                )
+            )
 
     def forward(self, x: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         """Predict from the features of RoIs.
@@ -79,11 +84,15 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
         x = x.flatten(1)
         for fc in self.shared_fcs:
             x = self.relu(fc(x))
-        return (self.fc_cls(x) if self.with_cls else None, self.fc_reg(x),
-                self.fc_bbox_score(x).squeeze(1))
+        return (
+            self.fc_cls(x) if self.with_cls else None,
+            self.fc_reg(x),
+            self.fc_bbox_score(x).squeeze(1),
+        )
 
-    def score_loss(self, bbox_scores: Tensor,
-                   sampling_results: list[SamplingResult]) -> Tensor:
+    def score_loss(
+        self, bbox_scores: Tensor, sampling_results: list[SamplingResult]
+    ) -> Tensor:
         """Compute the loss of the box score.
 
         Args:
@@ -96,28 +105,33 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
         """
         num_rois = [len(result.priors) for result in sampling_results]
         positive = [
-            scores[:len(result.pos_priors)]
+            scores[: len(result.pos_priors)]
             for scores, result in zip(
-                bbox_scores.split(num_rois), sampling_results)
+                bbox_scores.split(num_rois), sampling_results
+            )
         ]
         targets = bbox_overlaps(
             torch.cat([result.pos_priors for result in sampling_results]),
             torch.cat([result.pos_gt_bboxes for result in sampling_results]),
-            is_aligned=True)
+            is_aligned=True,
+        )
         avg_factor = reduce_mean(bbox_scores.new_tensor(sum(num_rois)))
         return self.loss_bbox_score(
             torch.cat(positive).sigmoid(),
             targets,
-            avg_factor=avg_factor.clamp(min=1))
+            avg_factor=avg_factor.clamp(min=1),
+        )
 
-    def propose(self,
-                roi: Tensor,
-                rpn_score: Tensor,
-                bbox_pred: Tensor,
-                bbox_score: Tensor,
-                img_meta: dict,
-                cfg: ConfigType,
-                rescale: bool = False) -> InstanceData:
+    def propose(
+        self,
+        roi: Tensor,
+        rpn_score: Tensor,
+        bbox_pred: Tensor,
+        bbox_score: Tensor,
+        img_meta: dict,
+        cfg: ConfigType,
+        rescale: bool = False,
+    ) -> InstanceData:
         """Class-agnostic proposals of one image.
 
         They are scored with the geometric mean of both stages' scores.
@@ -138,15 +152,18 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             (n, ), descending, and ``labels``, all 0.
         """
         bboxes = self.bbox_coder.decode(
-            roi[:, 1:], bbox_pred, max_shape=img_meta['img_shape'])
+            roi[:, 1:], bbox_pred, max_shape=img_meta['img_shape']
+        )
         if rescale:
-            bboxes = scale_boxes(bboxes,
-                                 [1 / s for s in img_meta['scale_factor']])
+            bboxes = scale_boxes(
+                bboxes, [1 / s for s in img_meta['scale_factor']]
+            )
         scores = (rpn_score * bbox_score.float().sigmoid()).sqrt()
         labels = torch.zeros_like(scores, dtype=torch.long)
         kept, inds = batched_nms(bboxes.float(), scores, labels, cfg['nms'])
-        inds = inds[:cfg['max_per_img']]
+        inds = inds[: cfg['max_per_img']]
         return InstanceData(
             bboxes=bboxes[inds],
-            scores=kept[:len(inds), 4],
-            labels=labels[inds])
+            scores=kept[: len(inds), 4],
+            labels=labels[inds],
+        )

@@ -1,4 +1,5 @@
 """RoI head that ranks proposals by how good their boxes are: OLN-Box."""
+
 from __future__ import annotations
 
 from mmdet.models.roi_heads import StandardRoIHead
@@ -30,7 +31,7 @@ class OLNRoIHead(StandardRoIHead):
 
     def _bbox_forward(self, x: tuple[Tensor], rois: Tensor) -> dict:
         """Predict from RoIs (num_rois, 5), with their ``bbox_score``."""
-        levels = x[:self.bbox_roi_extractor.num_inputs]
+        levels = x[: self.bbox_roi_extractor.num_inputs]
         bbox_feats = self.bbox_roi_extractor(levels, rois)
         if self.with_shared_head:
             bbox_feats = self.shared_head(bbox_feats)
@@ -39,10 +40,12 @@ class OLNRoIHead(StandardRoIHead):
             cls_score=cls_score,
             bbox_pred=bbox_pred,
             bbox_score=bbox_score,
-            bbox_feats=bbox_feats)
+            bbox_feats=bbox_feats,
+        )
 
-    def bbox_loss(self, x: tuple[Tensor],
-                  sampling_results: list[SamplingResult]) -> dict:
+    def bbox_loss(
+        self, x: tuple[Tensor], sampling_results: list[SamplingResult]
+    ) -> dict:
         """Compute the losses of sampled RoIs.
 
         Args:
@@ -56,14 +59,17 @@ class OLNRoIHead(StandardRoIHead):
         """
         results = super().bbox_loss(x, sampling_results)
         results['loss_bbox']['loss_bbox_score'] = self.bbox_head.score_loss(
-            results['bbox_score'], sampling_results)
+            results['bbox_score'], sampling_results
+        )
         return results
 
-    def predict(self,
-                x: tuple[Tensor],
-                rpn_results_list: InstanceList,
-                batch_data_samples: SampleList,
-                rescale: bool = False) -> InstanceList:
+    def predict(
+        self,
+        x: tuple[Tensor],
+        rpn_results_list: InstanceList,
+        batch_data_samples: SampleList,
+        rescale: bool = False,
+    ) -> InstanceList:
         """Predict the proposals and, with a classifier, class detections.
 
         Args:
@@ -89,7 +95,8 @@ class OLNRoIHead(StandardRoIHead):
             raise ValueError(
                 'the samples hold proposals already, which the detector has '
                 "taken for its first stage's: predict on new samples, as "
-                'test_step makes them')
+                'test_step makes them'
+            )
         metas = [sample.metainfo for sample in batch_data_samples]
         num_rois = [len(results) for results in rpn_results_list]
         rois = bbox2roi([results.bboxes for results in rpn_results_list])
@@ -105,9 +112,11 @@ class OLNRoIHead(StandardRoIHead):
                 bbox_score,
                 meta,
                 self.test_cfg.proposals,
-                rescale=rescale)
+                rescale=rescale,
+            )
             for roi, results, bbox_pred, bbox_score, meta in zip(
-                rois, rpn_results_list, bbox_preds, bbox_scores, metas)
+                rois, rpn_results_list, bbox_preds, bbox_scores, metas
+            )
         ]
         for sample, found in zip(batch_data_samples, proposals):
             sample.proposals = found
@@ -119,4 +128,5 @@ class OLNRoIHead(StandardRoIHead):
             bbox_preds,
             metas,
             rcnn_test_cfg=self.test_cfg,
-            rescale=rescale)
+            rescale=rescale,
+        )

@@ -1,4 +1,5 @@
 """Which location of the feature pyramid trains what, and toward which box."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ class Assignment(NamedTuple):
             is measured against: that of the regression where there is one,
             else the smallest around it that fits its level.
     """
+
     regression: Tensor
     cue: Tensor
 
@@ -62,32 +64,41 @@ class IoUSampler:
             object is left out, instead of being background.
     """
 
-    def __init__(self,
-                 candidates: str = 'center',
-                 iou_thr: float = 0.0,
-                 center_radius: float | None = 1.5,
-                 ignore_crowd: bool = True) -> None:
+    def __init__(
+        self,
+        candidates: str = 'center',
+        iou_thr: float = 0.0,
+        center_radius: float | None = 1.5,
+        ignore_crowd: bool = True,
+    ) -> None:
         if candidates not in CANDIDATES:
             raise ValueError(
-                f'candidates must be one of {CANDIDATES}, not {candidates!r}')
+                f'candidates must be one of {CANDIDATES}, not {candidates!r}'
+            )
         if not 0 <= iou_thr <= 1:
             raise ValueError(f'iou_thr must lie in [0, 1], not {iou_thr}')
         if candidates == 'center+hard' and iou_thr == 0:
             raise ValueError(
                 "candidates='center+hard' needs iou_thr > 0: locations below "
-                'it are the hard ones')
+                'it are the hard ones'
+            )
         if center_radius is not None and center_radius <= 0:
-            raise ValueError('center_radius must be positive, or None for no '
-                             f'centre sampling, not {center_radius}')
+            raise ValueError(
+                'center_radius must be positive, or None for no '
+                f'centre sampling, not {center_radius}'
+            )
         self.candidates = candidates
         self.iou_thr = iou_thr
         self.center_radius = center_radius
         self.ignore_crowd = ignore_crowd
 
-    def assign(self, featmap_sizes: Sequence[tuple[int, int]],
-               strides: Sequence[int],
-               regress_ranges: Sequence[tuple[float, float]],
-               batch_boxes: Sequence[Tensor]) -> Assignment:
+    def assign(
+        self,
+        featmap_sizes: Sequence[tuple[int, int]],
+        strides: Sequence[int],
+        regress_ranges: Sequence[tuple[float, float]],
+        batch_boxes: Sequence[Tensor],
+    ) -> Assignment:
         """Find the box of every location.
 
         Args:
@@ -113,10 +124,11 @@ class IoUSampler:
         rank = torch.empty_like(by_rank)
         rank[by_rank] = torch.arange(len(boxes), device=boxes.device)
         none = len(boxes)
-        by_rank = torch.cat([by_rank, by_rank.new_full((1, ), -1)])
+        by_rank = torch.cat([by_rank, by_rank.new_full((1,), -1)])
 
-        rows, columns, fits, is_center = self._windows(featmap_sizes, strides,
-                                                       regress_ranges, boxes)
+        rows, columns, fits, is_center = self._windows(
+            featmap_sizes, strides, regress_ranges, boxes
+        )
         widths = [width for _, width in featmap_sizes]
         areas = [height * width for height, width in featmap_sizes]
         # The first location of an image in a level, and what lies before.
@@ -128,24 +140,30 @@ class IoUSampler:
         ranks = rank[:, None, None].expand_as(fits)
 
         def smallest_of(chosen: Tensor) -> Tensor:
-            lowest = ranks.new_full((num_locations, ), none)
+            lowest = ranks.new_full((num_locations,), none)
             lowest.scatter_reduce_(
-                0, locations.flatten(),
-                ranks.masked_fill(~chosen, none).flatten(), 'amin')
+                0,
+                locations.flatten(),
+                ranks.masked_fill(~chosen, none).flatten(),
+                'amin',
+            )
             return by_rank[lowest]
 
         regression = smallest_of(is_center)
         if self.candidates == 'center' or self.center_radius is None:
             return Assignment(regression, regression)
         smallest = smallest_of(fits)
-        return Assignment(regression,
-                          torch.where(regression >= 0, regression, smallest))
+        return Assignment(
+            regression, torch.where(regression >= 0, regression, smallest)
+        )
 
     def _windows(
-            self, featmap_sizes: Sequence[tuple[int, int]],
-            strides: Sequence[int],
-            regress_ranges: Sequence[tuple[float, float]],
-            boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        self,
+        featmap_sizes: Sequence[tuple[int, int]],
+        strides: Sequence[int],
+        regress_ranges: Sequence[tuple[float, float]],
+        boxes: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Test the locations that a box may meet, on all levels at once.
 
         A window is as long as the longest of all levels. Where the map is
@@ -160,12 +178,15 @@ class IoUSampler:
         """
         radii = [(self.center_radius or 0) * stride for stride in strides]
         lows, highs = zip(*regress_ranges)
-        constants = _to(boxes.device, [strides, lows, highs, radii],
-                        boxes.dtype)
+        constants = _to(
+            boxes.device, [strides, lows, highs, radii], boxes.dtype
+        )
         steps, low, high, radius = constants[..., None]
         index, nearest, farthest, central = [], [], [], []
-        for axis, cells in ((1, [h for h, _ in featmap_sizes]),
-                            (0, [w for _, w in featmap_sizes])):
+        for axis, cells in (
+            (1, [h for h, _ in featmap_sizes]),
+            (0, [w for _, w in featmap_sizes]),
+        ):
             begin, end = boxes[:, axis], boxes[:, axis + 2]
             # Both distances of a fitting location are at most `high`, so it
             # lies in [end - high, begin + high], which inside of the box is
@@ -180,12 +201,17 @@ class IoUSampler:
                 min(int(min(r / s, c)) + 2, c)
                 for r, s, c in zip(reach, strides, cells)
             ]
-            last = _to(boxes.device,
-                       [[c - n for c, n in zip(cells, lengths)],
-                        [c - 1 for c in cells]])[..., None]
+            last = _to(
+                boxes.device,
+                [
+                    [c - n for c, n in zip(cells, lengths)],
+                    [c - 1 for c in cells],
+                ],
+            )[..., None]
             start = (first / steps - 0.5).floor().clamp(min=0)
             i = torch.minimum(start, last[0]).long()[..., None] + torch.arange(
-                max(lengths), device=boxes.device)
+                max(lengths), device=boxes.device
+            )
             i = torch.minimum(i, last[1, ..., None])
             position = (i.to(boxes.dtype) + 0.5) * steps[..., None]
             to_begin = position - begin[:, None]
@@ -203,17 +229,26 @@ class IoUSampler:
 
         far = over_windows(*farthest, torch.maximum)
         fits = over_windows(nearest[0] > 0, nearest[1] > 0, torch.logical_and)
-        fits = fits & (far >= low[..., None, None]) & (
-            far <= high[..., None, None])
+        fits = (
+            fits
+            & (far >= low[..., None, None])
+            & (far <= high[..., None, None])
+        )
         if self.center_radius is None:
             return index[0], index[1], fits, fits
-        return index[0], index[1], fits, fits & over_windows(
-            *central, torch.logical_and)
+        return (
+            index[0],
+            index[1],
+            fits,
+            fits & over_windows(*central, torch.logical_and),
+        )
 
     @staticmethod
-    def covered(featmap_sizes: Sequence[tuple[int, int]],
-                strides: Sequence[int],
-                batch_boxes: Sequence[Tensor]) -> Tensor:
+    def covered(
+        featmap_sizes: Sequence[tuple[int, int]],
+        strides: Sequence[int],
+        batch_boxes: Sequence[Tensor],
+    ) -> Tensor:
         """Tell which locations lie inside of any of the boxes, on any level.
 
         Every box adds one to a rectangle of the level, by its four corners
@@ -245,15 +280,20 @@ class IoUSampler:
             bottom = cell(y2, height).ceil().long().clamp(min=0)
             one = ((left < right) & (top < bottom)).long()
             count = one.new_zeros(len(batch_boxes), height + 1, width + 1)
-            for y, x, step in ((top, left, one), (top, right, -one),
-                               (bottom, left, -one), (bottom, right, one)):
+            for y, x, step in (
+                (top, left, one),
+                (top, right, -one),
+                (bottom, left, -one),
+                (bottom, right, one),
+            ):
                 count.index_put_((image, y, x), step, accumulate=True)
             count = count.cumsum(1).cumsum(2)[:, :height, :width]
             masks.append((count > 0).flatten())
         return torch.cat(masks)
 
-    def sample(self, pred_boxes: Tensor, target_boxes: Tensor,
-               in_regression: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, pred_boxes: Tensor, target_boxes: Tensor, in_regression: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Choose the cue's locations among those with a box (IoU sampling).
 
         Args:
@@ -268,7 +308,8 @@ class IoUSampler:
             bool, and its IoU target, (n, ) in [0, 1].
         """
         ious = bbox_overlaps(
-            pred_boxes.detach(), target_boxes, is_aligned=True)
+            pred_boxes.detach(), target_boxes, is_aligned=True
+        )
         low = ious < self.iou_thr
         if self.candidates == 'center':
             chosen = in_regression
@@ -282,16 +323,18 @@ class IoUSampler:
 def _number_through(batch_boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Concatenate the boxes of a batch, with the image index of each."""
     image = [
-        boxes.new_full((len(boxes), ), index, dtype=torch.long)
+        boxes.new_full((len(boxes),), index, dtype=torch.long)
         for index, boxes in enumerate(batch_boxes)
     ]
     return torch.cat(list(batch_boxes)), torch.cat(image)
 
 
-def _to(device: torch.device,
-        values: Sequence[Iterable[float]],
-        dtype: torch.dtype = torch.long) -> Tensor:
+def _to(
+    device: torch.device,
+    values: Sequence[Iterable[float]],
+    dtype: torch.dtype = torch.long,
+) -> Tensor:
     """Bring numbers of the levels to the device, without waiting for it."""
-    return torch.tensor(
-        [list(row) for row in values], dtype=dtype).to(
-            device, non_blocking=True)
+    return torch.tensor([list(row) for row in values], dtype=dtype).to(
+        device, non_blocking=True
+    )
