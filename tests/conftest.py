@@ -70,7 +70,7 @@ def shared_dir() -> Path:
 @pytest.fixture(scope='session')
 def shapes_dir(tmp_path_factory) -> Path:
     """The built-in data: 8 training and 4 validation images of 64 px."""
-    from mmdet_owp.datasets.shapes import make_shapes
+    from mmdet_owp.shapes.generator import make_shapes
 
     out = tmp_path_factory.mktemp('data') / 'shapes'
     make_shapes(out, seed=0, num_train=8, num_val=4, size=64)

@@ -25,12 +25,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from mmdet_owp.datasets.shapes import make_shapes
-from mmdet_owp.engine.jobs import Job, add_cfg_options, run_jobs
 from mmdet_owp.engine.launch import check_data
-from mmdet_owp.engine.logs import read_metrics
-from mmdet_owp.engine.training_run import TrainingRun, measured_step_time
-from mmdet_owp.paper_tables import DATA, TABLES, Row
+from mmdet_owp.reproduction.jobs import Job, add_cfg_options, run_jobs
+from mmdet_owp.reproduction.logs import read_metrics
+from mmdet_owp.reproduction.paper_tables import DATA, TABLES, Row
+from mmdet_owp.reproduction.training_run import TrainingRun, measured_step_time
+from mmdet_owp.shapes.generator import make_shapes
 from mmdet_owp.visualization.comparison import Cell, Comparison
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,6 @@ from mmengine.logging import print_log
 
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.evaluation.take_proposals import TakeProposals
-from mmdet_owp.evaluation.text_table import text_table, transpose
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 from mmdet_owp.recall import (
     AREA_RANGES,
@@ -22,6 +21,7 @@ from mmdet_owp.recall import (
     Proposals,
     RecallEvaluator,
 )
+from mmdet_owp.tables import text_table, transpose
 
 
 @METRICS.register_module()

@@ -16,9 +16,9 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmdet_owp.cli import labelled
 from mmdet_owp.engine.checkpoint import check_exists
 from mmdet_owp.engine.launch import add_cfg_options, read_config
-from mmdet_owp.labels import labelled
 from mmdet_owp.visualization import style
 from mmdet_owp.visualization.head_outputs import HeadOutputs
 

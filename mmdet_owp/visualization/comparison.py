@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmdet_owp.engine.logs import cell, markdown_table
+from mmdet_owp.reproduction.logs import cell, markdown_table
 from mmdet_owp.visualization import style
 
 

@@ -17,8 +17,8 @@ from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp import partitions
-from mmdet_owp.datasets.lvis_shapes import to_lvis
 from mmdet_owp.datasets.lvis_split import LVISSplitDataset
+from mmdet_owp.shapes.lvis import to_lvis
 
 REPO = Path(__file__).parents[2]
 CONFIGS = sorted(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_owp import lvis_v1
+from mmdet_owp.partitions import lvis_v1
 
 TOOL = Path(__file__).parents[2] / 'tools/dataset_tools/make_lvis_split.py'
 

@@ -15,11 +15,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.datasets.lvis_shapes import LVIS_IDS
-from mmdet_owp.datasets.shapes import make_shapes
 from mmdet_owp.evaluation.class_wise import evaluate_class_wise
 from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, resolve_partition
+from mmdet_owp.shapes.generator import make_shapes
+from mmdet_owp.shapes.lvis import LVIS_IDS
 
 # Of the COCO API's example, with its 100 images.
 PUBLISHED = dict(

@@ -89,7 +89,7 @@ class Ended:
 @pytest.fixture
 def stand_in(monkeypatch):
     """Put a function in the place of every process."""
-    monkeypatch.setattr('mmdet_owp.engine.jobs._POLL', 0)
+    monkeypatch.setattr('mmdet_owp.reproduction.jobs._POLL', 0)
     return lambda run: monkeypatch.setattr('subprocess.Popen', run)
 
 

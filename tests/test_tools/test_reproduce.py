@@ -13,8 +13,8 @@ import cv2
 import pytest
 import torch
 
-from mmdet_owp.datasets.shapes import make_shapes
-from mmdet_owp.paper_tables import TABLES
+from mmdet_owp.reproduction.paper_tables import TABLES
+from mmdet_owp.shapes.generator import make_shapes
 
 TOOL = Path(__file__).parents[2] / 'tools/reproduce.py'
 # As tests/conftest.py makes configs tiny.
@@ -159,7 +159,7 @@ def test_machine_is_shared_out(monkeypatch):
 SOME_ROWS = """
 import runpy, sys
 sys.argv.pop(0)
-from mmdet_owp.paper_tables import TABLES
+from mmdet_owp.reproduction.paper_tables import TABLES
 names = sys.argv.pop(0).split(',')
 rows = tuple(row for row in TABLES[3].rows if row.label in names)
 TABLES[3] = TABLES[3]._replace(rows=rows)

@@ -67,7 +67,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.datasets.shapes import draw_image
 from mmdet_owp.engine.checkpoint import load_checkpoint
 from mmdet_owp.engine.compile_hook import compile_parts
 from mmdet_owp.engine.launch import (
@@ -75,9 +74,10 @@ from mmdet_owp.engine.launch import (
     one_line_errors,
     read_config,
 )
-from mmdet_owp.engine.logs import markdown_table
-from mmdet_owp.engine.timing import synchronize, take_turns
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
+from mmdet_owp.reproduction.logs import markdown_table
+from mmdet_owp.reproduction.timing import synchronize, take_turns
+from mmdet_owp.shapes.generator import draw_image
 
 MIB = 2**20
 PARTS = (

@@ -29,15 +29,15 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
-from mmdet_owp.datasets.shapes import draw_image
 from mmdet_owp.engine.launch import (
     add_cfg_options,
     check_data,
     one_line_errors,
     read_config,
 )
-from mmdet_owp.engine.logs import markdown_table
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
+from mmdet_owp.reproduction.logs import markdown_table
+from mmdet_owp.shapes.generator import draw_image
 
 
 def parse_args() -> argparse.Namespace:

@@ -23,7 +23,6 @@ import numpy as np
 from mmdet_owp.evaluation import offline
 from mmdet_owp.evaluation.class_wise import STYLES, evaluate_class_wise
 from mmdet_owp.evaluation.proposal_files import ProposalRows, read_proposals
-from mmdet_owp.evaluation.text_table import Rows, text_table, transpose
 from mmdet_owp.partitions import SPLITS, Partition
 from mmdet_owp.recall import (
     PROTOCOLS,
@@ -31,6 +30,7 @@ from mmdet_owp.recall import (
     GroundTruth,
     bootstrap_difference,
 )
+from mmdet_owp.tables import Rows, text_table, transpose
 
 
 def parse_args() -> argparse.Namespace:

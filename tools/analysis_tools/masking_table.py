@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mmdet_owp.engine.logs import markdown_table, read_masking
-from mmdet_owp.labels import labelled
+from mmdet_owp.cli import labelled
+from mmdet_owp.reproduction.logs import markdown_table, read_masking
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,9 +16,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_owp.engine.logs import cell, markdown_table, read_metrics
-from mmdet_owp.labels import labelled
+from mmdet_owp.cli import labelled
 from mmdet_owp.partitions import LVIS_PARTITIONS
+from mmdet_owp.reproduction.logs import cell, markdown_table, read_metrics
 
 PROPOSALS = {
     'base AP (class-wise)': 'base_class-wise/AP',

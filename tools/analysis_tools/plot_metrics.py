@@ -16,8 +16,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from mmdet_owp.engine.logs import read_curves
-from mmdet_owp.labels import labelled
+from mmdet_owp.cli import labelled
+from mmdet_owp.reproduction.logs import read_curves
 from mmdet_owp.visualization import style
 from mmdet_owp.visualization.curves import draw_panels
 

@@ -16,9 +16,9 @@ import sys
 
 import numpy as np
 
+from mmdet_owp.cli import labelled
 from mmdet_owp.evaluation import offline
 from mmdet_owp.evaluation.proposal_files import read_proposals
-from mmdet_owp.labels import labelled
 from mmdet_owp.partitions import SPLITS
 from mmdet_owp.recall import PROTOCOLS, Evaluation
 from mmdet_owp.visualization import style

@@ -26,8 +26,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdet_owp.engine.jobs import Command, Job, add_cfg_options, run_jobs
-from mmdet_owp.engine.logs import markdown_table, read_masking, read_scalars
+from mmdet_owp.reproduction.jobs import Command, Job, add_cfg_options, run_jobs
+from mmdet_owp.reproduction.logs import (
+    markdown_table,
+    read_masking,
+    read_scalars,
+)
 from mmdet_owp.visualization.curves import draw_panels
 
 TRAIN = Path(__file__).parents[1] / 'train.py'

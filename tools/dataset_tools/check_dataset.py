@@ -21,11 +21,11 @@ from pprint import pformat
 
 from tqdm import tqdm
 
-from mmdet_owp.datasets import coco_checks
-from mmdet_owp.datasets.coco_checks import Finding
+from mmdet_owp.datasets import checker
+from mmdet_owp.datasets.checker import Finding
 from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.engine.logs import markdown_table
 from mmdet_owp.partitions import SPLITS, Partition, parse_partition
+from mmdet_owp.reproduction.logs import markdown_table
 
 # How many classes and pairs of classes are printed; --json has all.
 MOST = 20
@@ -139,22 +139,20 @@ def check_file(
     report = dict(
         images=len(content['images']),
         annotations=len(content['annotations']),
-        findings=coco_checks.check_records(content, path),
+        findings=checker.check_records(content, path),
     )
     if any(f.level == 'problem' for f in report['findings']):
         return report, None
     partition = parse_partition(args.base, content['categories'], path)
-    report['findings'] += coco_checks.check_boxes(content)
-    report['splits'] = coco_checks.count_splits(content, partition)
-    report['findings'] += coco_checks.check_counts(report['splits'], training)
+    report['findings'] += checker.check_boxes(content)
+    report['splits'] = checker.count_splits(content, partition)
+    report['findings'] += checker.check_counts(report['splits'], training)
     if folder is not None:
-        report['findings'] += coco_checks.check_images(
+        report['findings'] += checker.check_images(
             content, folder, args.read, progress(osp.basename(path))
         )
     if training:
-        report['unlabelled'], found = coco_checks.unlabelled(
-            content, partition
-        )
+        report['unlabelled'], found = checker.unlabelled(content, partition)
         report['findings'] += found
     report['findings'].sort(key=lambda f: LEVELS.index(f.level))
     return report, partition
@@ -260,7 +258,7 @@ def main() -> None:
         sys.exit(f'error: {error}')
     both: list[Finding] = []
     if len(partitions) == 2 and None not in partitions:
-        both = coco_checks.compare_classes(*partitions)
+        both = checker.compare_classes(*partitions)
     problems = sum(
         f.level == 'problem'
         for f in both + [f for r in reports.values() for f in r['findings']]

@@ -1,4 +1,4 @@
-"""Write the lists of the LVIS v1 partitions, mmdet_owp/lvis_v1.py.
+"""Write the lists of the LVIS v1 partitions, mmdet_owp/partitions/lvis_v1.py.
 
     python tools/dataset_tools/make_lvis_split.py lvis_v1_train.json
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mmdet_owp
 
-MODULE = Path(mmdet_owp.__file__).with_name('lvis_v1.py')
+MODULE = Path(mmdet_owp.__file__).parent / 'partitions/lvis_v1.py'
 NUM_BASE_FREQUENT = 305
 NUM_NOVEL = 100
 FREQUENCIES = dict(r='RARE', c='COMMON', f='FREQUENT')
@@ -103,7 +103,7 @@ def to_module(categories: list[dict]) -> str:
         categories (list[dict]): of v1, by ascending id.
 
     Returns:
-        str: content of ``mmdet_owp/lvis_v1.py``.
+        str: content of ``mmdet_owp/partitions/lvis_v1.py``.
     """
     text = HEADER
     for letter, name in FREQUENCIES.items():

@@ -13,7 +13,7 @@ import sys
 
 from tqdm import tqdm
 
-from mmdet_owp.datasets.shapes import STYLES, make_shapes
+from mmdet_owp.shapes.generator import STYLES, make_shapes
 
 
 def parse_args() -> argparse.Namespace:

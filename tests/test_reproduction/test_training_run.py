@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.engine.training_run import TrainingRun, measured_step_time
+from mmdet_owp.reproduction.training_run import TrainingRun, measured_step_time
 
 
 @pytest.fixture

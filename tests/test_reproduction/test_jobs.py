@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from mmdet_owp.engine import jobs
-from mmdet_owp.engine.jobs import Command, Job, run_jobs
+from mmdet_owp.reproduction import jobs
+from mmdet_owp.reproduction.jobs import Command, Job, run_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_progress_is_told(tmp_path, capsys, monkeypatch):
 SCRIPT = """
 import sys
 from pathlib import Path
-from mmdet_owp.engine.jobs import Command, Job, run_jobs
+from mmdet_owp.reproduction.jobs import Command, Job, run_jobs
 
 root = Path(sys.argv[1])
 script = 'sleep 60 & echo $! >{0}/pid.part; mv {0}/pid.part {0}/pid; wait'

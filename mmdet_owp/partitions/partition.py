@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Union
 
-from mmdet_owp import lvis_v1
+from mmdet_owp.partitions import lvis_v1
 
 SPLITS = ('base', 'novel', 'all')
 
@@ -44,7 +44,7 @@ COCO_NON_VOC = {
     88: 'teddy bear', 89: 'hair drier', 90: 'toothbrush'
 }  # fmt: skip
 
-# The families of the built-in data (mmdet_owp/datasets/shapes.py).
+# The families of the built-in data (mmdet_owp/shapes/generator.py).
 SHAPES_BASE = {
     1: 'rectangle', 2: 'ellipse', 3: 'triangle', 4: 'ring', 5: 'cross',
     6: 'star', 7: 'crescent', 8: 'hexagon'

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdet_owp.datasets import shapes
-from mmdet_owp.datasets.shapes import FAMILIES, draw_image, make_shapes
 from mmdet_owp.partitions import SHAPES_BASE, SHAPES_NOVEL
+from mmdet_owp.shapes import generator as shapes
+from mmdet_owp.shapes.generator import FAMILIES, draw_image, make_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = ROOT / 'tools' / 'dataset_tools' / 'make_shapes.py'
@@ -337,7 +337,7 @@ def run(*command):
 
 def test_needs_neither_torch_nor_mmdet():
     code = (
-        'import sys, mmdet_owp.datasets.shapes; sys.exit(bool('
+        'import sys, mmdet_owp.shapes.generator; sys.exit(bool('
         '{"torch", "mmdet", "mmcv", "mmengine"} & set(sys.modules)))'
     )
     assert run('-c', code).returncode == 0

@@ -2,7 +2,7 @@
 
 import json
 
-from mmdet_owp.engine.logs import read_curves
+from mmdet_owp.reproduction.logs import read_curves
 
 
 def test_curves(tmp_path):

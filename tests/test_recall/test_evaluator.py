@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmdet_owp import recall
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
+from mmdet_owp.recall import evaluator as recall
 
 NUMS = (1, 3, 10)
 SIZES = dict(all=(0, 1e10), s=(0, 100), m=(100, 400), l=(400, 1e10))

@@ -9,7 +9,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from mmdet_owp.paper_tables import DATA, TABLES
+from mmdet_owp.reproduction.paper_tables import DATA, TABLES
 
 NAMES = {
     1: 'table1_coco',
@@ -106,7 +106,8 @@ def test_names_on_other_data():
 
 def test_needs_neither_torch_nor_mmdet():
     code = (
-        'import sys, mmdet_owp.paper_tables, mmdet_owp.engine.jobs, '
+        'import sys, mmdet_owp.reproduction.paper_tables, '
+        'mmdet_owp.reproduction.jobs, '
         'mmdet_owp.visualization.comparison; '
         'sys.exit(not {"torch", "mmdet", "mmengine"}.isdisjoint('
         'sys.modules))'

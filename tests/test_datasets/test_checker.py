@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset
 from PIL import Image
 
-from mmdet_owp.datasets import coco_checks
+from mmdet_owp.datasets import checker
 from mmdet_owp.partitions import resolve_partition
 
 NAMES = ('cat', 'dog', 'kite')
@@ -43,13 +43,13 @@ def good(num_images=20):
 
 def check(content, base=('cat', 'dog'), training=True):
     """All findings that need no images, as lines."""
-    found = coco_checks.check_records(content, 'ann.json')
+    found = checker.check_records(content, 'ann.json')
     if not any(f.level == 'problem' for f in found):
         partition = resolve_partition(base, content['categories'], 'ann.json')
-        found += coco_checks.check_boxes(content)
-        counts = coco_checks.count_splits(content, partition)
-        found += coco_checks.check_counts(counts, training)
-        found += coco_checks.unlabelled(content, partition)[1]
+        found += checker.check_boxes(content)
+        counts = checker.count_splits(content, partition)
+        found += checker.check_counts(counts, training)
+        found += checker.unlabelled(content, partition)[1]
     return [f'{f.level}: {f.text}' for f in found]
 
 
@@ -142,14 +142,14 @@ def test_unlabelled_objects_by_hand():
         a.update(image_id=image, category_id=category, iscrowd=crowd)
     del content['annotations'][6:]
     partition = resolve_partition(['cat', 'dog'], content['categories'], 'x')
-    stats, _ = coco_checks.unlabelled(content, partition)
+    stats, _ = checker.unlabelled(content, partition)
     assert (
         stats['training_images'],
         stats['with_novel'],
         stats['hidden_boxes'],
     ) == (2, 1, 2)
     assert stats['pairs'] == [['cat', 'kite', 1]]
-    counts = coco_checks.count_splits(content, partition)
+    counts = checker.count_splits(content, partition)
     assert counts['novel'] == dict(
         images=2, boxes=3, crowd=1, classes=dict(kite=3)
     )
@@ -213,7 +213,7 @@ def test_left_out_is_what_mmdet_leaves_out(given_boxes):
     )['instances']
     left_out = sum(
         int(f.text.split(': ')[1].split()[0])
-        for f in coco_checks.check_boxes(content)
+        for f in checker.check_boxes(content)
         if 'left out of training' in f.text
     )
     assert left_out == len(given_boxes) - len(kept)
@@ -232,14 +232,14 @@ def folder(tmp_path):
 @pytest.mark.parametrize('read', [False, True])
 def test_images(folder, read):
     content = good(4)
-    assert coco_checks.check_images(content, str(folder), read) == []
+    assert checker.check_images(content, str(folder), read) == []
     (folder / '1.png').write_bytes(b'no image')
     (folder / '2.png').unlink()
     cv2.imwrite(str(folder / '3.png'), np.zeros((90, 100, 3), np.uint8))
     content['images'][3]['file_name'] = str(folder / '4.png')
     lines = [
         f'{f.level}: {f.text}'
-        for f in coco_checks.check_images(content, str(folder), read)
+        for f in checker.check_images(content, str(folder), read)
     ]
     assert lines[0].startswith(f'problem: image files not in {folder}: 1 (2.')
     assert lines[1].startswith('problem: image files that cannot be read: 1')
@@ -253,8 +253,8 @@ def test_cut_image_is_found_by_reading_alone(folder):
     path = folder / '1.png'
     cv2.imwrite(str(path), rng.integers(0, 256, (80, 100, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:200])
-    assert coco_checks.check_images(good(4), str(folder)) == []
-    (found,) = coco_checks.check_images(good(4), str(folder), read=True)
+    assert checker.check_images(good(4), str(folder)) == []
+    (found,) = checker.check_images(good(4), str(folder), read=True)
     assert 'cannot be read: 1 (1.png)' in found.text
 
 
@@ -267,14 +267,14 @@ def test_size_is_that_after_turning(folder, read):
     turned.save(folder / '1.jpg', exif=exif)
     content = good(1)
     content['images'][0]['file_name'] = '1.jpg'
-    assert coco_checks.check_images(content, str(folder), read) == []
+    assert checker.check_images(content, str(folder), read) == []
 
 
 def test_folder_in_front_of_the_name(folder):
     content = good(4)
     for image in content['images']:
         image['file_name'] = 'images\\' + image['file_name']
-    (found,) = coco_checks.check_images(content, str(folder))
+    (found,) = checker.check_images(content, str(folder))
     assert '(4 are there, but without the folder in their' in found.text
 
 
@@ -283,8 +283,8 @@ def test_labels_of_two_files():
     one = resolve_partition(['cat', 'dog'], categories, 'a.json')
     other = copy.deepcopy(categories)
     other[0]['name'], other[1]['name'] = 'dog', 'cat'
-    assert coco_checks.compare_classes(one, one) == []
-    (found,) = coco_checks.compare_classes(
+    assert checker.compare_classes(one, one) == []
+    (found,) = checker.compare_classes(
         one, resolve_partition(['cat', 'dog'], other, 'b.json')
     )
     assert found.level == 'problem'

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from mmdet_owp.datasets.lvis_shapes import LVIS_IDS
-from mmdet_owp.datasets.shapes import FAMILIES, make_shapes
 from mmdet_owp.partitions import SHAPES_BASE, resolve_partition
+from mmdet_owp.shapes.generator import FAMILIES, make_shapes
+from mmdet_owp.shapes.lvis import LVIS_IDS
 
 FILES = [f'annotations/lvis_v1_{part}.json' for part in ('train', 'val')]
 

@@ -29,8 +29,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from mmdet_owp.datasets.lvis_shapes import to_lvis
 from mmdet_owp.partitions import SHAPES_BASE, SHAPES_NOVEL
+from mmdet_owp.shapes.lvis import to_lvis
 
 STYLES = ('coco', 'lvis')
 # Data of another version are another draw: raise it when pixels change.
@@ -718,7 +718,7 @@ def make_shapes(
     ``out/annotations/instances_{train,val}.json``; in the format of LVIS v1
     ``out/{train,val}2017/000000.png`` and
     ``out/annotations/lvis_v1_{train,val}.json``, see
-    :func:`mmdet_owp.datasets.lvis_shapes.to_lvis`. An image depends on seed,
+    :func:`mmdet_owp.shapes.lvis.to_lvis`. An image depends on seed,
     split, its number and ``size`` only, not on how many there are. The
     annotation files come last and appear at once, so that an interrupted call
     is recognised, and redone by the next.

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from mmdet_owp import partitions
 from mmdet_owp.partitions import parse_partition, resolve_partition
+from mmdet_owp.partitions import partition as partitions
 
 # The 20 classes of the PASCAL VOC challenge under VOC's own names.
 VOC = (

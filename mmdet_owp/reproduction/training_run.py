@@ -20,9 +20,9 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.engine.jobs import Command, Job
-from mmdet_owp.engine.logs import read_scalars
 from mmdet_owp.partitions import resolve_partition
+from mmdet_owp.reproduction.jobs import Command, Job
+from mmdet_owp.reproduction.logs import read_scalars
 
 # What the results follow from in a config; the rest are names of its own,
 # what is logged, and validation.
