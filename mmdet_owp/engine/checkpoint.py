@@ -1,19 +1,25 @@
-"""Checkpoints are loaded without executing code that they may carry.
+"""Load checkpoints without executing code that they may carry.
 
-A checkpoint is a pickle, and a pickle can call any function. PyTorch's
-``weights_only`` loading calls only functions on a list; mmengine's training
-checkpoints need a few more than PyTorch lists, and mmengine itself either
-cannot load them (0.10.7) or falls back to executing anything (0.10.12).
-Importing this module gives mmengine's ``CheckpointLoader`` loaders that never
-fall back, so that ``load_from``, resuming and ``init_cfg`` are safe too.
+A checkpoint is a pickle, and a pickle can call any function. Only functions
+on a list are called here: those PyTorch's ``weights_only`` loading allows and
+the few more that mmengine's training checkpoints need, which mmengine itself
+either refuses (0.10.7) or executes along with anything else (0.10.12).
+Importing this module gives mmengine's ``CheckpointLoader`` such loaders, so
+that ``load_from``, resuming and ``init_cfg`` are safe too.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import os.path as osp
 import pickle
 import re
+import struct
+import tarfile
+import zipfile
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any, Callable, Union
 from urllib.parse import urlparse
@@ -27,13 +33,28 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.utils import digit_version
 from torch import nn
 from torch.hub import download_url_to_file, get_dir
 
+from mmdet_owp.errors import UserError
+from mmdet_owp.restricted_pickle import RefusedCallError, pickle_module
+
 MapLocation = Union[str, torch.device, Callable, None]
 
+# Older ones have no list of functions that `weights_only` can be given.
+_HAS_SAFE_GLOBALS = digit_version(torch.__version__) >= digit_version('2.6')
+# What files begin with that torch.save wrote, in its two formats.
+_ZIP_START = b'PK\x03\x04'
+_LEGACY_START = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+# How PyTorch's readers and pickle tell of files that end early.
+_DAMAGED = re.compile(
+    'PytorchStreamReader|unexpected EOF|truncated|Ran out of input|'
+    'wrong byte size|invalid load key'
+)
 
-class RefusedCheckpointError(ValueError):
+
+class RefusedCheckpointError(UserError):
     """Loading the checkpoint would call more than weights need."""
 
 
@@ -42,36 +63,121 @@ def _history_buffer_method(owner: type, name: str) -> Callable:
 
     ``getattr`` itself would let a pickle reach any object from a listed one.
     """
-    if owner is not HistoryBuffer or name not in (
-        'min',
-        'max',
-        'current',
-        'mean',
-    ):
+    methods = ('min', 'max', 'current', 'mean')
+    if owner is not HistoryBuffer or name not in methods:
         raise pickle.UnpicklingError(f'GLOBAL getattr({owner}, {name!r})')
     return getattr(HistoryBuffer, name)
 
 
-def _safe_globals() -> list:
-    """What mmengine's training checkpoints hold beyond plain weights."""
-    # NumPy 2 calls this module `numpy._core`, and each version must read the
-    # checkpoints of the other.
-    core = getattr(np, '_core', None) or np.core
-    functions = [
-        (getattr(core.multiarray, name), f'numpy.{module}.multiarray.{name}')
-        for name in ('_reconstruct', 'scalar')
-        for module in ('core', '_core')
+def _training_globals() -> dict[tuple[str, str], Any]:
+    """Return what training checkpoints hold beyond weights, by pickled name.
+
+    NumPy 2 renamed ``numpy.core`` to ``numpy._core``; each version reads the
+    checkpoints of the other. NumPy 1.26 has a ``_core`` without functions, so
+    they are taken from where NumPy itself pickles them.
+    """
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    found: dict[tuple[str, str], Any] = {
+        ('numpy', 'dtype'): np.dtype,
+        ('numpy', 'ndarray'): np.ndarray,
+        ('mmengine.logging.history_buffer', 'HistoryBuffer'): HistoryBuffer,
+        ('builtins', 'getattr'): _history_buffer_method,
+    }
+    for core in ('core', '_core'):
+        module = f'numpy.{core}.multiarray'
+        found[module, '_reconstruct'] = reconstruct
+        found[module, 'scalar'] = scalar
+    return found
+
+
+def _load_weights_only(path: str, map_location: MapLocation) -> Any:
+    """Load by PyTorch's own restricted reader, from 2.6 on."""
+    listed: list = [
+        (value, f'{module}.{name}')
+        for (module, name), value in _training_globals().items()
     ]
     # The classes of the numeric dtypes, of which pickles set the byte order.
-    dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU'}
-    return [
-        *functions,
-        *dtypes,
-        np.dtype,
-        np.ndarray,
-        HistoryBuffer,
-        (_history_buffer_method, 'builtins.getattr'),
-    ]
+    listed += {type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU'}
+    with torch.serialization.safe_globals(listed):
+        return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def _load_restricted(path: str, map_location: MapLocation) -> Any:
+    """Load by PyTorch's unrestricted readers with a restricted unpickler.
+
+    Not by ``torch.load``, which before 2.6 hands TorchScript to ``torch.jit``
+    and unpacks tar files.
+    """
+    allowed = {
+        **_training_globals(),
+        ('_codecs', 'encode'): codecs.encode,
+        ('builtins', 'bytearray'): bytearray,
+        ('builtins', 'complex'): complex,
+        ('builtins', 'set'): set,
+        ('builtins', 'slice'): slice,
+        ('collections', 'Counter'): Counter,
+        ('collections', 'OrderedDict'): OrderedDict,
+        ('torch', 'Size'): torch.Size,
+        ('torch', 'device'): torch.device,
+        ('torch.nn.parameter', 'Parameter'): nn.Parameter,
+        # The original unpickles its argument by an unrestricted torch.load.
+        ('torch.storage', '_load_from_bytes'): lambda content: _read(
+            io.BytesIO(content), map_location, pickler
+        ),
+    }
+    for name in (
+        '_rebuild_parameter',
+        '_rebuild_tensor',
+        '_rebuild_tensor_v2',
+    ):
+        allowed['torch._utils', name] = getattr(torch._utils, name)
+    for name, value in vars(torch).items():
+        if isinstance(value, torch.dtype):
+            allowed['torch', name] = value
+    pickler = pickle_module(allowed)
+    with open(path, 'rb') as file:
+        return _read(file, map_location, pickler)
+
+
+def _read(file: Any, map_location: MapLocation, pickler: Any) -> Any:
+    """Read a file in either format of ``torch.save``."""
+    serialization = torch.serialization
+    content = file.read(len(_ZIP_START))
+    file.seek(0)
+    if content == _ZIP_START:
+        with serialization._open_zipfile_reader(file) as archive:
+            return serialization._load(
+                archive, map_location, pickler, encoding='utf-8'
+            )
+    # In memory, where the legacy reader does not look for tar files.
+    return serialization._legacy_load(
+        io.BytesIO(file.read()), map_location, pickler, encoding='utf-8'
+    )
+
+
+def _refuse_other_formats(path: str) -> None:
+    """Refuse files by their content that ``torch.save`` did not write."""
+    with open(path, 'rb') as file:
+        start = file.read(len(_LEGACY_START))
+    not_weights = (
+        'which holds code, not a checkpoint; take a file that torch.save wrote'
+    )
+    if start.startswith(_ZIP_START):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except zipfile.BadZipFile as error:
+            raise _damaged(path) from error
+        if any(name.endswith('/constants.pkl') for name in names):
+            raise RefusedCheckpointError(f'{path}: TorchScript, {not_weights}')
+    elif start != _LEGACY_START:
+        if tarfile.is_tarfile(path):
+            raise RefusedCheckpointError(f'{path}: a tar file, {not_weights}')
+        raise UserError(
+            f'{path}: not a PyTorch checkpoint; take a file that torch.save '
+            'wrote'
+        )
 
 
 def check_exists(path: str, remedy: str | None = None) -> None:
@@ -82,17 +188,14 @@ def check_exists(path: str, remedy: str | None = None) -> None:
         remedy (str, optional): how to come by the file.
 
     Raises:
-        FileNotFoundError: in one line, if there is no such file.
+        UserError: if there is no such file.
     """
     if '://' not in path and not osp.isfile(osp.expanduser(path)):
-        raise FileNotFoundError(
-            f'{path}: no such checkpoint file; '
-            + (
-                remedy
-                or 'trained ones are in work_dirs/NAME_OF_CONFIG, and the '
-                'config names those it starts from (load_from, init_cfg)'
-            )
+        remedy = remedy or (
+            'trained ones are in work_dirs/NAME_OF_CONFIG, and the config '
+            'names those it starts from (load_from, init_cfg)'
         )
+        raise UserError(f'{path}: no such checkpoint file; {remedy}')
 
 
 def load_checkpoint(
@@ -113,44 +216,62 @@ def load_checkpoint(
         dict: the checkpoint, or a bare state dict.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        RefusedCheckpointError: a ValueError in one line, if it needs a
-            function that is not on the list of harmless ones.
-        ValueError: likewise, if the file is no checkpoint or is damaged.
+        UserError: if there is no such file, or it is damaged or not a
+            checkpoint.
+        RefusedCheckpointError: if it needs a function that is not on the
+            list.
     """
     path = osp.expanduser(path)
     check_exists(path)
+    _refuse_other_formats(path)
     try:
-        with torch.serialization.safe_globals(_safe_globals()):
-            checkpoint = torch.load(
-                path, map_location=map_location, weights_only=not trust
-            )
-    # A file that isn't a checkpoint makes PyTorch's reader raise anything.
-    except Exception as error:
-        refused = re.search(r'GLOBAL (\S+\([^)]*\)|\S+)', str(error))
-        if refused:
-            raise RefusedCheckpointError(
-                f'{path}: refused, because loading it would call '
-                f'{refused.group(1)}, which weights do not need; if you know '
-                'and trust its author, ask for a file that holds tensors '
-                "only: torch.save(dict(state_dict=...), 'FILE')"
-            ) from error
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-            raise
-        raise ValueError(
-            f'{path}: not a PyTorch checkpoint, or a damaged one (cut off '
-            'while it was written or copied); take another file'
-        ) from error
+        if trust:
+            checkpoint = torch.load(path, map_location, weights_only=False)
+        elif _HAS_SAFE_GLOBALS:
+            checkpoint = _load_weights_only(path, map_location)
+        else:
+            checkpoint = _load_restricted(path, map_location)
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        struct.error,
+    ) as error:
+        raise _explain(path, error) from error
     if not isinstance(checkpoint, dict):
-        raise ValueError(
+        raise UserError(
             f'{path}: a {type(checkpoint).__name__}, not a '
             'checkpoint; take a file that holds a state dict'
         )
     return _drop_config_text(checkpoint)
 
 
+def _explain(path: str, error: Exception) -> Exception:
+    """Return what to raise: ``error`` itself unless its cause is known."""
+    refused = re.search(r'GLOBAL (\S+\([^)]*\)|\S+)', str(error))
+    if isinstance(error, RefusedCallError) or refused:
+        call = refused.group(1) if refused else str(error)
+        return RefusedCheckpointError(
+            f'{path}: refused, because loading it would call {call}, which '
+            'weights do not need; if you know and trust its author, ask for '
+            'a file that holds tensors only: torch.save(dict(state_dict=...), '
+            "'FILE')"
+        )
+    ends_early = isinstance(error, (EOFError, struct.error))
+    return (
+        _damaged(path) if ends_early or _DAMAGED.search(str(error)) else error
+    )
+
+
+def _damaged(path: str) -> UserError:
+    return UserError(
+        f'{path}: damaged (cut off while it was written or copied); take '
+        'another file'
+    )
+
+
 def _drop_config_text(checkpoint: dict) -> dict:
-    """Take out what mmengine would execute as a config."""
+    """Remove what mmengine would execute as a config."""
     hub = checkpoint.get('message_hub')
     info = hub.get('runtime_info') if isinstance(hub, dict) else None
     for holder in (checkpoint.get('meta'), info):

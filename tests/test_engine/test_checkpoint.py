@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import functools
 import http.server
+import io
 import os
+import tarfile
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -16,7 +19,9 @@ from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmdet_owp.engine import checkpoint
 from mmdet_owp.engine.checkpoint import CheckpointMatchHook, load_checkpoint
+from mmdet_owp.errors import UserError
 
 
 class Call:
@@ -27,6 +32,17 @@ class Call:
 
     def __reduce__(self):
         return self.reduced
+
+
+@pytest.fixture(params=['weights_only', 'restricted'])
+def reader(request, monkeypatch):
+    """The reader of new PyTorch and that of PyTorch before 2.6."""
+    if request.param == 'weights_only' and not checkpoint._HAS_SAFE_GLOBALS:
+        pytest.skip('this PyTorch has no usable weights_only')
+    monkeypatch.setattr(
+        checkpoint, '_HAS_SAFE_GLOBALS', request.param == 'weights_only'
+    )
+    return request.param
 
 
 @pytest.fixture
@@ -113,23 +129,81 @@ def test_evil_file_executes_nothing(evil, marker):
     assert not marker.exists()
 
 
+@pytest.mark.parametrize('zipped', [True, False])
 @pytest.mark.parametrize(
-    'owner, name',
+    'call',
     [
-        (HistoryBuffer, '__init__'),
-        (HistoryBuffer, 'register_statistics'),
-        (np.ndarray, 'tofile'),
+        Call(eval, '1'),
+        Call(exec, ''),
+        Call(functools.partial, print),
+        Call(__import__, 'os'),
+        Call(getattr, HistoryBuffer, '__init__'),
+        Call(getattr, HistoryBuffer, 'register_statistics'),
+        Call(getattr, np.ndarray, 'tofile'),
+        Call(np.load, 'x.npy'),
+        Call(torch.load, 'x.pth'),
+        Call(open, 'x'),
     ],
+    ids=lambda call: str(call.reduced[0].__name__),
 )
-def test_getattr_reaches_only_the_statistics(tmp_path, owner, name):
-    path = tmp_path / 'getattr.pth'
-    torch.save(dict(x=Call(getattr, owner, name)), path)
-    with pytest.raises(ValueError, match='refused'):
+def test_attacks_are_refused(tmp_path, reader, zipped, call):
+    path = tmp_path / 'attack.pth'
+    torch.save(dict(x=call), path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(checkpoint.RefusedCheckpointError, match='refused'):
         load_checkpoint(path)
 
 
+def test_class_is_not_changed(tmp_path, reader):
+    """BUILD on a listed class would set its attributes for everyone."""
+    path = tmp_path / 'build.pth'
+    torch.save(dict(x=HistoryBuffer), path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in files if name.endswith('data.pkl'))
+    # Push HistoryBuffer, a state dict, and set the one by the other.
+    files[name] = (
+        b'\x80\x02cmmengine.logging.history_buffer\nHistoryBuffer\n'
+        b'}X\x03\x00\x00\x00minK\x07sb.'
+    )
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    before = HistoryBuffer.min
+    with pytest.raises(Exception, match='refused|BUILD|setstate|build'):
+        load_checkpoint(path)
+    assert HistoryBuffer.min is before
+
+
+def test_nested_file_is_restricted_too(tmp_path, reader, marker):
+    """A tensor's storage may be a whole file in the legacy format."""
+    nested = io.BytesIO()
+    torch.save(
+        Call(os.system, f'touch {marker}'),
+        nested,
+        _use_new_zipfile_serialization=False,
+    )
+    path = tmp_path / 'nested.pth'
+    call = Call(torch.storage._load_from_bytes, nested.getvalue())
+    torch.save(dict(x=call), path)
+    with pytest.raises(UserError, match='refused'):
+        load_checkpoint(path)
+    assert not marker.exists()
+
+
+def test_torchscript_and_tar_are_refused(tmp_path, reader):
+    script = tmp_path / 'script.pth'
+    torch.jit.save(torch.jit.script(nn.Linear(1, 1)), str(script))
+    with pytest.raises(UserError, match='script.pth: TorchScript'):
+        load_checkpoint(script)
+    archive = tmp_path / 'archive.pth'
+    with tarfile.open(archive, 'w') as file:
+        file.add(script, 'pickle')
+    with pytest.raises(UserError, match='archive.pth: a tar file'):
+        load_checkpoint(archive)
+
+
 @pytest.mark.parametrize('zipped', [True, False])
-def test_training_state_survives(tmp_path, zipped):
+def test_training_state_survives(tmp_path, zipped, reader):
     buffer = HistoryBuffer()
     buffer.update(3.0)
     buffer.update(5.0, 2)
@@ -165,16 +239,9 @@ def test_training_state_survives(tmp_path, zipped):
 
 @pytest.mark.parametrize(
     'content',
-    [
-        b'',
-        b'not a checkpoint\n',
-        b'{"a": 1}',
-        b'\x80\x02.',
-        b'PK\x03\x04',
-        bytes(range(256)),
-    ],
+    [b'', b'not a checkpoint\n', b'{"a": 1}', b'\x80\x02.', bytes(range(256))],
 )
-def test_file_that_is_no_checkpoint(tmp_path, content):
+def test_file_that_is_no_checkpoint(tmp_path, content, reader):
     path = tmp_path / 'file.pth'
     path.write_bytes(content)
     with pytest.raises(ValueError, match='file.pth: not a PyTorch') as error:
@@ -182,11 +249,33 @@ def test_file_that_is_no_checkpoint(tmp_path, content):
     assert '\n' not in str(error.value)
 
 
-def test_cut_off_file(trained):
-    path = trained / 'epoch_2.pth'
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match='damaged'):
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('part', [0.01, 0.1, 0.5, 0.99])
+def test_cut_off_file(tmp_path, zipped, part, reader):
+    path = tmp_path / 'cut.pth'
+    state = Toy().state_dict()
+    state['more'] = torch.rand(1000)
+    torch.save(
+        dict(state_dict=state), path, _use_new_zipfile_serialization=zipped
+    )
+    content = path.read_bytes()
+    path.write_bytes(content[: max(40, int(part * len(content)))])
+    with pytest.raises(UserError, match='damaged'):
         load_checkpoint(path)
+
+
+def test_other_errors_are_shown_as_they_are(trained, monkeypatch):
+    """A good file is not called damaged when PyTorch fails to read it."""
+    failure = RuntimeError('no CUDA GPUs are available')
+
+    def fail(*args, **kwargs):
+        raise failure
+
+    monkeypatch.setattr(checkpoint, '_load_weights_only', fail)
+    monkeypatch.setattr(checkpoint, '_load_restricted', fail)
+    with pytest.raises(RuntimeError) as error:
+        load_checkpoint(trained / 'epoch_2.pth')
+    assert error.value is failure
 
 
 def test_file_without_weights(tmp_path):
@@ -196,7 +285,7 @@ def test_file_without_weights(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='none.pth: no such'):
+    with pytest.raises(UserError, match='none.pth: no such'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'none.pth'))
 
 
