@@ -32,7 +32,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.runner.checkpoint import load_state_dict
 from mmengine.utils import digit_version
 from torch import nn
 from torch.hub import download_url_to_file, get_dir
@@ -281,7 +281,7 @@ def _drop_config_text(checkpoint: dict) -> dict:
     return checkpoint
 
 
-# mmengine names the two in its log by what follows `load_from_`.
+# mmengine's log names a loader by what follows `load_from_`.
 def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
     """Load a local file, for mmengine's ``CheckpointLoader``."""
     return load_checkpoint(filename, map_location)
@@ -307,14 +307,14 @@ CheckpointLoader.register_scheme(
 
 
 def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:
-    """Name the model's weights that a checkpoint would leave random.
+    """List the model's weights that a checkpoint would leave random.
 
     Args:
         model (nn.Module): without a wrapper.
         checkpoint (dict): as :func:`load_checkpoint` returns it.
 
     Returns:
-        list[str]: those that it lacks or has in another shape.
+        list[str]: names of weights that are missing or have another shape.
     """
     given = _named_weights(checkpoint)
     return [
@@ -327,24 +327,24 @@ def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:
 
 
 def load_weights(model: nn.Module, checkpoint: dict, path: str) -> None:
-    """Give a model all of its weights.
+    """Load all weights of a model.
 
     Args:
         model (nn.Module): without a wrapper.
         checkpoint (dict): as :func:`load_checkpoint` returns it.
-        path (str): where it is from.
+        path (str): of the checkpoint, for the error message.
 
     Raises:
-        ValueError: in one line, if it would leave some random.
+        UserError: if a weight is missing or has another shape.
     """
     wrong = unlike_weights(model, checkpoint)
     if wrong:
-        raise ValueError(
+        raise UserError(
             f'{path}: made by another config: {len(wrong)} weight(s) are '
             f'missing or have another shape, such as {wrong[0]}; give the '
             'config the checkpoint was trained with'
         )
-    _load_checkpoint_to_model(model, checkpoint)
+    load_state_dict(model, _named_weights(checkpoint))
 
 
 def _named_weights(checkpoint: dict) -> dict:
@@ -356,17 +356,16 @@ def _named_weights(checkpoint: dict) -> dict:
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
-    """Stops a run whose checkpoint leaves weights of the model random.
+    """Stop a run whose checkpoint leaves weights of the model random.
 
-    mmengine only logs them. Weights that the model has no use for, such as
-    the classifier of a baseline tested as a proposer, are no error.
+    mmengine only logs them. Weights that the model does not use, such as the
+    classifier of a baseline tested as a proposer, are allowed in a test.
 
     Args:
-        new_weights (Sequence[str]): beginnings of the names of weights that
-            a training adds to those it starts from (``load_from``). There
-            they may be missing, not in a resumed run nor in a test; and in
-            training any other difference, weights without use included, is
-            an error.
+        new_weights (Sequence[str]): prefixes of weights that the model adds
+            to the one it starts from (``load_from``). Only they may be
+            missing, and only when a training starts, not when it resumes;
+            then unused weights are an error, too.
     """
 
     def __init__(self, new_weights: Sequence[str] = ()) -> None:
@@ -376,14 +375,13 @@ class CheckpointMatchHook(Hook):
         """Compare the checkpoint's names and shapes with the model's.
 
         Args:
-            runner (Runner): whose model is about to take the weights.
-            checkpoint (dict): as :func:`load_checkpoint` returns it. New
-                weights are put in as they are in the model, which keeps
-                mmengine from warning of them.
+            runner (Runner): about to load the weights into its model.
+            checkpoint (dict): as :func:`load_checkpoint` returns it. The
+                model's new weights are added, so that mmengine does not warn
+                about them.
 
         Raises:
-            ValueError: in one line, if the checkpoint and the model differ
-                in more than they may.
+            UserError: if the two differ in other weights.
         """
         model = getattr(runner.model, 'module', runner.model)
         state = checkpoint.get('state_dict', checkpoint)
@@ -392,11 +390,11 @@ class CheckpointMatchHook(Hook):
         wrong = unlike_weights(model, checkpoint)
         fault = 'are missing or have another shape'
         remedy = 'give the config the checkpoint was trained with'
-        # The runner builds its optimizer to train, before it loads.
+        # To train, the runner builds its optimizer before it loads weights.
         training = isinstance(runner.optim_wrapper, OptimWrapper)
         if self.new_weights and training:
             wrong += [name for name in given if name not in wanted]
-            fault = 'are missing, have another shape or are of no use'
+            fault = 'are missing, have another shape or are not used'
         if self.new_weights and training and not runner._resume:
             names = ', '.join(self.new_weights)
             remedy = (
@@ -413,10 +411,10 @@ class CheckpointMatchHook(Hook):
                 state.update((name, wanted[name]) for name in new)
                 runner.logger.info(
                     f'{runner._load_from}: without the {len(new)} weights of '
-                    f'{names}, which are new and start as initialised'
+                    f'{names}, which are new and start as initialized'
                 )
         if wrong:
-            raise ValueError(
+            raise UserError(
                 f'{runner._load_from}: made by another config than '
                 f'{runner.cfg.filename}: {len(wrong)} weight(s) {fault}, such '
                 f'as {wrong[0]}; {remedy}'
