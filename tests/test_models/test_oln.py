@@ -73,6 +73,28 @@ def iou(boxes, others):
     return inner / (areas[0][:, None] + areas[1][None] - inner)
 
 
+def test_initial_regression_bias_is_that_of_an_init_cfg():
+    normal = dict(type='Normal', std=0.01)
+    init_cfg = dict(
+        normal, layer='Conv2d', override=dict(normal, name='rpn_reg', bias=0.5)
+    )
+    settings = dict(
+        anchor_generator=dict(
+            type='AnchorGenerator', scales=[8], ratios=[1.0], strides=[4]
+        )
+    )
+    states = []
+    for options in (dict(init_cfg=init_cfg), dict(init_reg_bias=0.5)):
+        head = oln_rpn_head.OLNRPNHead(8, **settings, **options)
+        torch.manual_seed(0)
+        head.init_weights()
+        states.append(head.state_dict())
+    assert all(torch.equal(states[1][k], v) for k, v in states[0].items())
+    assert states[0]['rpn_reg.bias'].tolist() == [0.5] * 4
+    with pytest.raises(ValueError, match='init_cfg replaces'):
+        oln_rpn_head.OLNRPNHead(8, init_cfg=init_cfg, init_reg_bias=0.5)
+
+
 def test_centerness_of_anchors():
     anchors = torch.tensor([[0.0, 0, 8, 8]]).expand(5, 4)
     boxes = torch.tensor(

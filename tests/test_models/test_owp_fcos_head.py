@@ -11,6 +11,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 import mmdet_owp.register  # noqa: F401
+from mmdet_owp.errors import UserError
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
@@ -420,6 +421,40 @@ def test_all_sampling_starts_at_a_low_probability():
     )
     head.init_weights()
     assert float(head.conv_iou.bias.detach().sigmoid()) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize('loss_cls', [None, dict(type='FocalLoss')])
+@pytest.mark.parametrize('candidates', ['center', 'all'])
+@pytest.mark.parametrize('prior', [None, 0.2])
+def test_initial_biases_are_those_of_an_init_cfg(loss_cls, candidates, prior):
+    arguments = dict(
+        COMMON,
+        loss_cls=loss_cls,
+        sampler=dict(type='IoUSampler', candidates=candidates),
+    )
+    override = [dict(name='conv_reg', bias=2)]
+    if loss_cls:
+        override.append(dict(name='conv_cls', bias_prob=0.01))
+    if prior or candidates == 'all':
+        override.append(dict(name='conv_iou', bias_prob=prior or 0.01))
+    normal = dict(type='Normal', std=0.01)
+    init_cfg = dict(
+        normal, layer='Conv2d', override=[{**normal, **o} for o in override]
+    )
+    states = []
+    for initialization in (
+        dict(init_cfg=init_cfg),
+        dict(init_reg_bias=2, cue_prior=prior),
+    ):
+        head = OWPFCOSHead(**arguments, **initialization)
+        torch.manual_seed(0)
+        head.init_weights()
+        states.append(head.state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[1][k], v) for k, v in states[0].items())
+    assert states[0]['conv_reg.bias'].tolist() == [2] * 4
+    with pytest.raises(UserError, match='init_cfg replaces'):
+        OWPFCOSHead(**arguments, init_cfg=init_cfg, init_reg_bias=2)
 
 
 def test_crowd_locations_are_left_out():

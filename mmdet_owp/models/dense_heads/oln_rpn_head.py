@@ -12,6 +12,8 @@ from mmdet.utils import ConfigType, InstanceList, OptInstanceList, reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmdet_owp.errors import UserError
+
 
 @MODELS.register_module()
 class OLNRPNHead(RPNHead):
@@ -34,6 +36,9 @@ class OLNRPNHead(RPNHead):
     Args:
         in_channels (int): channels of the input feature maps.
         loss_objectness (dict): loss of the cue, on its sigmoid.
+        init_reg_bias (float): initial bias of ``rpn_reg``. An empty box
+            learns nothing; with 0.5 and ``TBLRBBoxCoder`` boxes start as
+            their anchors.
         **kwargs: those of mmdet's ``RPNHead``, without ``loss_cls``. The
             anchor generator must give one anchor a location.
 
@@ -60,8 +65,17 @@ class OLNRPNHead(RPNHead):
         in_channels: int,
         *,
         loss_objectness: ConfigType = dict(type='L1Loss', loss_weight=1.0),
+        init_reg_bias: float = 0.0,
         **kwargs,
     ) -> None:
+        if init_reg_bias:
+            if 'init_cfg' in kwargs:
+                raise UserError(
+                    'init_cfg replaces init_reg_bias: give either of them'
+                )
+            normal = dict(type='Normal', std=0.01)
+            bias = dict(normal, name='rpn_reg', bias=init_reg_bias)
+            kwargs['init_cfg'] = dict(normal, layer='Conv2d', override=bias)
         super().__init__(
             in_channels,
             # The parent cannot do without; the loss has no parameters.

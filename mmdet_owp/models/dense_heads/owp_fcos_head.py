@@ -21,6 +21,7 @@ from mmdet.utils import (
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.models.losses.unknown_mask_focal_loss import (
     Locations,
     UnknownMaskFocalLoss,
@@ -81,9 +82,13 @@ class OWPFCOSHead(FCOSHead):
         loss_objectness (dict): loss of each cue, on logits.
         centerness_on_reg (bool): whether the cues are predicted from the
             regression tower, as in the paper, or the classifier's.
-        init_cfg (dict | list[dict], optional): initialisation. None: as
-            ``FCOSHead``; with ``candidates='all'`` the cues, too, start at
-            probability 0.01.
+        init_reg_bias (float): initial bias of ``conv_reg``. With
+            ``norm_on_bbox`` negative distances are clamped to 0 and learn
+            nothing; a positive bias avoids a late start.
+        cue_prior (float, optional): initial probability of the cues. None:
+            0.01 where the sampler uses background, else 0.5 (bias 0).
+        init_cfg (dict | list[dict], optional): initialization. None: that of
+            ``FCOSHead`` with the biases above.
 
     ``test_cfg.proposals`` (``nms_pre`` candidates a level, ``nms``,
     ``max_per_img``, optionally ``min_bbox_size``) controls the proposals as
@@ -124,6 +129,8 @@ class OWPFCOSHead(FCOSHead):
         centerness_on_reg: bool = True,
         center_sampling: bool = False,
         center_sample_radius: float = 1.5,
+        init_reg_bias: float = 0.0,
+        cue_prior: float | None = None,
         init_cfg: MultiConfig | None = None,
         **kwargs,
     ) -> None:
@@ -177,17 +184,11 @@ class OWPFCOSHead(FCOSHead):
         )
         self.sampler = TASK_UTILS.build(sampler)
         if init_cfg is None:
-            rare = ['conv_cls'] if self.with_cls else []
-            if self.sampler.candidates == 'all':
-                rare += [f'conv_{cue}' for cue in objectness]
-            init_cfg = dict(
-                type='Normal',
-                layer='Conv2d',
-                std=0.01,
-                override=[
-                    dict(type='Normal', name=name, std=0.01, bias_prob=0.01)
-                    for name in rare
-                ],
+            init_cfg = self._init_cfg(init_reg_bias, cue_prior)
+        elif init_reg_bias or cue_prior is not None:
+            raise UserError(
+                'init_cfg replaces init_reg_bias and cue_prior: give either '
+                'init_cfg or the other two'
             )
         super().__init__(
             num_classes,
@@ -207,6 +208,24 @@ class OWPFCOSHead(FCOSHead):
         if freeze_regression:
             for module in self._regression():
                 module.requires_grad_(False)
+
+    def _init_cfg(
+        self, init_reg_bias: float, cue_prior: float | None
+    ) -> ConfigType:
+        """Return the ``init_cfg`` of ``FCOSHead`` with our initial biases."""
+        biases = {}
+        if init_reg_bias:
+            biases['conv_reg'] = dict(bias=init_reg_bias)
+        if self.with_cls:
+            biases['conv_cls'] = dict(bias_prob=0.01)
+        if cue_prior is None and self.sampler.candidates == 'all':
+            cue_prior = 0.01
+        if cue_prior is not None:
+            for cue in self.objectness:
+                biases[f'conv_{cue}'] = dict(bias_prob=cue_prior)
+        normal = dict(type='Normal', std=0.01)
+        override = [dict(normal, name=n, **b) for n, b in biases.items()]
+        return dict(normal, layer='Conv2d', override=override)
 
     def _regression(self) -> list[nn.Module]:
         """List the modules that boxes and cues are predicted by."""
