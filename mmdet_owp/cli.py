@@ -1,15 +1,67 @@
-"""Rows of tables and lines of plots as command lines give them."""
+"""What command lines share: common arguments and error reports.
+
+Importing it needs neither torch nor mmengine.
+"""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+import contextlib
+import glob
+import json
+import os
+import os.path as osp
+import sys
+import time
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    RawDescriptionHelpFormatter,
+)
+from collections.abc import Iterator
+
+from mmdet_owp.errors import UserError
+
+# Where a process that torchrun started leaves the error it ends with.
+_ERROR_FILE = 'TORCHELASTIC_ERROR_FILE'
+
+
+def parser(description: str | None) -> ArgumentParser:
+    """Return an argument parser that keeps the line breaks of its text."""
+    return ArgumentParser(
+        description=description, formatter_class=RawDescriptionHelpFormatter
+    )
+
+
+def add_cfg_options(parser: ArgumentParser, raw: bool = False) -> None:
+    """Add ``--cfg-options``, which overrides settings of a config.
+
+    Args:
+        parser (ArgumentParser): to add the argument to.
+        raw (bool): keep a list of ``KEY=VALUE``, to pass to another command,
+            instead of a dictionary of parsed values. Defaults to False.
+    """
+    if raw:
+        kwargs = dict(default=[])
+    else:
+        from mmengine.config import DictAction
+
+        kwargs = dict(action=DictAction)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        metavar='KEY=VALUE',
+        help='override settings of the config, for example '
+        'train_dataloader.batch_size=4 or key="[(a,b),(c,d)]" (quoted, '
+        'without spaces)',
+        **kwargs,
+    )
 
 
 def labelled(text: str) -> tuple[str, list[str]]:
-    """Take LABEL=PATH[,PATH...] apart, as the ``type`` of an argument.
+    """Parse ``LABEL=PATH[,PATH...]``, as the ``type`` of an argument.
 
     Returns:
-        tuple[str, list[str]]: the label, which may have ``=`` in it, and the
+        tuple[str, list[str]]: the label, which may contain ``=``, and the
         paths.
 
     Raises:
@@ -19,3 +71,49 @@ def labelled(text: str) -> tuple[str, list[str]]:
     if not (label and paths):
         raise ArgumentTypeError(f'{text}: must be LABEL=PATH[,PATH...]')
     return label, paths.split(',')
+
+
+@contextlib.contextmanager
+def report_errors() -> Iterator[None]:
+    """Exit with ``error: TEXT`` and status 1 on a :class:`UserError`.
+
+    This includes one that a worker process of a data loader raised. Other
+    exceptions keep their traceback.
+
+    A process that torchrun started does not print the message but passes it
+    to torchrun, which prints that of the first process to fail. If a process
+    fails because another one has reported an error, it exits silently.
+    """
+    try:
+        yield
+    except Exception as error:
+        error_file = os.environ.get(_ERROR_FILE)
+        if not isinstance(error, UserError):
+            if error_file and _is_reported(error_file):
+                sys.exit(1)
+            raise
+        message = f'error: {_message(error)}'
+        if not error_file:
+            sys.exit(message)
+        with open(error_file, 'w') as file:
+            json.dump(dict(message=message, timestamp=int(time.time())), file)
+        sys.exit(1)
+
+
+def _message(error: UserError) -> str:
+    """Return the text of an error without the traceback of a worker.
+
+    PyTorch raises what a worker raised as the same type, with the formatted
+    traceback as its text.
+    """
+    name = f'\n{type(error).__module__}.{type(error).__qualname__}: '
+    return str(error).rpartition(name)[2].rstrip()
+
+
+def _is_reported(error_file: str) -> bool:
+    """Whether a process on this machine has reported a :class:`UserError`.
+
+    torchrun names the error files ``FOLDER/LOCAL_RANK/error.json``.
+    """
+    folder = osp.dirname(osp.dirname(error_file))
+    return bool(glob.glob(osp.join(glob.escape(folder), '*', 'error.json')))

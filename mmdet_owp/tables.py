@@ -1,26 +1,52 @@
-"""Numbers laid out as text, for logs and terminals."""
+"""Tables as plain text and Markdown."""
 
 from __future__ import annotations
 
-# Numbers by the names of their row and column.
-Rows = dict[str, dict[str, float]]
+from collections.abc import Sequence
+from typing import Dict
+
+import numpy as np
+
+# Numbers by row name and column name.
+Rows = Dict[str, Dict[str, float]]  # noqa: UP006 (evaluated by Python 3.8)
 
 
 def text_table(rows: Rows) -> str:
-    """Lay numbers out as text, one line a row, below a line of names."""
+    """Lay out numbers as text, one line per row below the column names."""
     columns = list(next(iter(rows.values()), {}))
-    wide = max(map(len, rows), default=0)
-    widths = [max(len(c), 8) + 2 for c in columns]
-    lines = [' ' * wide + ''.join(map(str.rjust, columns, widths))]
-    lines += [
-        f'{row:{wide}}'
-        + ''.join(f'{values[c]:{w}.4f}' for c, w in zip(columns, widths))
-        for row, values in rows.items()
-    ]
+    name_width = max(map(len, rows), default=0)
+    widths = [max(len(column), 8) + 2 for column in columns]
+    lines = [' ' * name_width + ''.join(map(str.rjust, columns, widths))]
+    for name, values in rows.items():
+        cells = (f'{values[c]:{w}.4f}' for c, w in zip(columns, widths))
+        lines.append(f'{name:{name_width}}' + ''.join(cells))
     return '\n'.join(lines)
 
 
 def transpose(rows: Rows) -> Rows:
-    """Make rows of columns."""
+    """Swap rows and columns."""
     columns = list(next(iter(rows.values()), {}))
     return {c: {name: rows[name][c] for name in rows} for c in columns}
+
+
+def markdown_table(
+    heading: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """Lay out a table in Markdown, its columns aligned."""
+    widths = [max(map(len, column)) for column in zip(heading, *rows)]
+    lines = [heading, ['-' * width for width in widths], *rows]
+    return '\n'.join(
+        f'| {" | ".join(map(str.ljust, line, widths))} |' for line in lines
+    )
+
+
+def percent(values: Sequence[float]) -> str:
+    """Format the mean of fractions in percent, with the spread of several.
+
+    No values give a dash.
+    """
+    if not len(values):
+        return '-'
+    scaled = 100 * np.asarray(values)
+    spread = f' ± {scaled.std(ddof=1):.1f}' if len(scaled) > 1 else ''
+    return f'{scaled.mean():.1f}{spread}'
