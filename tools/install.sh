@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Installs everything, once: into .venv, which it makes with $PYTHON (default
-# python3), or with OWP_ENV=active into the environment of `python`.
-#
-# What is there already stays: torch (so that a CUDA build does), and mmcv,
-# mmengine and mmdet of either family of distributions, if new enough.
+# python3), or with OWP_ENV=active into the environment of `python`. There it
+# replaces nothing: it adds what is missing to run, or stops before it changes
+# anything and says what is too old or broken.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -66,7 +65,8 @@ state() {
 print(sys.version, *(m for m in ("torch", "mmcv", "mmengine", "mmdet")
                      if u.find_spec(m)))'
   pwd
-  cat requirements.txt setup.cfg pyproject.toml tools/install.sh
+  cat requirements.txt setup.cfg pyproject.toml tools/install.sh \
+    tools/plan_install.py
 }
 state=$(state | cksum)
 hint="next: bash tools/quickstart.sh"
@@ -76,9 +76,6 @@ if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then
   exit 0
 fi
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-  fail 'check the Python version' "$("$python" -V) is too old for torch and \
-mmdet: remove .venv and set PYTHON to a Python 3.10 or newer"
 log=$prefix/owp-install.log
 : 2>/dev/null >"$log" || fail "write to $prefix" \
   'make that environment writable, or leave OWP_ENV out to get a .venv'
@@ -87,62 +84,23 @@ pid=
 trap '[ -z "$pid" ] || kill -- "-$pid" 2>/dev/null; rm -rf "$scratch"' EXIT
 network='check the network and pip settings (pip config list)'
 
-# What of requirements.txt is not there yet. Modules count by their name, as
-# mmcv, mmengine and mmdet come from two families of distributions.
+# What is missing, and what has to stay as it is.
 echo "== look what is there"
-missing=$scratch/requirements.txt
-"$python" - "${OWP_ENV:-}" "$missing" 2>>"$log" <<'EOF' ||
-import importlib, importlib.metadata, re, sys
-
-MODULES = {  # distribution: (module, least version in an environment of users)
-    'torch': ('torch', '2.5'),
-    'onedl-mmcv': ('mmcv', '2.0'),
-    'onedl-mmengine': ('mmengine', '0.10'),
-    'onedl-mmdetection': ('mmdet', '3.3'),
+mode=venv
+[ "${OWP_ENV:-}" != active ] || mode=active
+"$python" tools/plan_install.py "$mode" "$scratch" 2>"$scratch/faults" || {
+  cat "$scratch/faults" >>"$log"
+  grep -A 99 '^error: ' "$scratch/faults" >&2 || tail -n 5 "$log" >&2
+  fail 'look what is there' "see above (all of its output: $log)"
 }
-active = sys.argv[1] == 'active'
-
-
-def numbers(version):
-    return [int(n) for n in re.findall(r'\d+', version)[:3]]
-
-
-def version_there(name, pinned):
-    """The version that may stay, or None."""
-    module, least = MODULES.get(name, (None, None))
-    try:
-        if module is None:  # exact in .venv; whatever a user has stays
-            version = importlib.metadata.version(name)
-            return version if active or version == pinned else None
-        version = importlib.import_module(module).__version__
-        if module == 'mmcv':
-            importlib.import_module('mmcv._ext')
-        # In .venv a new pin is followed, but never for torch.
-        least = least if active or module == 'torch' else pinned
-        return version if numbers(version) >= numbers(least) else None
-    except (ImportError, AssertionError):  # absent, or a broken mixture
-        return None
-
-
-lines = []
-for line in open('requirements.txt'):
-    if '==' in line and not line.startswith('#'):
-        name, pinned = line.strip().split('==')
-        there = version_there(name, pinned)
-        if there is None:
-            lines.append(line)
-        elif name in MODULES:
-            print(f'   {MODULES[name][0]} {there} is there and stays')
-with open(sys.argv[2], 'w') as file:
-    file.writelines(lines)
-EOF
-  fail 'look what is there' "see $log"
+missing=$scratch/requirements.txt
 
 # missing NAME...: those of these distributions that are, as pip wants them.
 missing() {
-  for name in "$@"; do grep "^$name==" "$missing" || true; done
+  for name in "$@"; do grep -E "^$name(==|<|$)" "$missing" || true; done
 }
-pip=("$python" -m pip install --disable-pip-version-check)
+pip=("$python" -m pip install --disable-pip-version-check
+  -c "$scratch/constraints.txt")
 
 torch=$(missing torch)
 [ -z "$torch" ] || heartbeat "install $torch (a large download)" "$network" \
@@ -154,7 +112,7 @@ builders=($(missing setuptools wheel packaging ninja psutil))
   heartbeat 'install what builds packages' "$network" \
     "${pip[@]}" "${builders[@]}"
 
-mmcv=$(missing onedl-mmcv)
+mmcv=$(missing onedl-mmcv mmcv)
 if [ -n "$mmcv" ]; then
   compiler="it needs the network; a C++ compiler (Debian: apt install g++) \
 and Python's headers (python3-dev); with a CUDA build of torch, nvcc of that \
@@ -171,10 +129,16 @@ CUDA version; and 2 GB of memory a job (MAX_JOBS=1 takes least)"
       "${compile[@]}" --no-cache-dir --force-reinstall --no-deps
 fi
 
-heartbeat 'install the rest of requirements.txt' "$network" \
-  "${pip[@]}" -r "$missing"
+[ ! -s "$missing" ] || heartbeat 'install the rest of requirements.txt' \
+  "$network" "${pip[@]}" -r "$missing"
+# Without the network where what builds packages is there and new enough.
+isolation=()
+if "$python" -c 'import setuptools, wheel
+assert int(setuptools.__version__.split(".")[0]) >= 64' 2>>"$log"; then
+  isolation=(--no-build-isolation)
+fi
 heartbeat 'install mmdet_owp' "$network" \
-  "${pip[@]}" --no-deps --no-build-isolation -e .
+  "${pip[@]}" --no-deps ${isolation[@]+"${isolation[@]}"} -e .
 
 echo "== try it"
 "$python" - 2>>"$log" <<'EOF' ||

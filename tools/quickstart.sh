@@ -5,7 +5,9 @@
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 bash tools/install.sh
-. tools/python.sh
+# The Python that was installed into, whichever is active or made .venv.
+PYTHON=$PWD/.venv/bin/python
+[ "${OWP_ENV:-}" != active ] || PYTHON=python
 out=work_dirs/quickstart
 export SHAPES="${SHAPES:-data/shapes}"
 mkdir -p "$out"

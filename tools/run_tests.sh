@@ -4,12 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 bash tools/install.sh
-if [ "${OWP_ENV:-}" = active ]; then
-  python=python
-else
-  python=.venv/bin/python
-fi
+python=.venv/bin/python
+[ "${OWP_ENV:-}" != active ] || python=python
 # Tests start processes of their own: more threads would only fight.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MPLBACKEND=Agg
 "$python" -m ruff check .
+"$python" -m ruff format --check .
 exec "$python" -m pytest "$@"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import time
 
 import pytest
 
@@ -175,59 +173,3 @@ def test_slurm(repo, fake):
         path=fake,
     )
     assert f'{tools}/test.py config.py some.pth --launcher slurm' in output
-
-
-@pytest.fixture
-def checkout(repo, tmp_path):
-    """What install.sh reads, where there is no .venv yet."""
-    for name in (
-        'tools/install.sh',
-        'requirements.txt',
-        'setup.cfg',
-        'pyproject.toml',
-    ):
-        target = tmp_path / 'checkout' / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repo / name, target)
-    return tmp_path / 'checkout'
-
-
-def test_install_without_a_python(checkout):
-    status, output = bash(
-        'tools/install.sh', cwd=checkout, PYTHON='no-such-python'
-    )
-    assert status == 1
-    assert 'install.sh: failed: make .venv' in output
-    assert 'remedy: `no-such-python` must be a Python 3.10' in output
-    assert not (checkout / '.venv').exists()
-
-
-def test_install_names_the_step_that_fails(checkout, fake, tmp_path):
-    """A Python without anything, whose pip finds no network."""
-    python = fake / 'python'
-    python.write_text(f"""#!/bin/sh
-case "$*" in
-*sys.prefix*) echo {tmp_path} ;;
-"-m pip"*) echo no network; exit 1 ;;
-"- active"*) echo torch==2.13.0 >"$3" ;;
-esac
-""")
-    status, output = bash(
-        'tools/install.sh', cwd=checkout, path=fake, OWP_ENV='active'
-    )
-    assert status == 1
-    assert 'install.sh: failed: install torch==2.13.0' in output
-    assert 'remedy: check the network' in output
-    log = tmp_path / 'owp-install.log'
-    assert str(log) in output
-    assert 'no network' in log.read_text()
-
-
-def test_second_install_is_quick(repo):
-    if not (repo / '.venv/.owp-installed').exists():
-        pytest.skip('the tests do not run in what install.sh made')
-    begun = time.monotonic()
-    status, output = bash(repo / 'tools' / 'install.sh')
-    assert status == 0, output
-    assert 'installed already' in output
-    assert time.monotonic() - begun < 3
