@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-
 
 def read_scalars(folder: str | Path) -> list[dict]:
     """Read the scalars that the training runs in a work folder logged.
@@ -111,29 +109,3 @@ def read_metrics(folder: Path) -> dict[str, float]:
             f'--work-dir {folder}'
         )
     return json.loads(files[-1].read_text())
-
-
-def cell(values: list[float]) -> str:
-    """Write the mean of some fractions in percent; none is a dash."""
-    if not values:
-        return '-'
-    values = 100 * np.array(values)
-    spread = f' ± {values.std(ddof=1):.1f}' if len(values) > 1 else ''
-    return f'{values.mean():.1f}{spread}'
-
-
-def markdown_table(heading: list[str], rows: list[list[str]]) -> str:
-    """Lay out a table in Markdown.
-
-    Args:
-        heading (list[str]): one text a column.
-        rows (list[list[str]]): likewise.
-    """
-    widths = [max(map(len, column)) for column in zip(heading, *rows)]
-    lines = [heading, ['-' * width for width in widths], *rows]
-    return '\n'.join(
-        '| '
-        + ' | '.join(text.ljust(width) for text, width in zip(line, widths))
-        + ' |'
-        for line in lines
-    )

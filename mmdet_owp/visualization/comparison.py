@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmdet_owp.reproduction.logs import cell, markdown_table
+from mmdet_owp.tables import markdown_table, percent
 from mmdet_owp.visualization import style
 
 
@@ -50,7 +50,7 @@ class Cell(NamedTuple):
             return '-'
         paper = '-' if self.paper is None else f'{self.paper:.2f}'
         off = '-' if self.difference is None else f'{self.difference:+.1f}'
-        return f'{paper} / {cell([x / 100 for x in self.measured])} / {off}'
+        return f'{paper} / {percent([x / 100 for x in self.measured])} / {off}'
 
 
 class Comparison(NamedTuple):

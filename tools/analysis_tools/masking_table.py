@@ -15,7 +15,8 @@ import argparse
 import sys
 
 from mmdet_owp.cli import labelled
-from mmdet_owp.reproduction.logs import markdown_table, read_masking
+from mmdet_owp.reproduction.logs import read_masking
+from mmdet_owp.tables import markdown_table
 
 
 def parse_args() -> argparse.Namespace:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from mmdet_owp.cli import labelled
 from mmdet_owp.partitions import LVIS_PARTITIONS
-from mmdet_owp.reproduction.logs import cell, markdown_table, read_metrics
+from mmdet_owp.reproduction.logs import read_metrics
+from mmdet_owp.tables import markdown_table, percent
 
 PROPOSALS = {
     'base AP (class-wise)': 'base_class-wise/AP',
@@ -85,7 +86,7 @@ def main() -> None:
             [
                 label,
                 *(
-                    cell([run[key] for run in runs if key in run])
+                    percent([run[key] for run in runs if key in run])
                     for key in columns.values()
                 ),
             ]

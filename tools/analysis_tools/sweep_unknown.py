@@ -27,11 +27,8 @@ import sys
 from pathlib import Path
 
 from mmdet_owp.reproduction.jobs import Command, Job, add_cfg_options, run_jobs
-from mmdet_owp.reproduction.logs import (
-    markdown_table,
-    read_masking,
-    read_scalars,
-)
+from mmdet_owp.reproduction.logs import read_masking, read_scalars
+from mmdet_owp.tables import markdown_table
 from mmdet_owp.visualization.curves import draw_panels
 
 TRAIN = Path(__file__).parents[1] / 'train.py'

@@ -25,7 +25,7 @@ from mmdet_owp.datasets import checker
 from mmdet_owp.datasets.checker import Finding
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.partitions import SPLITS, Partition, parse_partition
-from mmdet_owp.reproduction.logs import markdown_table
+from mmdet_owp.tables import markdown_table
 
 # How many classes and pairs of classes are printed; --json has all.
 MOST = 20

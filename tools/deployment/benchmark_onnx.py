@@ -23,8 +23,8 @@ import torch
 
 from mmdet_owp.deployment import onnx_check, onnx_export
 from mmdet_owp.engine.launch import one_line_errors, read_config
-from mmdet_owp.reproduction.logs import markdown_table
 from mmdet_owp.reproduction.timing import take_turns
+from mmdet_owp.tables import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
