@@ -1,5 +1,5 @@
-# Sourced by dist_train.sh and dist_test.sh: launch NAME GPUS [ARGUMENT...]
-# runs tools/NAME.py in GPUS processes, on CUDA or on the CPU.
+# Sourced by dist_train.sh and dist_test.sh: `launch NAME GPUS [ARGUMENT...]`
+# runs tools/NAME.py in GPUS processes, on CUDA or CPU.
 . "$(dirname "${BASH_SOURCE[0]}")/python.sh"
 
 launch() {
@@ -13,13 +13,13 @@ launch() {
     ;;
   esac
   if [ -z "${PORT:-}${NNODES:-}" ]; then
-    where=(--standalone) # on this machine, on a free port
+    where=(--standalone) # this machine, a free port
   else
     where=(--nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}"
       --master_addr "${MASTER_ADDR:-127.0.0.1}"
       --master_port "${PORT:-29500}")
   fi
   PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}" exec "$PYTHON" \
-    -m torch.distributed.run "${where[@]}" --nproc_per_node "$gpus" \
+    -m mmdet_owp.engine.torchrun "${where[@]}" --nproc_per_node "$gpus" \
     "$tools/$script.py" "$@" --launcher pytorch
 }

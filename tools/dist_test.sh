@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test in several processes, on CUDA or on the CPU.
+# Test in several processes, on CUDA or CPU.
 set -eu
 if [ $# -lt 3 ]; then
   echo "usage: $0 CONFIG CHECKPOINT GPUS [argument of test.py...]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train in several processes, on CUDA or on the CPU.
+# Train in several processes, on CUDA or CPU.
 set -eu
 if [ $# -lt 2 ]; then
   echo "usage: $0 CONFIG GPUS [argument of train.py...]

@@ -2,9 +2,10 @@
 
     python tools/dump_proposals.py CONFIG CHECKPOINT
 
-runs it on all images of the training and of the validation set, those without
-a base object included, and writes DATA_ROOT/proposals/NAME_OF_CONFIG_train.pkl
-and …_val.pkl, which `proposal_file` of mmdet's data sets reads.
+tests the detector on all images of the training and validation sets,
+including those without a base object, and writes
+DATA_ROOT/proposals/NAME_OF_CONFIG_train.pkl and ..._val.pkl for the
+`proposal_file` of mmdet's data sets.
 """
 
 from __future__ import annotations
@@ -12,22 +13,20 @@ from __future__ import annotations
 import argparse
 import os
 import os.path as osp
-import sys
 from copy import deepcopy
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
+from mmdet_owp import cli
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import check_exists
+from mmdet_owp.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """Parse the command line."""
+    parser = cli.parser(__doc__)
     launch.add_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -35,36 +34,44 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         choices=['train', 'val'],
         default=['train', 'val'],
-        help='(default: both)',
+        help='data sets to run on (default: both)',
     )
     parser.add_argument(
-        '--out-dir', help='default: proposals/ in the data root of each split'
+        '--out-dir',
+        help='output folder (default: proposals/ in the data root of each '
+        'split)',
     )
     return parser.parse_args()
 
 
-def dumping(cfg: Config, split: str, out_dir: str | None) -> tuple:
-    """Make the config of a test that writes a split's proposals.
+def dump_config(
+    cfg: Config, split: str, out_dir: str | None
+) -> tuple[Config, str]:
+    """Return the config of a test that writes the proposals of a split.
 
     Args:
         cfg (Config): a whole config.
         split (str): ``'train'`` or ``'val'``.
-        out_dir (str, optional): folder of the file.
+        out_dir (str, optional): output folder.
 
     Returns:
-        tuple[Config, str]: the config and the file it will write.
+        tuple[Config, str]: the config and the path of the output file.
+
+    Raises:
+        UserError: if the split is not one data set, or the folder cannot be
+            written.
     """
     cfg = deepcopy(cfg)
     found = list(launch.datasets(cfg[f'{split}_dataloader'].dataset))
     if len(found) != 1:
-        sys.exit(
-            f'error: {cfg.filename}: {split}_dataloader has '
-            f'{len(found)} data sets with an ann_file; a file of '
-            'proposals is for one: name one by --cfg-options'
+        raise UserError(
+            f'{cfg.filename}: {split}_dataloader has {len(found)} data sets '
+            'with an ann_file, but a proposal file is for one; select one by '
+            '--cfg-options'
         )
     dataset = found[0]
-    # In test mode no image is left out; the number of images is checked when
-    # proposals are read, before any is.
+    # Test mode keeps images without objects. LoadProposals counts the images
+    # of the annotation file before it filters them.
     dataset.update(
         test_mode=True, pipeline=cfg.test_dataloader.dataset.pipeline
     )
@@ -74,11 +81,13 @@ def dumping(cfg: Config, split: str, out_dir: str | None) -> tuple:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        sys.exit(
-            f'error: {folder}: {error.strerror}; name another by --out-dir'
-        )
+        raise UserError(
+            f'{folder}: {error.strerror}; choose another with --out-dir'
+        ) from error
     if not os.access(folder, os.W_OK):
-        sys.exit(f'error: {folder}: not writable; name another by --out-dir')
+        raise UserError(
+            f'{folder}: not writable; choose another with --out-dir'
+        )
     cfg.test_evaluator = dict(
         type='DumpClassAgnosticProposals',
         output_dir=folder,
@@ -88,14 +97,14 @@ def dumping(cfg: Config, split: str, out_dir: str | None) -> tuple:
 
 
 def main() -> None:
-    """Write the proposals of each split."""
+    """Run the tool."""
     args = parse_args()
-    with launch.one_line_errors():
+    with cli.report_errors():
         cfg = launch.load_config(args)
         check_exists(args.checkpoint)
         launch.check_data(cfg, *args.splits)
         cfg.load_from, cfg.resume = args.checkpoint, False
-        jobs = [dumping(cfg, split, args.out_dir) for split in args.splits]
+        jobs = [dump_config(cfg, s, args.out_dir) for s in args.splits]
         for job, path in jobs:
             runner = launch.build_runner(job)
             runner.register_hook(dict(type='CheckpointMatchHook'))

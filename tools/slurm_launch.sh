@@ -1,12 +1,12 @@
 # Sourced by slurm_train.sh and slurm_test.sh:
-# launch PARTITION JOB_NAME NAME [ARGUMENT...] runs tools/NAME.py by srun.
+# `launch PARTITION JOB_NAME NAME [ARGUMENT...]` runs tools/NAME.py with srun.
 . "$(dirname "${BASH_SOURCE[0]}")/python.sh"
 
 launch() {
   local tools partition=$1 job=$2 script=$3
   tools=$(dirname "${BASH_SOURCE[0]}")
   shift 3
-  # SRUN_ARGS holds several words.
+  # SRUN_ARGS may hold several words.
   # shellcheck disable=SC2086
   PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}" exec srun \
     -p "$partition" --job-name="$job" \

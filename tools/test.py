@@ -8,12 +8,13 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.runner import Runner
 
+from mmdet_owp.cli import report_errors
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import check_exists
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description='Test a detector')
     launch.add_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -32,16 +33,14 @@ def parse_args() -> argparse.Namespace:
         '--wait-time',
         type=float,
         default=2,
-        help='seconds that --show keeps an image',
+        help='seconds per image with --show (default: 2)',
     )
-    parser.add_argument(
-        '--tta', action='store_true', help='refused: see the message'
-    )
+    parser.add_argument('--tta', action='store_true', help='not supported yet')
     args = parser.parse_args()
     if args.tta:
         parser.error(
-            '--tta merges class detections only, and the metrics '
-            'would judge proposals of one view; test without it'
+            '--tta merges class detections only, so the metrics would '
+            'evaluate the proposals of one view; test without it'
         )
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out {args.out}: the name must end in .pkl')
@@ -49,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_runner(args: argparse.Namespace) -> Runner:
-    """Build the runner that tests as the arguments say."""
+    """Build the runner of the test."""
     cfg = launch.load_config(args)
     check_exists(args.checkpoint)
     launch.check_data(cfg, 'test')
@@ -66,9 +65,9 @@ def build_runner(args: argparse.Namespace) -> Runner:
 
 
 def main() -> None:
-    """Test as the command line says."""
+    """Run the tool."""
     args = parse_args()
-    with launch.one_line_errors():
+    with report_errors():
         build_runner(args).test()
 
 

@@ -8,11 +8,13 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
+from mmdet_owp.cli import report_errors
 from mmdet_owp.engine import launch
+from mmdet_owp.errors import UserError
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description='Train a detector')
     launch.add_arguments(parser)
     parser.add_argument(
@@ -21,15 +23,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate by the real batch size over '
-        'auto_scale_lr.base_batch_size of the config',
+        help='scale the learning rate by batch size / '
+        'auto_scale_lr.base_batch_size',
     )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a path, from the latest in '
+        help='resume from a checkpoint; without a path, from the latest in '
         'the work folder, if there is one',
     )
     return parser.parse_args()
@@ -38,25 +40,23 @@ def parse_args() -> argparse.Namespace:
 def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the arguments that only training has to the config.
 
-    Args:
-        cfg (Config): as :func:`launch.load_config` returns it.
-        args (argparse.Namespace): as :func:`parse_args` returns them.
+    Raises:
+        UserError: if the config or the machine does not support one.
     """
     if args.amp:
         if get_device() == 'cpu':
-            raise SystemExit('error: --amp needs CUDA; leave it out on a CPU')
+            raise UserError('--amp needs CUDA; leave it out on a CPU')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SystemExit(
-                f'error: {args.config}: --auto-scale-lr needs '
+            raise UserError(
+                f'{args.config}: --auto-scale-lr needs '
                 'auto_scale_lr=dict(base_batch_size=...) in the config'
             )
         cfg.auto_scale_lr.enable = True
     if args.resume == 'auto':
-        # Without a checkpoint to go on from, load_from of the config (where
-        # a finetuned model starts) still counts.
+        # Without a checkpoint the run starts, from load_from if it is set.
         latest = find_latest_checkpoint(cfg.work_dir)
         if latest is not None:
             cfg.resume, cfg.load_from = True, latest
@@ -66,9 +66,9 @@ def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Train as the command line says."""
+    """Run the tool."""
     args = parse_args()
-    with launch.one_line_errors():
+    with report_errors():
         cfg = launch.load_config(args)
         apply_arguments(cfg, args)
         launch.check_data(cfg, 'train', 'val')

@@ -1,30 +1,29 @@
-"""What tools/train.py and tools/test.py share: arguments, checks, launching.
+"""What the tools that train and test share: arguments, checks, the runner.
 
-Both take mmdet's arguments. Beyond mmdet's own tools they run several
-processes on CPUs, load checkpoints safely (see
-:mod:`mmdet_owp.engine.checkpoint`), and answer bad input in one line.
+They take mmdet's arguments. Unlike mmdet's own tools they run several
+processes on CPUs and load checkpoints safely.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import glob
 import os
 import os.path as osp
-import sys
-import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-import mmdet_owp
-from mmdet_owp.engine import checkpoint  # loads safely from here
+# Importing `checkpoint` also makes mmengine's loaders safe.
+from mmdet_owp.cli import add_cfg_options
+from mmdet_owp.cli import report_errors as one_line_errors  # noqa: F401
+from mmdet_owp.engine.checkpoint import check_exists
+from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import LVIS_PARTITIONS
 
 _LVIS = (
@@ -32,7 +31,7 @@ _LVIS = (
     'train2017/ and val2017/ of COCO, or name their folder in the '
     'environment variable LVIS_ROOT'
 )
-# How to come by the data of a partition, for the message that it is missing.
+# How to get the data of a partition, for the message that it is missing.
 _MAKE_DATA = {
     'shapes': 'make it with `python tools/dataset_tools/make_shapes.py --out '
     '{root}`, or name its folder in the environment variable SHAPES',
@@ -48,65 +47,46 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
-        help='folder for logs, checkpoints and metrics; default: '
-        'work_dirs/NAME_OF_CONFIG',
+        help='folder for logs, checkpoints and metrics (default: '
+        'work_dirs/NAME_OF_CONFIG)',
     )
     add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='who started the processes; tools/dist_*.sh set it',
+        help='what started the processes; tools/dist_*.sh set it',
     )
     parser.add_argument(
         '--local_rank',
         '--local-rank',
         type=int,
         default=0,
-        help='ignored where LOCAL_RANK is set, as torchrun does',
-    )
-
-
-def add_cfg_options(parser: ArgumentParser) -> None:
-    """Add the argument that replaces settings of a config."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='replace settings of the config, for example '
-        'train_dataloader.batch_size=4 or key="[(a,b),(c,d)]" (quoted, '
-        'without spaces)',
+        help='ignored if LOCAL_RANK is set, as torchrun does',
     )
 
 
 def read_config(path: str) -> Config:
-    """Read a config.
-
-    Args:
-        path (str): of a file.
+    """Read a config file.
 
     Raises:
-        FileNotFoundError: in one line, if there is no such config.
+        UserError: if there is no such file.
     """
     if not osp.isfile(path):
-        raise FileNotFoundError(
+        raise UserError(
             f'{path}: no such config file; see configs/ for those there are'
         )
     return Config.fromfile(path)
 
 
 def load_config(args: Namespace) -> Config:
-    """Read the config and apply the common arguments to it.
-
-    Args:
-        args (Namespace): with the arguments of :func:`add_arguments`.
+    """Read the config and apply the arguments of :func:`add_arguments`.
 
     Returns:
         Config: with ``launcher`` and ``work_dir`` set.
 
     Raises:
-        FileNotFoundError: if there is no such config.
+        UserError: if there is no such config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
@@ -121,14 +101,11 @@ def load_config(args: Namespace) -> Config:
 
 
 def check_start(cfg: Config) -> None:
-    """Check that the checkpoint is there that a config starts from.
-
-    Args:
-        cfg (Config): a whole config.
+    """Check that the checkpoint exists that a training starts from.
 
     Raises:
-        FileNotFoundError: in one line, if it isn't; with the command that
-            trains it, where its folder has the name of a config beside this.
+        UserError: if not; the message has the command that trains it if its
+            folder is named after one of the configs.
     """
     if cfg.get('load_from') is None:
         return
@@ -141,59 +118,55 @@ def check_start(cfg: Config) -> None:
         if folder != osp.join('work_dirs', name):
             remedy += f' --work-dir {folder}'
         remedy += '`'
-    checkpoint.check_exists(cfg.load_from, remedy)
+    check_exists(cfg.load_from, remedy)
 
 
 def check_data(cfg: Config, *splits: str) -> None:
-    """Check that the files the data sets are read from are there.
-
-    Those are annotations, images and, for a second stage, proposals.
+    """Check that annotations, images and proposals of data sets exist.
 
     Args:
         cfg (Config): a whole config.
-        *splits (str): of ``'train'``, ``'val'`` and ``'test'``.
+        *splits (str): any of ``'train'``, ``'val'`` and ``'test'``.
 
     Raises:
-        FileNotFoundError: in one line, naming the file and where to get it.
+        UserError: if a file or folder does not exist; the message says how to
+            get it.
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         for dataset in datasets(loader.dataset if loader else {}):
-            root = dataset.get('data_root') or ''
-            prefixes = dataset.get('data_prefix', {}).values()
-            proposals = dataset.get('proposal_file')
-            second_stage = [proposals] if proposals else []
-            for name in (dataset.ann_file, *prefixes, *second_stage):
-                path = osp.join(root, name)
-                # Another storage than the disk has its own errors.
-                elsewhere = '://' in path or dataset.get('backend_args')
-                if elsewhere or osp.exists(path):
-                    continue
-                remedy = _MAKE_DATA.get(
-                    str(dataset.get('partition')),
-                    'set data_root, ann_file and data_prefix of '
-                    f'{split}_dataloader.dataset',
-                )
-                if name == proposals:
-                    remedy = (
-                        'make it with `python tools/dump_proposals.py '
-                        'CONFIG CHECKPOINT` of a proposer, or name '
-                        'another by --cfg-options '
-                        f'{split}_dataloader.dataset.proposal_file=...'
-                    )
-                raise FileNotFoundError(
-                    f'{path}: no such data; ' + remedy.format(root=root)
-                )
+            _check_files(dataset, f'{split}_dataloader.dataset')
+
+
+def _check_files(dataset: dict, key: str) -> None:
+    """Check the files of the data set at ``key`` of the config."""
+    root = dataset.get('data_root') or ''
+    remedy = _MAKE_DATA.get(
+        str(dataset.get('partition')),
+        f'set data_root, ann_file and data_prefix of {key}',
+    ).format(root=root)
+    files = [dataset.ann_file, *dataset.get('data_prefix', {}).values()]
+    remedies = dict.fromkeys(files, remedy)
+    if dataset.get('proposal_file'):
+        remedies[dataset.proposal_file] = (
+            'make it with `python tools/dump_proposals.py CONFIG CHECKPOINT` '
+            'of a proposer, or name another by --cfg-options '
+            f'{key}.proposal_file=...'
+        )
+    for name, remedy in remedies.items():
+        path = osp.join(root, name)
+        # Other storage than the disk reports its own errors.
+        is_remote = '://' in path or dataset.get('backend_args')
+        if not is_remote and not osp.exists(path):
+            raise UserError(f'{path}: no such data; {remedy}')
 
 
 def datasets(dataset: dict) -> Iterator[dict]:
-    """Yield the data sets with files inside wrappers such as ConcatDataset.
+    """Yield the data sets with an ``ann_file`` inside wrappers.
 
     Args:
-        dataset (dict): config of a data set.
-
-    Yields:
-        dict: config of one with an ``ann_file``.
+        dataset (dict): config of a data set or of a wrapper such as
+            ``ConcatDataset``.
     """
     if 'ann_file' in dataset:
         yield dataset
@@ -203,16 +176,16 @@ def datasets(dataset: dict) -> Iterator[dict]:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the config's runner, with processes that talk over gloo on CPUs.
+    """Build the runner of a config; several processes on CPUs use gloo.
 
-    mmengine cannot start a process group without a device to set; so without
-    one it is started here, before the runner looks for it.
+    mmengine needs a CUDA device to start a process group. Without one, the
+    group is started here, before the runner looks for it.
 
     Args:
         cfg (Config): as :func:`load_config` returns it; changed in place.
 
     Raises:
-        ValueError: for a launcher that needs devices, where there are none.
+        UserError: if the launcher needs CUDA and there is none.
     """
     if (
         cfg.launcher != 'none'
@@ -226,17 +199,17 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def init_cpu_group(cfg: Config) -> None:
-    """Join a gloo process group that torchrun describes in the environment.
+    """Join the gloo process group that torchrun describes.
 
     Args:
-        cfg (Config): its ``model_wrapper_cfg`` is set so that the model isn't
-            put on a device.
+        cfg (Config): its ``model_wrapper_cfg`` is set so that the model stays
+            on the CPU.
 
     Raises:
-        ValueError: for another launcher than ``'pytorch'``.
+        UserError: for another launcher than ``'pytorch'``.
     """
     if cfg.launcher != 'pytorch':
-        raise ValueError(
+        raise UserError(
             f'--launcher {cfg.launcher} needs CUDA; on CPUs use '
             'tools/dist_train.sh or tools/dist_test.sh'
         )
@@ -245,7 +218,7 @@ def init_cpu_group(cfg: Config) -> None:
         'gloo', timeout=datetime.timedelta(seconds=timeout)
     )
     cfg.model_wrapper_cfg = {
-        # What the runner does where the config has no wrapper ...
+        # The runner's defaults ...
         'type': 'MMDistributedDataParallel',
         'broadcast_buffers': False,
         'find_unused_parameters': cfg.get('find_unused_parameters', False),
@@ -253,21 +226,3 @@ def init_cpu_group(cfg: Config) -> None:
         # ... except that it would name a CUDA device here.
         'device_ids': None,
     }
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End the program with one line where this package refuses its input.
-
-    Its messages for users are ``ValueError`` and ``FileNotFoundError``; any
-    other exception, and those that arise in other packages, keep their
-    traceback.
-    """
-    package = osp.dirname(osp.abspath(mmdet_owp.__file__))
-    try:
-        yield
-    except (ValueError, FileNotFoundError) as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        if not osp.abspath(frame.filename).startswith(package + os.sep):
-            raise
-        sys.exit(f'error: {error}')
