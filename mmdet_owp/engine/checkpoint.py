@@ -32,6 +32,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as zoo
 from mmengine.runner.checkpoint import load_state_dict
 from mmengine.utils import digit_version
 from torch import nn
@@ -288,22 +289,57 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> dict:
 
 
 def load_from_http(filename: str, map_location: MapLocation = None) -> dict:
-    """Load from a URL, for mmengine's ``CheckpointLoader``."""
+    """Load from a URL, for mmengine's ``CheckpointLoader``.
+
+    Raises:
+        UserError: if it cannot be downloaded.
+    """
     path = osp.join(
         get_dir(), 'checkpoints', osp.basename(urlparse(filename).path)
     )
     # The first process of each machine downloads, the others find the file.
     if int(os.environ.get('LOCAL_RANK', 0)) == 0 and not osp.exists(path):
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        download_url_to_file(filename, path)
+        try:
+            os.makedirs(osp.dirname(path), exist_ok=True)
+            download_url_to_file(filename, path)
+        except OSError as error:  # URLError, timeouts, a full disk
+            raise UserError(
+                f'{filename}: cannot be downloaded to {path} ({error}); put '
+                'the file there by hand, or start without these weights: '
+                '--cfg-options model.backbone.init_cfg=None'
+            ) from error
     barrier()
     return load_checkpoint(path, map_location)
 
 
-CheckpointLoader.register_scheme('', load_from_local, force=True)
-CheckpointLoader.register_scheme(
-    ('http://', 'https://'), load_from_http, force=True
-)
+def load_from_zoo(filename: str, map_location: MapLocation = None) -> dict:
+    """Load a model that mmengine knows by name, such as open-mmlab://NAME.
+
+    mmengine's own loaders would not load it by the one above.
+    """
+    scheme, name = filename.split('://', 1)
+    if scheme in ('torchvision', 'modelzoo'):
+        urls = zoo.get_torchvision_models()
+    elif scheme == 'mmcls':
+        urls = zoo.get_mmcls_models()
+    else:
+        urls = zoo.get_external_models()
+        name = zoo.get_deprecated_model_names().get(name, name)
+    if name not in urls:
+        raise UserError(f'{filename}: mmengine knows no model of that name')
+    if '://' in urls[name]:
+        return load_from_http(urls[name], map_location)
+    home = os.environ.get('MMENGINE_HOME', '~/.cache/mmengine')
+    return load_checkpoint(osp.join(home, urls[name]), map_location)
+
+
+for _schemes, _loader in (
+    ('', load_from_local),
+    (('http://', 'https://'), load_from_http),
+    (('open-mmlab://', 'openmmlab://', 'mmcls://'), load_from_zoo),
+    (('torchvision://', 'modelzoo://'), load_from_zoo),
+):
+    CheckpointLoader.register_scheme(_schemes, _loader, force=True)
 
 
 def unlike_weights(model: nn.Module, checkpoint: dict) -> list[str]:

@@ -347,6 +347,35 @@ def test_url(trained, evil, marker, tmp_path, monkeypatch):
     assert CheckpointLoader.load_checkpoint(url)['meta']['epoch'] == 1
 
 
+def test_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    with pytest.raises(UserError) as error:
+        CheckpointLoader.load_checkpoint('http://127.0.0.1:9/some.pth')
+    assert str(error.value).startswith(
+        'http://127.0.0.1:9/some.pth: cannot be downloaded to '
+        f'{tmp_path}/hub/checkpoints/some.pth ('
+    )
+    assert 'model.backbone.init_cfg=None' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'name', ['open-mmlab://detectron2/resnet50_caffe', 'torchvision://x']
+)
+def test_named_models_are_loaded_safely(evil, marker, monkeypatch, name):
+    def url_of(*args):
+        return {name.split('://')[1]: 'http://127.0.0.1:9/evil.pth'}
+
+    monkeypatch.setattr(checkpoint.zoo, 'get_torchvision_models', url_of)
+    monkeypatch.setattr(checkpoint.zoo, 'get_external_models', url_of)
+    monkeypatch.setenv('TORCH_HOME', str(evil.parent))
+    there = evil.parent / 'hub/checkpoints'
+    there.mkdir(parents=True)
+    evil.rename(there / 'evil.pth')
+    with pytest.raises(UserError, match='refused'):
+        CheckpointLoader.load_checkpoint(name)
+    assert not marker.exists()
+
+
 class Stop(Hook):
     """Ends a run once its checkpoint is loaded."""
 
