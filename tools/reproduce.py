@@ -30,7 +30,7 @@ from mmdet_owp.reproduction.jobs import Job, add_cfg_options, run_jobs
 from mmdet_owp.reproduction.logs import read_metrics
 from mmdet_owp.reproduction.paper_tables import DATA, TABLES, Row
 from mmdet_owp.reproduction.training_run import TrainingRun, measured_step_time
-from mmdet_owp.shapes.generator import make_shapes
+from mmdet_owp.shapes.dataset import make_shapes
 from mmdet_owp.visualization.comparison import Cell, Comparison
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,17 +1,18 @@
-"""The built-in data in the format of LVIS v1, to try the LVIS path.
+"""The built-in data in the format of LVIS v1, to try the LVIS configs.
 
-Families stand under classes of LVIS v1: base ones under classes that are base
-in both of its partitions, novel ones under classes that are novel in both.
+Each family takes the place of one class of LVIS v1: base families of classes
+that are base in both partitions of LVIS, novel ones of classes novel in both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmdet_owp.partitions import LVIS, SHAPES_BASE, SHAPES_NOVEL
+from mmdet_owp.partitions import LVIS
+from mmdet_owp.shapes.objects import FAMILIES
 
-# Ids of LVIS v1. The base ones are rare, common and frequent; only 22 classes
-# are novel both ways.
+# Ids of LVIS v1. The base classes are rare, common and frequent; only 22
+# classes are novel in both partitions.
 LVIS_IDS = {
     'rectangle': 143, 'ellipse': 818, 'triangle': 1119, 'ring': 885,
     'cross': 330, 'star': 1007, 'crescent': 327, 'hexagon': 341,
@@ -23,38 +24,38 @@ LVIS_IDS = {
 
 
 def to_lvis(coco: Mapping, folder: str) -> dict:
-    """Make an LVIS v1 file of a COCO file of the built-in data.
+    """Convert a COCO file of the built-in data to LVIS v1.
 
-    As in LVIS, an image tells which classes are there, which are known to be
-    absent, and nothing of the rest; and of some that are there not every
-    object is annotated. A fixed rule on the ids chooses: of the absent
-    families every other is known to be, of the present ones every fifth
-    keeps its first object only.
+    As in LVIS, an image lists which classes are present and which are known
+    to be absent; the rest is unknown, and some of the present classes are not
+    annotated exhaustively. A fixed rule on the ids decides: half of the absent
+    families are listed as absent, and a fifth of the present ones keeps its
+    first object only.
 
     Args:
         coco (dict): ``images``, ``annotations`` and ``categories``.
-        folder (str): that holds the images, for ``coco_url``.
+        folder (str): name of the image folder, for ``coco_url``.
 
     Returns:
         dict: with the categories of LVIS v1.
     """
-    families = {**SHAPES_BASE, **SHAPES_NOVEL}
-    of_image: dict[int, dict[int, list[dict]]] = {}
-    for a in coco['annotations']:
-        category = LVIS_IDS[families[a['category_id']]]
-        of_image.setdefault(a['image_id'], {}).setdefault(category, []).append(
-            dict(a, category_id=category)
+    by_image: dict[int, dict[int, list[dict]]] = {}
+    for ann in coco['annotations']:
+        category = LVIS_IDS[FAMILIES[ann['category_id']]]
+        present = by_image.setdefault(ann['image_id'], {})
+        present.setdefault(category, []).append(
+            dict(ann, category_id=category)
         )
     images, annotations = [], []
     for image in coco['images']:
-        number = image['id']
-        present = of_image.get(number, {})
-        partly = [i for i in present if (number + i) % 5 == 0]
+        image_id = image['id']
+        present = by_image.get(image_id, {})
+        partial = [i for i in present if (image_id + i) % 5 == 0]
         for category, objects in present.items():
-            annotations += objects[:1] if category in partly else objects
+            annotations += objects[:1] if category in partial else objects
         images.append(
             dict(
-                id=number,
+                id=image_id,
                 coco_url='http://images.cocodataset.org/'
                 f'{folder}/{image["file_name"]}',
                 width=image['width'],
@@ -62,20 +63,16 @@ def to_lvis(coco: Mapping, folder: str) -> dict:
                 neg_category_ids=[
                     i
                     for i in LVIS_IDS.values()
-                    if i not in present and (number + i) % 2 == 0
+                    if i not in present and (image_id + i) % 2 == 0
                 ],
-                not_exhaustive_category_ids=partly,
+                not_exhaustive_category_ids=partial,
             )
         )
-    # No counts of training images: those of LVIS make its partitions.
+    for ann_id, ann in enumerate(annotations, start=1):
+        ann['id'] = ann_id
+    # Without the counts of training images, which belong to LVIS itself.
     categories = [
         dict(id=i, name=name, frequency=frequency)
         for i, (name, frequency) in sorted(LVIS.items())
     ]
-    return dict(
-        images=images,
-        annotations=[
-            dict(a, id=n) for n, a in enumerate(annotations, start=1)
-        ],
-        categories=categories,
-    )
+    return dict(images=images, annotations=annotations, categories=categories)

@@ -38,7 +38,7 @@ def dumped(tiny_config, tmp_path_factory):
     Returns:
         tuple: the data's root, and the proposer that the proposals are of.
     """
-    from mmdet_owp.shapes.generator import make_shapes
+    from mmdet_owp.shapes.dataset import make_shapes
 
     root = tmp_path_factory.mktemp('dumped') / 'shapes'
     make_shapes(root, seed=1, num_train=6, num_val=3, size=64)

@@ -18,7 +18,7 @@ import mmdet_owp.register  # noqa: F401
 from mmdet_owp.evaluation.class_wise import evaluate_class_wise
 from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, resolve_partition
-from mmdet_owp.shapes.generator import make_shapes
+from mmdet_owp.shapes.dataset import make_shapes
 from mmdet_owp.shapes.lvis import LVIS_IDS
 
 # Of the COCO API's example, with its 100 images.

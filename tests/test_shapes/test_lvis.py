@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import SHAPES_BASE, resolve_partition
-from mmdet_owp.shapes.generator import FAMILIES, make_shapes
+from mmdet_owp.shapes.dataset import make_shapes
 from mmdet_owp.shapes.lvis import LVIS_IDS
+from mmdet_owp.shapes.objects import FAMILIES
 
 FILES = [f'annotations/lvis_v1_{part}.json' for part in ('train', 'val')]
 
@@ -50,13 +52,14 @@ def test_images_are_those_of_the_coco_format(both, contents):
             ).read_bytes()
 
 
-def test_objects_and_what_is_said_of_images(both, contents):
-    """Nothing but objects of classes said to be annotated partly is lost."""
+def test_only_objects_of_partially_annotated_classes_are_dropped(
+    both, contents
+):
     dropped, negatives = 0, 0
     for part, content in zip(('train', 'val'), contents):
         path = both / 'coco' / 'annotations' / f'instances_{part}.json'
         coco = json.loads(path.read_text())
-        there = [
+        original = [
             (
                 a['image_id'],
                 LVIS_IDS[FAMILIES[a['category_id']]],
@@ -69,17 +72,17 @@ def test_objects_and_what_is_said_of_images(both, contents):
             (a['image_id'], a['category_id'], *a['bbox'], a['area'])
             for a in content['annotations']
         }
-        partly = {
+        partial = {
             (i['id'], c)
             for i in content['images']
             for c in i['not_exhaustive_category_ids']
         }
-        assert kept <= set(there)
-        lost = [a for a in there if a not in kept]
-        assert {a[:2] for a in lost} <= partly
+        assert kept <= set(original)
+        lost = [a for a in original if a not in kept]
+        assert {a[:2] for a in lost} <= partial
         dropped += len(lost)
-        present = {a[:2] for a in there}
-        assert partly <= {a[:2] for a in kept} <= present
+        present = {a[:2] for a in original}
+        assert partial <= {a[:2] for a in kept} <= present
         absent = {
             (i['id'], c)
             for i in content['images']
@@ -105,7 +108,5 @@ def test_made_once_and_not_over_the_other_format(both):
     assert not make_shapes(both / 'lvis', style='lvis', **arguments)
     (both / 'lvis/val2017/000003.png').unlink()
     assert make_shapes(both / 'lvis', style='lvis', **arguments)
-    with pytest.raises(FileExistsError, match='choose another output folder'):
+    with pytest.raises(UserError, match='choose another output folder'):
         make_shapes(both / 'lvis', style='lvis', **dict(arguments, seed=1))
-    with pytest.raises(ValueError, match='style must be one of'):
-        make_shapes(both / 'other', style='voc')

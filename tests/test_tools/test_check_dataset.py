@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdet_owp.shapes.generator import make_shapes
+from mmdet_owp.shapes.dataset import make_shapes
 
 REPO = Path(__file__).parents[2]
 TOOL = REPO / 'tools/dataset_tools/check_dataset.py'

@@ -8,7 +8,7 @@ from argparse import Namespace
 import pytest
 
 from mmdet_owp.engine import launch
-from mmdet_owp.shapes.generator import make_shapes
+from mmdet_owp.shapes.dataset import make_shapes
 
 # Of images of 96 px; weights that cannot be downloaded are left out.
 SMALL = {

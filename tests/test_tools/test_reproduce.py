@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mmdet_owp.reproduction.paper_tables import TABLES
-from mmdet_owp.shapes.generator import make_shapes
+from mmdet_owp.shapes.dataset import make_shapes
 
 TOOL = Path(__file__).parents[2] / 'tools/reproduce.py'
 # As tests/conftest.py makes configs tiny.

@@ -76,7 +76,7 @@ from mmdet_owp.engine.launch import (
 )
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 from mmdet_owp.reproduction.timing import synchronize, take_turns
-from mmdet_owp.shapes.generator import draw_image
+from mmdet_owp.shapes.scenes import draw_image
 from mmdet_owp.tables import markdown_table
 
 MIB = 2**20

@@ -36,7 +36,7 @@ from mmdet_owp.engine.launch import (
     read_config,
 )
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
-from mmdet_owp.shapes.generator import draw_image
+from mmdet_owp.shapes.scenes import draw_image
 from mmdet_owp.tables import markdown_table
 
 
