@@ -319,7 +319,13 @@ def load_from_zoo(filename: str, map_location: MapLocation = None) -> dict:
     """
     scheme, name = filename.split('://', 1)
     if scheme in ('torchvision', 'modelzoo'):
-        urls = zoo.get_torchvision_models()
+        try:
+            urls = zoo.get_torchvision_models()
+        except ImportError as error:
+            raise UserError(
+                f'{filename}: names of this kind need the torchvision '
+                'package; install it, or give the path of a file'
+            ) from error
     elif scheme == 'mmcls':
         urls = zoo.get_mmcls_models()
     else:
