@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import os.path as osp
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from mmdet_owp.errors import UserError
+from mmdet_owp.recall import GroundTruth
+
+# Ids of the categories that LVIS verified as absent from an image, and of
+# those that it did not annotate exhaustively.
+LVIS_IMAGE_KEYS = ('neg_category_ids', 'not_exhaustive_category_ids')
 
 
 def read_coco(path: str) -> dict:
@@ -21,11 +28,10 @@ def read_coco(path: str) -> dict:
         dict: with ``images``, ``annotations`` and ``categories``.
 
     Raises:
-        FileNotFoundError: in one line, if there is no such file.
-        ValueError: likewise, if it isn't of that format.
+        UserError: if there is no such file or it is not in COCO format.
     """
     if not osp.isfile(path):
-        raise FileNotFoundError(
+        raise UserError(
             f'no annotation file {path}: put the data there, or set data_root '
             'and ann_file in the config or by --cfg-options'
         )
@@ -34,11 +40,12 @@ def read_coco(path: str) -> dict:
             content = json.load(file)
             content['images'], content['annotations'], content['categories']
         except (ValueError, KeyError, TypeError) as error:
-            # A download that was cut is no JSON, and says where it ends.
+            # The message of the JSON parser tells where a file is truncated.
             why = f' ({error})' if isinstance(error, ValueError) else ''
-            raise ValueError(
+            raise UserError(
                 f'{path} is not a COCO annotation file{why}: it needs '
-                '"images", "annotations" and "categories", and to be whole'
+                '"images", "annotations" and "categories"; if it was '
+                'downloaded, download it again'
             ) from error
     return content
 
@@ -51,30 +58,118 @@ def check_categories(categories: Sequence[Mapping], path: str) -> None:
         path (str): of that file, for the message.
 
     Raises:
-        ValueError: in one line, if they are not in ascending id, have the
-            same name, or ids that are no whole numbers.
+        UserError: if ids are not integers in ascending order or two
+            categories share a name.
     """
     ids = [c.get('id') for c in categories]
     names = [c.get('name') for c in categories]
-    if not all(isinstance(i, int) for i in ids):
-        raise ValueError(
-            f'{path}: category ids must be whole numbers, not '
-            f'{next(i for i in ids if not isinstance(i, int))!r}'
-        )
+    wrong = [i for i in ids if not isinstance(i, int)]
+    if wrong:
+        raise UserError(f'{path}: category ids must be integers: {wrong[0]!r}')
     if ids != sorted(set(ids)) or len(set(names)) < len(names):
-        raise ValueError(
+        raise UserError(
             f'{path}: categories must be in ascending id and have different '
             'names, because mmdet numbers labels by their order in the file'
         )
+
+
+class CocoObjects(NamedTuple):
+    """What metrics need of an annotation file: arrays, no polygons.
+
+    Attributes:
+        categories (list[dict]): as in the file.
+        images (list[dict]): ``id`` and, on LVIS, :data:`LVIS_IMAGE_KEYS`.
+        ground_truth (GroundTruth): the objects of all categories.
+    """
+
+    categories: list[dict]
+    images: list[dict]
+    ground_truth: GroundTruth
+
+    @classmethod
+    def from_coco(cls, content: Mapping, path: str) -> CocoObjects:
+        """Take the objects from the content of an annotation file.
+
+        Raises:
+            UserError: if an object has no valid box.
+        """
+        keys = ('id', *LVIS_IMAGE_KEYS)
+        images = [{k: i[k] for k in keys if k in i} for i in content['images']]
+        try:
+            truth = GroundTruth.from_coco(content)
+        except UserError as error:
+            raise UserError(f'{path}: {error}') from error
+        return cls(content['categories'], images, truth)
+
+    def to_coco(self) -> dict:
+        """Return the objects in COCO format."""
+        truth = self.ground_truth
+        keys = ('image_id', 'category_id', 'bbox', 'area', 'iscrowd')
+        columns = (
+            truth.image_ids[truth.image],
+            truth.category,
+            truth.boxes,
+            truth.areas,
+            truth.crowd.astype(int),
+        )
+        rows = zip(*(c.tolist() for c in columns))
+        return dict(
+            images=self.images,
+            categories=self.categories,
+            annotations=[dict(zip(keys, row)) for row in rows],
+        )
+
+
+# The objects of the file that was read last, by its path and version.
+_last: dict[tuple, CocoObjects] = {}
+
+
+def _version(path: str) -> tuple:
+    stat = os.stat(path)
+    return osp.abspath(path), stat.st_mtime_ns, stat.st_size
+
+
+def keep_objects(path: str, content: Mapping) -> CocoObjects:
+    """Keep the objects of a parsed file for :func:`read_objects`.
+
+    The arrays of one file stay in memory, not its JSON.
+
+    Args:
+        path (str): of the file.
+        content (dict): of the file.
+
+    Raises:
+        UserError: if an object has no valid box.
+    """
+    _last.clear()
+    return _last.setdefault(
+        _version(path), CocoObjects.from_coco(content, path)
+    )
+
+
+def read_objects(path: str) -> CocoObjects:
+    """Read the objects of an annotation file.
+
+    A file that a test data set has loaded is not parsed again.
+
+    Args:
+        path (str): a JSON file.
+
+    Raises:
+        UserError: as :func:`read_coco`, or if an object has no valid box.
+    """
+    if osp.isfile(path) and _version(path) in _last:
+        return _last[_version(path)]
+    return keep_objects(path, read_coco(path))
 
 
 class SideBoxes(NamedTuple):
     """Boxes (x1, y1, x2, y2) in pixels, (n, 4), by image id.
 
     Attributes:
-        novel (dict[int, ndarray]): of the novel objects, without crowds.
-        base (dict[int, ndarray]): of the base objects, likewise.
-        base_crowd (dict[int, ndarray]): of the crowds of base objects.
+        novel (dict[int, ndarray]): novel objects, without crowd regions.
+        base (dict[int, ndarray]): base objects, without crowd regions.
+        base_crowd (dict[int, ndarray]): crowd regions of base objects.
     """
 
     novel: dict[int, np.ndarray]
@@ -83,42 +178,41 @@ class SideBoxes(NamedTuple):
 
 
 def read_boxes(dataset: Any) -> SideBoxes:
-    """Read the objects of both sides, whichever a data set shows.
+    """Read the objects of both sides, whichever split a data set shows.
 
     Args:
-        dataset (CocoSplitDataset): or another that knows its
-            ``partition_classes`` and ``ann_file``.
+        dataset (CocoSplitDataset): has ``partition_classes`` and
+            ``ann_file``.
+
+    Returns:
+        SideBoxes: with an entry for every image.
 
     Raises:
-        ValueError: in one line, if it doesn't.
+        UserError: if the data set has no partition.
     """
     partition = getattr(dataset, 'partition_classes', None)
     if partition is None:
-        raise ValueError(
+        raise UserError(
             f'{type(dataset).__name__} does not tell base and novel objects '
             'apart: use CocoSplitDataset or LVISSplitDataset'
         )
-    base = partition.categories('base')
-    found = SideBoxes(*(defaultdict(list) for _ in range(3)))
-    for a in read_coco(dataset.ann_file)['annotations']:
-        crowd, is_base = a.get('iscrowd'), a['category_id'] in base
-        if is_base:
-            boxes = found.base_crowd if crowd else found.base
-        elif crowd or a['category_id'] not in partition.novel:
-            continue
-        else:
-            boxes = found.novel
-        x, y, width, height = a['bbox']
-        boxes[a['image_id']].append((x, y, x + width, y + height))
+    truth = read_objects(dataset.ann_file).ground_truth
+    corners = truth.boxes.copy()
+    corners[:, 2:] += corners[:, :2]
+    ends = np.searchsorted(truth.image, np.arange(1, len(truth.image_ids)))
+    base = np.isin(truth.category, list(partition.base))
+    novel = np.isin(truth.category, list(partition.novel))
+    sides = novel & ~truth.crowd, base & ~truth.crowd, base & truth.crowd
     return SideBoxes(
         *(
-            defaultdict(
-                lambda: np.empty((0, 4)),
-                {
-                    image_id: np.array(rows, float)
-                    for image_id, rows in boxes.items()
-                },
-            )
-            for boxes in found
+            {
+                image_id: boxes[chosen]
+                for image_id, boxes, chosen in zip(
+                    truth.image_ids.tolist(),
+                    np.split(corners, ends),
+                    np.split(side, ends),
+                )
+            }
+            for side in sides
         )
     )

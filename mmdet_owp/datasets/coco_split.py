@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
+import cv2
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 
-from mmdet_owp.datasets.coco_file import check_categories, read_coco
+from mmdet_owp.datasets.coco_file import (
+    check_categories,
+    keep_objects,
+    read_coco,
+)
+from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 
 
@@ -14,17 +23,19 @@ from mmdet_owp.partitions import PartitionLike, resolve_partition
 class CocoSplitDataset(CocoDataset):
     """A COCO-format data set that shows the boxes of one side of a partition.
 
-    Labels are numbered in the order of the partition, ascending category id.
-    Crowd boxes are kept as ignored instances. In training, images without a
-    box of the split (a crowd region is none) are left out unless
-    ``filter_cfg`` says otherwise.
+    Labels follow ascending category ids. Crowd regions become ignored
+    instances. With ``filter_empty_gt``, training leaves out images whose only
+    boxes are crowd regions or of the other side.
+
+    Metrics and checkpoints find the ``partition`` in ``metainfo``, and with
+    ``test_mode=True`` the path of the annotation file as ``ann_file``.
 
     Args:
         partition (str | list | dict): see
             :func:`mmdet_owp.partitions.resolve_partition`.
         split (str): ``'base'``, ``'novel'`` or ``'all'``.
-        class_agnostic (bool): whether all boxes have label 0 and the one
-            class is ``'object'``, for detectors with ``num_classes=1``.
+        class_agnostic (bool): whether all boxes have label 0, of the class
+            ``'object'``, for detectors with ``num_classes=1``.
         **kwargs: those of mmdet's ``CocoDataset``, without ``classes`` in
             ``metainfo``.
 
@@ -33,9 +44,8 @@ class CocoSplitDataset(CocoDataset):
             annotation file.
 
     Raises:
-        FileNotFoundError: if there is no annotation file.
-        ValueError: if it is not COCO format or its classes are not those of
-            the partition.
+        UserError: if the annotation file is missing, not in COCO format, or
+            its classes are not those of the partition.
 
     Example:
         >>> CocoSplitDataset(
@@ -58,13 +68,17 @@ class CocoSplitDataset(CocoDataset):
         super().__init__(*args, **kwargs)
 
     def full_init(self) -> None:
-        """Load the annotations, and forget the classes if so told."""
+        """Load the annotations and complete ``metainfo``."""
         super().full_init()
         if self.class_agnostic:
             self._metainfo['classes'] = ('object',)
+        # Not by the argument `metainfo`: mmengine opens strings as files.
+        self._metainfo['partition'] = _plain(self.partition)
+        if self.test_mode:
+            self._metainfo['ann_file'] = self.ann_file
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """As ``CocoDataset``'s, with label 0 if classes don't matter.
+        """Parse an image as ``CocoDataset``; ``class_agnostic``: label 0.
 
         Args:
             raw_data_info (dict): an image and its annotations.
@@ -76,10 +90,9 @@ class CocoSplitDataset(CocoDataset):
         return info
 
     def COCOAPI(self, annotation_file: str) -> COCO:  # noqa: N802
-        """Read the file once, and take the classes from its categories.
+        """Read the file and take the classes from its categories.
 
-        The parent calls the class attribute of this name, and looks up the
-        classes right after.
+        ``CocoDataset`` calls this and then looks up the classes.
         """
         coco = COCO()
         coco.dataset = read_coco(annotation_file)
@@ -94,13 +107,33 @@ class CocoSplitDataset(CocoDataset):
             self.partition, categories, annotation_file
         )
         classes = self.partition_classes.names(self.split)
-        if not classes:  # which would mean all of them to mmdet
-            raise ValueError(
+        if not classes:  # mmdet would take all
+            raise UserError(
                 f'{annotation_file}: partition {self.partition!r} has no '
                 f"{self.split} classes: use split='novel' or 'all'"
             )
         self._metainfo['classes'] = classes
+        if self.test_mode:
+            with suppress(UserError):  # a metric that needs them raises it
+                keep_objects(annotation_file, coco.dataset)
         return coco
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Run the pipeline on an image.
+
+        Raises:
+            UserError: if the image file is missing or cannot be decoded.
+        """
+        info = self.get_data_info(idx)
+        try:
+            return self.pipeline(info)
+        except (AssertionError, OSError, ValueError, cv2.error) as error:
+            if 'img' in info:  # the image is loaded, a transform failed
+                raise
+            raise UserError(
+                f'{info["img_path"]}: missing, or not an image that can be '
+                f'decoded; replace it or remove it from {self.ann_file}'
+            ) from error
 
     def filter_data(self) -> list[dict]:
         """Also leave out images whose only boxes are crowd regions."""
@@ -114,3 +147,10 @@ class CocoSplitDataset(CocoDataset):
             for info in data_list
             if any(not i['ignore_flag'] for i in info['instances'])
         ]
+
+
+def _plain(value: PartitionLike) -> PartitionLike:
+    """Convert config types to those that every reader of checkpoints knows."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value if isinstance(value, (str, int)) else [*map(_plain, value)]

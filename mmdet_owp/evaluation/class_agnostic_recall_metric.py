@@ -5,109 +5,97 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from mmdet.registry import METRICS
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.evaluation.take_proposals import TakeProposals
-from mmdet_owp.partitions import PartitionLike, resolve_partition
+from mmdet_owp.datasets.coco_file import CocoObjects
+from mmdet_owp.errors import UserError
+from mmdet_owp.evaluation.sample_proposals import proposals_of
+from mmdet_owp.evaluation.split_metric import SplitMetric
+from mmdet_owp.partitions import Partition, PartitionLike
 from mmdet_owp.recall import (
     AREA_RANGES,
-    IOU_THRS,
     PROTOCOLS,
-    GroundTruth,
     Proposals,
     RecallEvaluator,
+    corners_to_xywh,
 )
 from mmdet_owp.tables import text_table, transpose
 
 
 @METRICS.register_module()
-class ClassAgnosticRecallMetric(BaseMetric):
+class ClassAgnosticRecallMetric(SplitMetric):
     """Average recall (AR) and precision of class-agnostic proposals.
 
-    Judges ``sample.proposals`` (boxes x1, y1, x2, y2 in pixels of the image
-    file, scores); of a head that makes none, ``pred_instances`` by score.
-    :meth:`mmdet_owp.recall.RecallEvaluator.evaluate` tells how. Results are
-    named by split and protocol, from 0 to 1: ``novel_drop-base/AR@100``,
-    ``novel_drop-base/AR_s@100``, ``…/AUC``, ``…/AP``; ``…/proposals`` is the
-    mean number of proposals an image. On LVIS, which has two partitions, the
-    name starts with theirs: ``lvis-id_novel_drop-base/AR@300``. With
-    ``details`` also, for the largest k, ``…/AR@100/giraffe`` by class and
-    ``…/recall@100/0.50`` by IoU.
+    Evaluates ``sample.proposals`` (boxes x1, y1, x2, y2 in pixels of the
+    image file, and scores), or ``pred_instances`` where a model has no
+    proposals, by :meth:`mmdet_owp.recall.RecallEvaluator.evaluate`.
 
-    ``split='base'`` asks for the recall of base objects; ``exclude-base``
-    then takes out the proposals on novel objects, so that each side is seen
-    with the other out of the way.
+    Results lie between 0 and 1 and are named by split and protocol:
+    ``novel_drop-base/AR@100``, ``novel_drop-base/AR_s@100``, ``…/AUC``,
+    ``…/AP``; ``…/proposals`` is the mean number of proposals per image. On
+    LVIS, which has two partitions, the partition comes first:
+    ``lvis-id_novel_drop-base/AR@300``. ``details`` adds AR per class and
+    recall per IoU threshold at the largest k: ``…/AR@100/giraffe``,
+    ``…/recall@100/0.50``.
+
+    ``split='base'`` evaluates recall on base objects; ``exclude-base`` then
+    removes the proposals that match novel objects.
 
     Args:
-        ann_file (str): COCO annotation file of the images tested, with the
-            objects of both sides. Objects of images without result count as
-            missed.
-        partition (str | list | dict): see
-            :func:`mmdet_owp.partitions.resolve_partition`.
-        split (str | Sequence[str]): ``'novel'``, ``'base'`` or ``'all'``, or
-            several of them.
-        protocol (str | Sequence[str]): ``'drop-base'`` or
-            ``'exclude-base'``, or both.
+        ann_file (str, optional): COCO annotation file of the images tested,
+            with the objects of both sides. Default: that of the data set.
+            Objects of images without results count as missed.
+        partition (str | list | dict, optional): see
+            :func:`mmdet_owp.partitions.resolve_partition`. Default: that of
+            the data set.
+        split (str | Sequence[str]): one or several of ``'novel'``,
+            ``'base'`` and ``'all'``.
+        protocol (str | Sequence[str]): one or several of
+            :data:`mmdet_owp.recall.PROTOCOLS`.
         proposal_nums (Sequence[int]): the k of AR@k.
-        iou_thrs (Sequence[float]): IoU from which an object is found.
         area_ranges (dict[str, tuple[float, float]]): smallest and largest
-            area in pixels, by the name that stands in ``AR_name@k``;
-            ``'all'`` must be there.
-        details (bool): whether to give recall by class and by IoU too.
+            area in pixels, by the name used in ``AR_name@k``; needs
+            ``'all'``.
+        details (bool): whether to add recall per class and per IoU.
         collect_device (str): ``'cpu'`` or ``'gpu'``, over which processes
             gather results.
 
     Raises:
-        FileNotFoundError: if there is no annotation file.
-        ValueError: if it is none, its classes are not those of the
-            partition, or a split or protocol is unknown.
+        UserError: if the annotation file is missing or malformed, its classes
+            are not those of the partition, or a split or protocol is unknown.
     """
-
-    # Ours stand in the names: the empty one keeps mmengine from warning.
-    default_prefix = ''
 
     def __init__(
         self,
-        ann_file: str,
-        partition: PartitionLike,
+        ann_file: str | None = None,
+        partition: PartitionLike | None = None,
         split: str | Sequence[str] = 'novel',
         protocol: str | Sequence[str] = 'drop-base',
         proposal_nums: Sequence[int] = (10, 100),
-        iou_thrs: Sequence[float] = IOU_THRS,
         area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
         details: bool = False,
         collect_device: str = 'cpu',
     ) -> None:
-        super().__init__(collect_device=collect_device)
         self.protocols = _as_tuple(protocol)
-        unknown = set(self.protocols) - set(PROTOCOLS)
-        if unknown or not self.protocols:
-            raise ValueError(
-                f'protocol must be of {PROTOCOLS}, not {protocol!r}'
+        if not self.protocols or set(self.protocols) - set(PROTOCOLS):
+            raise UserError(
+                f'protocol must be of {tuple(PROTOCOLS)}, not {protocol!r}'
             )
-        self.ann_file = ann_file
+        self.splits = _as_tuple(split)
         self.proposal_nums = tuple(proposal_nums)
-        self.iou_thrs = tuple(iou_thrs)
         self.area_ranges = dict(area_ranges)
         self.details = details
-        annotations = read_coco(ann_file)
-        self.partition = resolve_partition(
-            partition, annotations['categories'], ann_file
+        self._fallback_logged = False
+        super().__init__(ann_file, partition, collect_device)
+
+    def load(self, objects: CocoObjects, partition: Partition) -> None:
+        """Keep the objects of both sides."""
+        for split in self.splits:
+            partition.categories(split)  # refuses an unknown split
+        self.ground_truth = objects.ground_truth.select(
+            partition.categories('all')
         )
-        self.splits = _as_tuple(split)
-        for name in self.splits:
-            self.partition.categories(name)  # is there such a split?
-        try:
-            self.ground_truth = GroundTruth.from_coco(
-                annotations, self.partition.categories('all')
-            )
-        except ValueError as error:
-            raise ValueError(f'{ann_file}: {error}') from error
-        self._take_proposals = TakeProposals()
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Take the proposals of a batch.
@@ -117,7 +105,14 @@ class ClassAgnosticRecallMetric(BaseMetric):
             data_samples (Sequence[dict]): results of the model.
         """
         for sample in data_samples:
-            proposals = self._take_proposals(sample)
+            if 'proposals' not in sample and not self._fallback_logged:
+                self._fallback_logged = True
+                print_log(
+                    'The model gives no `proposals`: its detections of all '
+                    'classes, ranked by score, are evaluated instead.',
+                    logger='current',
+                )
+            proposals = proposals_of(sample)
             self.results.append(
                 dict(
                     img_id=sample['img_id'],
@@ -130,42 +125,29 @@ class ClassAgnosticRecallMetric(BaseMetric):
         """Compute the metrics from the results of all processes.
 
         Args:
-            results (list[dict]): one an image, with ``img_id``, ``bboxes``
+            results (list[dict]): one per image, with ``img_id``, ``bboxes``
                 and ``scores``.
 
         Returns:
             dict[str, float]: by name, see the class.
 
         Raises:
-            ValueError: if an image isn't in the annotation file, or boxes or
-                scores aren't numbers.
+            UserError: if an image is not in the annotation file, or boxes or
+                scores are not finite.
         """
-        try:
-            evaluator = RecallEvaluator(
-                self.ground_truth,
-                self._proposals(results),
-                iou_thrs=self.iou_thrs,
-                area_ranges=self.area_ranges,
-            )
-        except ValueError as error:
-            raise ValueError(f'{self.ann_file}: {error}') from error
-        untested = len(self.ground_truth.image_ids) - len(results)
-        if untested > 0:
-            print_log(
-                f'{untested} images of {self.ann_file} were not tested: '
-                'their objects count as missed.',
-                logger='current',
-            )
+        evaluator = self._evaluator(results)
         table, details = {}, {}
         for split in self.splits:
-            names = self.partition.categories(split)
+            classes = self.partition.categories(split)
             of_split = {}
             for protocol in self.protocols:
                 name = f'{self.partition.prefix(split)}_{protocol}'
-                found = evaluator.evaluate(names, protocol, self.proposal_nums)
+                found = evaluator.evaluate(
+                    classes, protocol, self.proposal_nums
+                )
                 table[name] = found.metrics()
                 if self.details:
-                    of_split[name] = found.details(names)
+                    of_split[name] = found.details(classes)
                 warning = found.cut_short()
                 if warning:
                     print_log(
@@ -186,19 +168,27 @@ class ClassAgnosticRecallMetric(BaseMetric):
             for key, value in values.items()
         }
 
-    def _proposals(self, results: list[dict]) -> Proposals:
-        """Put the proposals of all images in order."""
-        # In double precision before the difference, as mmdet's CocoMetric.
-        boxes = np.concatenate(
-            [np.empty((0, 4)), *(r['bboxes'] for r in results)], dtype=float
-        )
-        boxes[:, 2:] -= boxes[:, :2]
-        ends = np.cumsum([len(r['bboxes']) for r in results], dtype=int)
-        return Proposals.from_images(
-            self.ground_truth.image_ids,
-            [r['img_id'] for r in results],
-            np.split(boxes, ends[:-1]),
-            [r['scores'] for r in results],
+    def _evaluator(self, results: list[dict]) -> RecallEvaluator:
+        """Check the proposals of all images and compute their overlaps."""
+        image_ids = self.ground_truth.image_ids
+        try:
+            proposals = Proposals.from_images(
+                image_ids,
+                [r['img_id'] for r in results],
+                [corners_to_xywh(r['bboxes']) for r in results],
+                [r['scores'] for r in results],
+            )
+        except UserError as error:
+            raise UserError(f'{self.ann_file}: {error}') from error
+        untested = len(image_ids) - len(results)
+        if untested > 0:
+            print_log(
+                f'{untested} images of {self.ann_file} were not tested: '
+                'their objects count as missed.',
+                logger='current',
+            )
+        return RecallEvaluator(
+            self.ground_truth, proposals, area_ranges=self.area_ranges
         )
 
 

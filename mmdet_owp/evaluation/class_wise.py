@@ -18,6 +18,7 @@ from unittest import mock
 
 import numpy as np
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.recall import AREA_RANGES, image_positions
 
 STYLES = ('coco', 'lvis')
@@ -78,7 +79,7 @@ def evaluate_class_wise(
             unknown style, or annotations that aren't those of LVIS.
     """
     if style not in STYLES:
-        raise ValueError(f'style must be one of {STYLES}, not {style!r}')
+        raise UserError(f'style must be one of {STYLES}, not {style!r}')
     category_ids = sorted(category_ids)
     known = np.unique([i['id'] for i in annotations['images']])
     # Both evaluators take an object of id 0 for none: count from 1. Images
@@ -164,7 +165,7 @@ def _check_lvis(images: list[dict], categories: list[dict]) -> None:
         all(key in image for image in images for key in keys)
         and all('frequency' in c for c in categories)
     ):
-        raise ValueError(
+        raise UserError(
             'not an LVIS annotation file: images need neg_category_ids and '
             'not_exhaustive_category_ids, categories a frequency; for others '
             "use style='coco'"

@@ -6,62 +6,61 @@ from collections.abc import Sequence
 
 import numpy as np
 from mmdet.registry import METRICS
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.datasets.coco_file import CocoObjects
+from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.class_wise import STYLES, evaluate_class_wise
-from mmdet_owp.partitions import PartitionLike, resolve_partition
+from mmdet_owp.evaluation.split_metric import SplitMetric
+from mmdet_owp.partitions import Partition, PartitionLike
+from mmdet_owp.recall import corners_to_xywh
 
 
 @METRICS.register_module()
-class ClassWiseMetric(BaseMetric):
-    """AP and AR of class detections, as means over classes.
+class ClassWiseMetric(SplitMetric):
+    """AP and AR of class detections, averaged over classes.
 
-    Judges ``sample.pred_instances`` on the classes the detector was trained
-    for; :func:`mmdet_owp.evaluation.class_wise.evaluate_class_wise` tells
-    how. Results are named ``base_class-wise/AP``, ``…/AP50``, ``…/AR@100``,
-    … (on LVIS ``lvis-id_base_class-wise/AP``, …), from 0 to 1: another
-    measure than the class-agnostic recall of ``base_drop-base/AR@100``.
+    Evaluates ``sample.pred_instances`` on the classes the detector was
+    trained on, by
+    :func:`mmdet_owp.evaluation.class_wise.evaluate_class_wise`. Results lie
+    between 0 and 1 and are named ``base_class-wise/AP``, ``…/AP50``,
+    ``…/AR@100``, … (on LVIS ``lvis-id_base_class-wise/AP``, …). They are not
+    comparable to the class-agnostic recall ``base_drop-base/AR@100``.
 
     Args:
-        ann_file (str): COCO (or LVIS) annotation file of the images tested.
-        partition (str | list | dict): see
-            :func:`mmdet_owp.partitions.resolve_partition`.
-        split (str): the classes of the labels: that of the data set the
-            detector was trained on.
+        ann_file (str, optional): COCO or LVIS annotation file of the images
+            tested. Default: that of the data set.
+        partition (str | list | dict, optional): see
+            :func:`mmdet_owp.partitions.resolve_partition`. Default: that of
+            the data set.
+        split (str): the split that the detector was trained on.
         style (str): ``'coco'`` or ``'lvis'`` (federated).
         collect_device (str): ``'cpu'`` or ``'gpu'``, over which processes
             gather results.
 
     Raises:
-        FileNotFoundError: if there is no annotation file.
-        ValueError: if it is none, its classes are not those of the
-            partition, or the style is unknown.
+        UserError: if the annotation file is missing or malformed, its classes
+            are not those of the partition, or the style is unknown.
     """
-
-    # Ours stands in the names: the empty one keeps mmengine from warning.
-    default_prefix = ''
 
     def __init__(
         self,
-        ann_file: str,
-        partition: PartitionLike,
+        ann_file: str | None = None,
+        partition: PartitionLike | None = None,
         split: str = 'base',
         style: str = 'coco',
         collect_device: str = 'cpu',
     ) -> None:
-        super().__init__(collect_device=collect_device)
         if style not in STYLES:
-            raise ValueError(f'style must be one of {STYLES}, not {style!r}')
-        self.ann_file = ann_file
+            raise UserError(f'style must be one of {STYLES}, not {style!r}')
         self.split = split
         self.style = style
-        self.annotations = read_coco(ann_file)
-        self.partition = resolve_partition(
-            partition, self.annotations['categories'], ann_file
-        )
-        self.categories = self.partition.categories(split)
+        super().__init__(ann_file, partition, collect_device)
+
+    def load(self, objects: CocoObjects, partition: Partition) -> None:
+        """Keep the objects and the classes of the split."""
+        self.objects = objects
+        self.categories = partition.categories(self.split)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Take the detections of a batch.
@@ -72,60 +71,52 @@ class ClassWiseMetric(BaseMetric):
         """
         for sample in data_samples:
             found = sample['pred_instances']
-            self.results.append(
-                dict(
-                    img_id=sample['img_id'],
-                    **{
-                        key: found[key].cpu().numpy()
-                        for key in ('bboxes', 'scores', 'labels')
-                    },
-                )
-            )
+            arrays = {
+                key: found[key].cpu().numpy()
+                for key in ('bboxes', 'scores', 'labels')
+            }
+            self.results.append(dict(img_id=sample['img_id'], **arrays))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Compute the metrics from the results of all processes.
 
         Args:
-            results (list[dict]): one an image, with ``img_id``, ``bboxes``
+            results (list[dict]): one per image, with ``img_id``, ``bboxes``
                 (x1, y1, x2, y2), ``scores`` and ``labels``.
 
         Returns:
             dict[str, float]: by name, see the class.
 
         Raises:
-            ValueError: in one line, if an image isn't in the annotation file
-                or the labels are of other classes.
+            UserError: if an image is not in the annotation file, or the
+                labels are of other classes.
         """
         classes = self.dataset_meta['classes']
         if tuple(classes) != tuple(self.categories.values()):
-            raise ValueError(
-                f'{self.ann_file}: labels are of {len(classes)} classes, '
+            raise UserError(
+                f'{self.ann_file}: labels are of {len(classes)} classes, but '
                 f'split {self.split!r} has {len(self.categories)} or others: '
                 "give ClassWiseMetric the data set's partition and split"
             )
-        labels = np.concatenate([r['labels'] for r in results]).astype(int)
-        corners = np.concatenate([r['bboxes'] for r in results]).astype(float)
+        labels, corners, scores = (
+            np.concatenate([r[key] for r in results])
+            for key in ('labels', 'bboxes', 'scores')
+        )
+        counts = [len(r['labels']) for r in results]
         try:
             metrics = evaluate_class_wise(
-                self.annotations,
+                self.objects.to_coco(),
                 self.categories,
-                np.repeat(
-                    [r['img_id'] for r in results],
-                    [len(r['labels']) for r in results],
-                ),
-                np.concatenate(
-                    [corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1
-                ),
-                np.concatenate([r['scores'] for r in results]).astype(float),
-                np.array(list(self.categories))[labels],
+                np.repeat([r['img_id'] for r in results], counts),
+                corners_to_xywh(corners),
+                scores.astype(float),
+                np.array(list(self.categories))[labels.astype(int)],
                 style=self.style,
             )
-        except ValueError as error:
-            raise ValueError(f'{self.ann_file}: {error}') from error
-        metrics = {
-            f'{self.partition.prefix(self.split)}_class-wise/{key}': value
-            for key, value in metrics.items()
-        }
+        except UserError as error:
+            raise UserError(f'{self.ann_file}: {error}') from error
+        prefix = f'{self.partition.prefix(self.split)}_class-wise'
+        metrics = {f'{prefix}/{key}': v for key, v in metrics.items()}
         print_log(
             '  '.join(f'{k}: {v:.4f}' for k, v in metrics.items()),
             logger='current',

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from mmdet.evaluation import DumpProposals
 from mmdet.registry import METRICS
 
+from mmdet_owp.evaluation.sample_proposals import proposals_of
+
 
 @METRICS.register_module()
 class DumpClassAgnosticProposals(DumpProposals):
     """Writes ``sample.proposals`` in the format that ``LoadProposals`` reads.
 
-    mmdet's ``DumpProposals`` writes ``pred_instances``: of a detector that
-    classifies the few class detections. Those are written here only if a
-    sample has no ``proposals``. Arguments are those of ``DumpProposals``.
+    mmdet's ``DumpProposals`` writes ``pred_instances``, which are class
+    detections if the model classifies. This class writes them only where a
+    sample has no ``proposals``. It takes the arguments of ``DumpProposals``.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -30,9 +32,7 @@ class DumpClassAgnosticProposals(DumpProposals):
             [
                 dict(
                     img_path=sample['img_path'],
-                    pred_instances=sample.get(
-                        'proposals', sample['pred_instances']
-                    ),
+                    pred_instances=proposals_of(sample),
                 )
                 for sample in data_samples
             ],

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Union
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import lvis_v1
 
 SPLITS = ('base', 'novel', 'all')
@@ -44,7 +45,7 @@ COCO_NON_VOC = {
     88: 'teddy bear', 89: 'hair drier', 90: 'toothbrush'
 }  # fmt: skip
 
-# The families of the built-in data (mmdet_owp/shapes/generator.py).
+# The families of the built-in data (mmdet_owp/shapes/objects.py).
 SHAPES_BASE = {
     1: 'rectangle', 2: 'ellipse', 3: 'triangle', 4: 'ring', 5: 'cross',
     6: 'star', 7: 'crescent', 8: 'hexagon'
@@ -118,7 +119,7 @@ class Partition(NamedTuple):
             ValueError: for any other split.
         """
         if split not in SPLITS:
-            raise ValueError(f'split must be one of {SPLITS}, not {split!r}')
+            raise UserError(f'split must be one of {SPLITS}, not {split!r}')
         chosen = {
             'base': self.base,
             'novel': self.novel,
@@ -168,7 +169,7 @@ def resolve_partition(
         return Partition(ALL_NOVEL, {}, dict(sorted(in_file.items())))
     if isinstance(partition, str):
         if partition not in _NAMED:
-            raise ValueError(
+            raise UserError(
                 f'unknown partition {partition!r}: use one of '
                 f'{sorted([*_NAMED, ALL_NOVEL])}, or a list of your base '
                 'classes'
@@ -184,7 +185,7 @@ def resolve_partition(
             if in_file.get(i) != name
         ]
         if wrong:
-            raise ValueError(
+            raise UserError(
                 f'{source}: partition {partition!r} needs {len(wrong)} '
                 f'classes that this file does not have under that id: '
                 f'{", ".join(wrong)}. Use the annotation file the partition '
@@ -196,7 +197,7 @@ def resolve_partition(
         partition = dict(base=partition)
     unknown_keys = set(partition) - {'name', 'base', 'novel'}
     if unknown_keys or not partition.get('base'):
-        raise ValueError(
+        raise UserError(
             'a partition is a name, a list of base classes, or dict(base=[…], '
             f'novel=[…], name=…), not {dict(partition)!r}'
         )
@@ -207,7 +208,7 @@ def resolve_partition(
         novel = _look_up(partition['novel'], in_file, source)
     both = sorted(name for i, name in base.items() if i in novel)
     if both:
-        raise ValueError(
+        raise UserError(
             f'a class cannot be base and novel: {", ".join(both)}'
         )
     return Partition(
@@ -262,7 +263,7 @@ def _of_supercategory(
     found = [c['id'] for c in categories if c.get('supercategory') == name]
     if not found:
         there = sorted({c.get('supercategory') or '' for c in categories})
-        raise ValueError(
+        raise UserError(
             f'{source}: no supercategory {name} in this file; it has: '
             f'{", ".join(filter(None, there)) or "none"}'
         )
@@ -292,7 +293,7 @@ def _check_lvis(
             f'name or frequency than in LVIS v1 (id {other[0]}: '
             f'{" ".join(map(str, found[other[0]]))})'
         )
-    raise ValueError(
+    raise UserError(
         f'{source} {what}: partition {partition!r} needs an annotation file '
         f'of LVIS v1, such as lvis_v1_val.json, with all {len(LVIS)} '
         'categories'
@@ -306,7 +307,7 @@ def _look_up(
     ids = {name: i for i, name in in_file.items()}
     missing = [str(c) for c in classes if c not in ids and c not in in_file]
     if missing:
-        raise ValueError(
+        raise UserError(
             f'{source}: no class named {", ".join(missing)} in this file; '
             f'it has: {", ".join(in_file.values())}'
         )

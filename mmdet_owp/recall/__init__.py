@@ -1,5 +1,6 @@
 """Class-agnostic recall and precision of proposals, on plain arrays."""
 
+from mmdet_owp.recall.boxes import corners_to_xywh
 from mmdet_owp.recall.evaluator import (
     AREA_RANGES,
     IOU_THRS,
@@ -21,5 +22,6 @@ __all__ = [
     'Proposals',
     'RecallEvaluator',
     'bootstrap_difference',
+    'corners_to_xywh',
     'image_positions',
 ]

@@ -25,6 +25,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from mmdet_owp.errors import UserError
+
 PROTOCOLS = ('drop-base', 'exclude-base')
 IOU_THRS = tuple(np.linspace(0.5, 0.95, 10))
 # Of the objects' areas, in pixels; both ends belong to the range.
@@ -96,7 +98,7 @@ class GroundTruth(NamedTuple):
         ]
         for a in objects:
             if len(a.get('bbox', ())) != 4:
-                raise ValueError(
+                raise UserError(
                     f'annotation {a.get("id")} of image {a["image_id"]} has '
                     'no bbox of x, y, width, height'
                 )
@@ -105,7 +107,7 @@ class GroundTruth(NamedTuple):
         areas = np.where(np.isnan(areas), boxes[:, 2] * boxes[:, 3], areas)
         if not _are_boxes(boxes):
             a = objects[np.flatnonzero(~_is_box(boxes))[0]]
-            raise ValueError(
+            raise UserError(
                 f'annotation {a.get("id")} of image {a["image_id"]} has the '
                 f'box {a["bbox"]}: x, y, width, height must be finite, the '
                 'latter two not negative'
@@ -122,6 +124,11 @@ class GroundTruth(NamedTuple):
             crowd[order],
             category[order],
         )
+
+    def select(self, category_ids: Collection[int]) -> GroundTruth:
+        """Keep the objects of some categories, and all images."""
+        chosen = np.isin(self.category, list(category_ids))
+        return GroundTruth(self.image_ids, *(c[chosen] for c in self[1:]))
 
 
 class Proposals(NamedTuple):
@@ -193,20 +200,20 @@ class Proposals(NamedTuple):
                 the lists are of different lengths.
         """
         if not len(image_ids) == len(boxes) == len(scores):
-            raise ValueError(
+            raise UserError(
                 f'{len(image_ids)} images, but boxes of '
                 f'{len(boxes)} and scores of {len(scores)}'
             )
         counts = np.array([len(b) for b in boxes], int)
         for image_id, count, score in zip(image_ids, counts, scores):
             if count != len(score):
-                raise ValueError(
+                raise UserError(
                     f'image {image_id}: {count} boxes, but {len(score)} scores'
                 )
         image = image_positions(known_ids, np.asarray(image_ids))
         times = np.bincount(image, minlength=len(known_ids))
         if len(times) and times.max() > 1:
-            raise ValueError(
+            raise UserError(
                 f'image {known_ids[times.argmax()]} has more '
                 'than one set of proposals'
             )
@@ -232,7 +239,7 @@ class Proposals(NamedTuple):
         scores = np.asarray(scores, float)
         if not (_are_boxes(boxes) and np.isfinite(scores).all()):
             row = np.flatnonzero(~_is_box(boxes) | ~np.isfinite(scores))[0]
-            raise ValueError(
+            raise UserError(
                 f'image {known_ids[image[row]]}: proposal '
                 f'{np.count_nonzero(image[:row] == image[row])} (row {row}) '
                 f'has the box {boxes[row].tolist()} and the score '
@@ -478,7 +485,7 @@ class RecallEvaluator:
         area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
     ) -> None:
         if 'all' not in area_ranges:
-            raise ValueError(
+            raise UserError(
                 f"area_ranges must have 'all', not only {list(area_ranges)}"
             )
         self.ground_truth = ground_truth
@@ -522,12 +529,12 @@ class RecallEvaluator:
             ValueError: in one line, for an unknown protocol or a k below 1.
         """
         if protocol not in PROTOCOLS:
-            raise ValueError(
+            raise UserError(
                 f'protocol must be one of {PROTOCOLS}, not {protocol!r}'
             )
         proposal_nums = tuple(proposal_nums)
         if not proposal_nums or min(proposal_nums) < 1:
-            raise ValueError(
+            raise UserError(
                 f'proposal_nums must be positive integers, not {proposal_nums}'
             )
         truth = self.ground_truth
@@ -900,7 +907,7 @@ def image_positions(
         wrong = np.ones(len(image_ids), bool)
     if wrong.any():
         unknown = np.unique(image_ids[wrong])
-        raise ValueError(
+        raise UserError(
             f'{len(unknown)} images are not in the annotation file, the first '
             f'of id {unknown[0]}: proposals and annotations are of different '
             'data sets or splits'

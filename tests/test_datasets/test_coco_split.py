@@ -9,6 +9,7 @@ import torch
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_split import CocoSplitDataset
+from mmdet_owp.errors import UserError
 
 CATEGORIES = [
     dict(id=3, name='cat'),
@@ -162,7 +163,7 @@ def test_test_mode_keeps_every_image(make):
         (dict(split='novle'), ValueError, 'split must be one of'),
         (
             dict(ann_file='nowhere.json'),
-            FileNotFoundError,
+            UserError,
             'no annotation file nowhere.json',
         ),
         (dict(categories=CATEGORIES[::-1]), ValueError, 'ascending id'),

@@ -184,7 +184,7 @@ def test_download_that_was_cut(arguments, tmp_path):
     with pytest.raises(
         ValueError,
         match=r'lvis.json is not a COCO annotation file '
-        r'\(.*char \d+\)+: it needs .* to be whole',
+        r'\(.*char \d+\)+: it needs .* download it again',
     ) as error:
         LVISSplitDataset(partition='lvis-id', split='base', **arguments)
     assert '\n' not in str(error.value)

@@ -12,10 +12,11 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 import mmdet_owp.register  # noqa: F401
-from mmdet_owp.evaluation import class_agnostic_recall_metric, take_proposals
+from mmdet_owp.evaluation import class_agnostic_recall_metric
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
     ClassAgnosticRecallMetric,
 )
+from mmdet_owp.errors import UserError
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 META = dict(classes=('base',))
@@ -84,10 +85,11 @@ def samples(annotations):
 def said(monkeypatch):
     """What the metric logs."""
     texts = []
-    for module in (class_agnostic_recall_metric, take_proposals):
-        monkeypatch.setattr(
-            module, 'print_log', lambda text, **_: texts.append(text)
-        )
+    monkeypatch.setattr(
+        class_agnostic_recall_metric,
+        'print_log',
+        lambda text, **_: texts.append(text),
+    )
     return texts
 
 
@@ -242,7 +244,7 @@ def test_image_of_another_set(ann_file, samples):
 
 
 def test_bad_arguments(ann_file, tmp_path):
-    with pytest.raises(FileNotFoundError, match='no annotation file gone'):
+    with pytest.raises(UserError, match='no annotation file gone'):
         ClassAgnosticRecallMetric('gone.json', ['base'])
     with pytest.raises(ValueError, match='ann.json: no class named dog'):
         ClassAgnosticRecallMetric(ann_file, ['dog'])
