@@ -1,4 +1,4 @@
-"""Fixtures that several test files use."""
+"""Fixtures that several test files use, and which tests are slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from unittest import mock
 
@@ -31,21 +31,28 @@ randomness = dict(seed=0)
 """
 
 
+def pytest_collection_modifyitems(items):
+    """Mark tests that start processes as slow."""
+    for item in items:
+        if {'start', 'run'} & set(getattr(item, 'fixturenames', ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope='session', autouse=True)
 def mmdet_index():
-    """Read mmdet's metafiles once, not for each config that names mmdet.
+    """Read mmdet's metafiles once.
 
-    mmengine reads the hundred of them for every ``_base_ = 'mmdet::…'``.
+    mmengine reads all hundred for every ``_base_ = 'mmdet::…'``.
     """
     from mmengine.config import utils
 
-    with mock.patch.object(utils, 'load', cache(utils.load)):
+    with mock.patch.object(utils, 'load', lru_cache(None)(utils.load)):
         yield
 
 
 @pytest.fixture
 def mmdet_scope():
-    """Build in mmdet's scope, whatever a test before has left."""
+    """Build in mmdet's scope, whatever scope an earlier test left."""
     from mmengine.registry import DefaultScope
 
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -60,7 +67,7 @@ def repo() -> Path:
 
 @pytest.fixture(scope='session')
 def shared_dir() -> Path:
-    """Data and weights beside the repository, where a machine has them."""
+    """Data and weights beside the repository; skips where there are none."""
     path = REPO.parent / 'shared'
     if not path.is_dir():
         pytest.skip(f'{path} is absent')
@@ -69,8 +76,8 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope='session')
 def shapes_dir(tmp_path_factory) -> Path:
-    """The built-in data: 8 training and 4 validation images of 64 px."""
-    from mmdet_owp.shapes.generator import make_shapes
+    """Built-in data: 8 training and 4 validation images of 64 px."""
+    from mmdet_owp.shapes.dataset import make_shapes
 
     out = tmp_path_factory.mktemp('data') / 'shapes'
     make_shapes(out, seed=0, num_train=8, num_val=4, size=64)
@@ -79,7 +86,7 @@ def shapes_dir(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='session')
 def tiny_config(tmp_path_factory):
-    """Write a config of configs/shapes/, made tiny; returns its path."""
+    """Write a tiny variant of a config of configs/shapes/, return its path."""
 
     def write(name: str = 'fcos_iou_cs_is_shapes') -> Path:
         path = tmp_path_factory.mktemp('configs') / f'tiny_{name}.py'
@@ -91,7 +98,7 @@ def tiny_config(tmp_path_factory):
 
 @pytest.fixture
 def pictures(monkeypatch):
-    """Figures that tools of the test write, while they also are written."""
+    """Collect the figures that the tools write."""
     from mmdet_owp.visualization import style
 
     kept, save = [], style.save
@@ -106,26 +113,22 @@ def pictures(monkeypatch):
 
 @pytest.fixture(scope='session')
 def start(shapes_dir):
-    """Start a command of the repository on the tiny data; returns a Popen.
+    """Start a command of the repository on the tiny data, return its Popen.
 
-    ``'python'`` as its first word means the interpreter of the tests.
+    ``'python'`` as the first word means the interpreter of the tests.
     """
 
     def start_command(*command, **environment) -> subprocess.Popen:
         words = [str(word) for word in command]
         if words[0] == 'python':
             words[0] = sys.executable
-        env = dict(
-            os.environ,
-            SHAPES=str(shapes_dir),
-            PYTHONPATH=str(REPO),
-            OMP_NUM_THREADS='1',
-            **environment,
+        ours = dict(
+            SHAPES=str(shapes_dir), PYTHONPATH=str(REPO), OMP_NUM_THREADS='1'
         )
         return subprocess.Popen(
             words,
             cwd=REPO,
-            env=env,
+            env={**os.environ, **ours, **environment},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -136,7 +139,7 @@ def start(shapes_dir):
 
 @pytest.fixture(scope='session')
 def run(start):
-    """Run a command as ``start`` does; returns its exit status and output."""
+    """Run a command as ``start`` does, return its exit status and output."""
 
     def run_command(*command, **environment) -> tuple[int, str]:
         process = start(*command, **environment)
@@ -151,7 +154,7 @@ def run(start):
 
 @pytest.fixture
 def call_tool(monkeypatch):
-    """Call a tool in this process; returns what it exits with, or None."""
+    """Call a tool in this process, return its exit status or None."""
 
     def call(path, *words):
         monkeypatch.setattr('sys.argv', [str(path), *map(str, words)])
@@ -166,7 +169,7 @@ def call_tool(monkeypatch):
 
 @pytest.fixture(scope='session')
 def untrained(tmp_path_factory):
-    """Write a checkpoint of random weights for a config; returns its path."""
+    """Write a checkpoint of random weights for a config, return its path."""
 
     def write(config: Path) -> Path:
         import torch
@@ -179,14 +182,8 @@ def untrained(tmp_path_factory):
             model = MODELS.build(Config.fromfile(config).model)
             model.init_weights()
         path = tmp_path_factory.mktemp('checkpoints') / f'{config.stem}.pth'
-        classes = tuple('abcdefgh')
-        torch.save(
-            dict(
-                state_dict=model.state_dict(),
-                meta=dict(dataset_meta=dict(classes=classes)),
-            ),
-            path,
-        )
+        meta = dict(dataset_meta=dict(classes=tuple('abcdefgh')))
+        torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
         return path
 
     return write

@@ -1,7 +1,10 @@
-"""What a wheel carries, and what it asks for."""
+"""What a wheel carries, what it requires, and that all of it is declared."""
 
 from __future__ import annotations
 
+import ast
+import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -13,43 +16,45 @@ import pytest
 
 import mmdet_owp
 
+# Modules whose distribution has another name.
+DISTRIBUTIONS = {
+    'PIL': 'pillow',
+    'cv2': 'opencv-python',
+    'faster_coco_eval': 'faster-coco-eval',
+    'mmcv': 'onedl-mmcv',
+    'mmdet': 'onedl-mmdetection',
+    'mmengine': 'onedl-mmengine',
+    'yaml': 'pyyaml',
+}
+# Installed by tools/install.sh: pip would replace what a user has.
+NOT_REQUIRED = {'torch', 'cv2', 'mmcv', 'mmdet', 'mmengine'}
+SOURCES = (
+    'mmdet_owp configs tools setup.cfg pyproject.toml MANIFEST.in LICENSE '
+    'model-index.yml requirements.txt README.md'
+).split()
+
 
 @pytest.fixture(scope='module')
 def wheel(repo, tmp_path_factory):
-    """Built from a copy, so that nothing is left in the repository."""
+    """Build the wheel from a copy of the repository."""
     out = tmp_path_factory.mktemp('wheel')
-    source = out / 'source'
-    source.mkdir()
     ignore = shutil.ignore_patterns('__pycache__')
-    for path in ('mmdet_owp', 'configs', 'tools'):
-        shutil.copytree(
-            repo / path, source / path, symlinks=True, ignore=ignore
-        )
-    for path in (
-        'setup.cfg',
-        'pyproject.toml',
-        'MANIFEST.in',
-        'LICENSE',
-        'model-index.yml',
-        'requirements.txt',
-        'README.md',
-    ):
-        shutil.copy(repo / path, source)
+    for name in SOURCES:
+        if (repo / name).is_dir():
+            shutil.copytree(
+                repo / name,
+                out / 'source' / name,
+                symlinks=True,
+                ignore=ignore,
+            )
+        else:
+            shutil.copy(repo / name, out / 'source')
+    command = (
+        f'{sys.executable} -m pip wheel --no-deps --no-build-isolation '
+        f'--wheel-dir {out} {out}/source'
+    )
     subprocess.run(
-        [
-            sys.executable,
-            '-m',
-            'pip',
-            'wheel',
-            '--no-deps',
-            '--no-build-isolation',
-            '--wheel-dir',
-            out,
-            source,
-        ],
-        check=True,
-        capture_output=True,
-        timeout=60,
+        command.split(), check=True, capture_output=True, timeout=60
     )
     (path,) = out.glob('*.whl')
     with zipfile.ZipFile(path) as archive:
@@ -78,7 +83,7 @@ def test_wheel_carries_configs_and_tools(repo, wheel):
         for path in (repo / 'mmdet_owp').rglob('*.py')
         if '.mim' not in str(path.relative_to(repo))
     }
-    assert modules <= names
+    assert modules | {'mmdet_owp/py.typed'} <= names
 
 
 def test_wheel_asks_for_neither_family_of_openmmlab(wheel):
@@ -88,5 +93,65 @@ def test_wheel_asks_for_neither_family_of_openmmlab(wheel):
     metadata = message_from_bytes(wheel.read(name))
     assert metadata['Version'] == mmdet_owp.__version__
     needs = ' '.join(metadata.get_all('Requires-Dist'))
-    assert 'torch' in needs and 'pycocotools' in needs
+    assert 'numpy' in needs and 'pycocotools' in needs
     assert 'mm' not in needs and 'onedl' not in needs
+
+
+def imported(files) -> set[str]:
+    """Return the top-level names of the absolute imports in these files."""
+    names = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module)
+    return {name.split('.')[0] for name in names}
+
+
+@pytest.fixture(scope='module')
+def third_party(repo):
+    """Return the third-party modules that a folder imports."""
+    if sys.version_info < (3, 10):
+        pytest.skip('sys.stdlib_module_names is new in Python 3.10')
+
+    def find(folder):
+        files = list((repo / folder).rglob('*.py'))
+        ours = {'mmdet_owp', 'check_docs', *(file.stem for file in files)}
+        return imported(files) - set(sys.stdlib_module_names) - ours
+
+    return find
+
+
+def names_of(requirements: str) -> set[str]:
+    """Return the distributions that lines of requirements name."""
+    return set(re.findall(r'^[A-Za-z][\w-]*', requirements, re.M))
+
+
+def test_imports_of_the_package_are_declared(repo, third_party):
+    config = configparser.ConfigParser()
+    config.read(repo / 'setup.cfg')
+    declared = names_of(config['options']['install_requires'])
+    for lines in config['options.extras_require'].values():
+        declared |= names_of(lines)
+    needed = third_party('mmdet_owp') - NOT_REQUIRED
+    assert {DISTRIBUTIONS.get(name, name) for name in needed} <= declared
+
+
+@pytest.mark.parametrize('folder', ['mmdet_owp', 'tools', 'tests'])
+def test_imports_are_pinned(repo, third_party, folder):
+    pinned = names_of((repo / 'requirements.txt').read_text())
+    needed = {DISTRIBUTIONS.get(n, n) for n in third_party(folder)}
+    assert needed <= pinned
+
+
+def test_one_python_version(repo):
+    """The package's oldest Python; that of the environment of install.sh."""
+    setup = (repo / 'setup.cfg').read_text()
+    (oldest,) = re.findall(r'python_requires = >=3\.(\d+)', setup)
+    ruff = (repo / 'pyproject.toml').read_text()
+    assert f'target-version = "py3{oldest}"' in ruff
+    pages = ('README.md', 'docs/getting_started.md', 'tools/install.sh')
+    text = ' '.join((repo / page).read_text() for page in pages)
+    found = re.findall(r'Python\s+3\.(\d+)\s+or\s+newer', text)
+    assert len(found) >= len(pages) and len(set(found)) == 1

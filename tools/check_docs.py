@@ -1,20 +1,19 @@
-"""Check that what README.md and docs/ say can be done.
+"""Check the links and the commands of README.md, CONTRIBUTING.md and docs/.
 
     python tools/check_docs.py
 
-- Links inside the repository, and their anchors, lead somewhere; so do paths
-  of tools, configs and modules in the text.
-- Commands in ``sh`` blocks are understood: bash expands the blocks of a page,
-  with every program replaced by one that writes down how it was called. A tool
-  of ours must exist and take the arguments; training and testing, on one or
-  many processes, are dry runs that build the model and its schedule. Scripts
-  that tests run must exist. Any other program is an error.
+- Links inside the repository, their anchors, and paths of tools, configs and
+  modules in the text must exist.
+- Commands in ``sh`` blocks must work. Bash expands the blocks of a page, with
+  every program replaced by one that records its arguments. Each tool of the
+  repository must accept its arguments; ``train.py`` and ``test.py`` are dry
+  runs that build the model and its schedule. Scripts that tests run must
+  exist. Any other program is an error.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
 import copy
 import inspect
@@ -26,34 +25,29 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Iterator, Sequence
 from unittest import mock
 
 REPO = Path(__file__).resolve().parents[1]
-# What stands for something of the reader's: CONFIG, configs/custom/….
-OWN = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
-# Programs that are not ours.
-FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'tee'}
+# Placeholders for something of the reader's: CONFIG, configs/custom/….
+PLACEHOLDER = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
+# Programs of the system.
+FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'pre-commit', 'tee'}
 # Scripts that tests run, or that run the tests.
 SCRIPTS = {'tools/install.sh', 'tools/quickstart.sh', 'tools/run_tests.sh'}
-# What starts a tool in several processes, and its first arguments.
+# Scripts that start a tool in several processes, and their first arguments.
 LAUNCHERS = {
-    'tools/dist_train.sh': ('tools/train.py', ('CONFIG', 'GPUS')),
-    'tools/dist_test.sh': ('tools/test.py', ('CONFIG', 'CHECKPOINT', 'GPUS')),
-    'tools/slurm_train.sh': (
-        'tools/train.py',
-        ('PARTITION', 'JOB', 'CONFIG', 'WORK_DIR'),
-    ),
-    'tools/slurm_test.sh': (
-        'tools/test.py',
-        ('PARTITION', 'JOB', 'CONFIG', 'CHECKPOINT'),
-    ),
-}
-# Programs are not found, so bash asks this function; ours have a slash in
-# their name and are functions of that name.
+    'tools/dist_train.sh': ('tools/train.py', 'CONFIG GPUS'),
+    'tools/dist_test.sh': ('tools/test.py', 'CONFIG CHECKPOINT GPUS'),
+    'tools/slurm_train.sh':
+        ('tools/train.py', 'PARTITION JOB CONFIG WORK_DIR'),
+    'tools/slurm_test.sh':
+        ('tools/test.py', 'PARTITION JOB CONFIG CHECKPOINT'),
+}  # fmt: skip
+# Bash finds no program, so it calls this function; the scripts of the
+# repository have a slash in their name and become functions of that name.
 PRELUDE = """
 command_not_found_handle() { printf '%s\\0' "$#" "$@" >>"$CALLS"; }
 source() { :; }
@@ -70,32 +64,24 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        'pages',
-        nargs='*',
-        type=Path,
-        help='Markdown files (default: README.md and docs/)',
+        'pages', nargs='*', type=Path, help='Markdown files (default: all)'
     )
     return parser.parse_args()
 
 
 def pages() -> list[Path]:
-    """The pages of the repository."""
-    return [REPO / 'README.md', *sorted((REPO / 'docs').rglob('*.md'))]
+    """Return the pages of the repository."""
+    return sorted([*REPO.glob('*.md'), *(REPO / 'docs').rglob('*.md')])
 
 
 def split(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Part a page into its prose and its fenced blocks.
-
-    Returns:
-        tuple[str, list[tuple[str, str]]]: the page without blocks; language
-        and content of each block.
-    """
+    """Split a page into prose and its fenced blocks (language, content)."""
     fence = re.compile(r'^```(\w*)\n(.*?)^```\n?', re.S | re.M)
     return fence.sub('', text), fence.findall(text)
 
 
 def anchors(prose: str) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
+    """Return the anchors that GitHub gives the headings of a page."""
     found: set[str] = set()
     for heading in re.findall(r'^#+ +(.+?) *#*$', prose, re.M):
         heading = re.sub(r'\[(.*?)\]\(.*?\)', r'\1', heading)
@@ -109,17 +95,10 @@ def anchors(prose: str) -> set[str]:
 
 
 def check_links(page: Path) -> Iterator[str]:
-    """Find links and paths of a page that lead nowhere.
-
-    Args:
-        page (Path): a Markdown file.
-
-    Yields:
-        str: one line for each.
-    """
+    """Yield a message per link or path of a page that does not exist."""
     prose, _ = split(page.read_text(encoding='utf-8'))
-    code = re.findall(r'`([^`]+)`', prose)
-    for target in re.findall(r'\]\(([^)\s]+)\)', re.sub('`[^`]+`', '', prose)):
+    code = re.compile(r'`([^`]+)`')
+    for target in re.findall(r'\]\(([^)\s]+)\)', code.sub('', prose)):
         if re.match(r'\w+:', target):
             continue
         path, _, anchor = target.partition('#')
@@ -128,35 +107,28 @@ def check_links(page: Path) -> Iterator[str]:
             yield f'link to {target}: no such file'
         elif anchor and anchor not in anchors(split(file.read_text())[0]):
             yield f'link to {target}: no such heading'
-    for span in code:
-        for word in span.split():
-            name = re.match(
-                r'(tools|configs|mmdet_owp|docs|tests)/[\w./-]*$', word
-            )
-            if name and not OWN.search(word) and not (REPO / word).exists():
-                yield f'path {word}: no such file'
+    for word in ' '.join(code.findall(prose)).split():
+        if (
+            re.match(r'(tools|configs|mmdet_owp|docs|tests)/[\w./-]*$', word)
+            and not PLACEHOLDER.search(word)
+            and not (REPO / word).exists()
+        ):
+            yield f'path {word}: no such file'
 
 
 def expand(code: str) -> list[list[str]]:
-    """Find the commands of shell code as bash would run them, running none.
-
-    Args:
-        code (str): shell code.
-
-    Returns:
-        list[list[str]]: words of each command, each once.
+    """Return the distinct commands of shell code, expanded but not run.
 
     Raises:
-        ValueError: in one line, if bash doesn't understand it.
+        ValueError: if bash does not understand the code.
     """
     ours = [p.relative_to(REPO) for p in (REPO / 'tools').glob('*.sh')]
-    script = PRELUDE + ''.join(FUNCTION.format(path) for path in ours) + code
+    script = PRELUDE + ''.join(map(FUNCTION.format, ours)) + code
     with tempfile.TemporaryDirectory() as folder:
-        env = dict(PATH='/nowhere', CALLS='calls', PYTHON='python')
         done = subprocess.run(
             ['/bin/bash', '-c', script],
             cwd=folder,
-            env=env,
+            env=dict(PATH='/nowhere', CALLS='calls', PYTHON='python'),
             text=True,
             capture_output=True,
             timeout=30,
@@ -167,31 +139,17 @@ def expand(code: str) -> list[list[str]]:
         raise ValueError(f'bash: {done.stderr.strip().splitlines()[0]}')
     commands = []
     while words:
-        number = int(words[0])
-        commands.append(tuple(words[1 : number + 1]))
-        words = words[number + 1 :]
-    return [
-        [word for word in command if word != '...']
-        for command in dict.fromkeys(commands)
-    ]
+        end = int(words[0]) + 1
+        commands.append([word for word in words[1:end] if word != '...'])
+        words = words[end:]
+    return [list(command) for command in dict.fromkeys(map(tuple, commands))]
 
 
 def check_command(words: Sequence[str]) -> str | None:
-    """Check that a command would do something.
-
-    Args:
-        words (Sequence[str]): the program and its arguments.
-
-    Returns:
-        str | None: what is wrong, in one line.
-    """
+    """Return what is wrong with a command, or None."""
     program, *arguments = words
     for word in words:
-        if (
-            re.match(r'configs/.*\.py$', word)
-            and not OWN.search(word)
-            and not (REPO / word).is_file()
-        ):
+        if re.match(r'configs/.*\.py$', word) and not exists(word):
             return 'no such config'
     if program in LAUNCHERS:
         return check_launcher(program, arguments)
@@ -202,8 +160,13 @@ def check_command(words: Sequence[str]) -> str | None:
     return None if program in FOREIGN else f'{program}: unknown program'
 
 
+def exists(path: str) -> bool:
+    """Tell whether a path is a placeholder or a file of the repository."""
+    return bool(PLACEHOLDER.search(path)) or (REPO / path).is_file()
+
+
 def check_script(path: str) -> str | None:
-    """Check a script of ours: by the commands in it, unless tests run it."""
+    """Check the commands in a script, unless tests run it."""
     if not (REPO / path).is_file():
         return f'{path}: no such script'
     if path in SCRIPTS:
@@ -215,90 +178,77 @@ def check_script(path: str) -> str | None:
 def check_launcher(program: str, arguments: list[str]) -> str | None:
     """Check a training or test that a script starts in several processes."""
     tool, names = LAUNCHERS[program]
-    if len(arguments) < len(names):
-        return f'needs {" ".join(names)}'
-    given = dict(zip(names, arguments))
+    count = len(names.split())
+    if len(arguments) < count:
+        return f'needs {names}'
+    given = dict(zip(names.split(), arguments))
     if not re.match(r'\d+$|N$', given.get('GPUS', '1')):
         return f'{given["GPUS"]} is no number of processes'
     words = [given[n] for n in ('CONFIG', 'CHECKPOINT') if n in given]
-    return check_tool(
-        tool,
-        *words,
-        *arguments[len(names) :],
-        '--launcher',
-        'slurm' if 'PARTITION' in names else 'pytorch',
-    )
+    launcher = 'slurm' if 'PARTITION' in given else 'pytorch'
+    return check_tool(tool, *words, *arguments[count:], '--launcher', launcher)
 
 
+@lru_cache(None)
 def check_tool(tool: str, *arguments: str) -> str | None:
-    """Check that a tool takes the arguments; train and test as a dry run."""
+    """Check that a tool takes the arguments; dry-run training and testing."""
     if not (REPO / tool).is_file():
         return f'{tool}: no such tool'
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with (
-            mock.patch('sys.argv', [tool, *arguments]),
-            contextlib.redirect_stderr(said),
-        ):
-            args = parser_of(tool)()
+        with mock.patch('sys.argv', [tool, *arguments]):
+            with contextlib.redirect_stderr(stderr):
+                args = argument_reader(tool)()
     except SystemExit:
-        return said.getvalue().strip().rsplit('error: ', 1)[-1]
-    if tool in ('tools/train.py', 'tools/test.py') and not OWN.search(
-        args.config
-    ):
-        if not (REPO / args.config).is_file():
-            return 'no such config'
-        return dry_run(args.config, repr(args.cfg_options))
-    return None
+        return stderr.getvalue().strip().rsplit('error: ', 1)[-1]
+    if tool not in ('tools/train.py', 'tools/test.py'):
+        return None
+    if not exists(args.config):
+        return 'no such config'
+    if PLACEHOLDER.search(args.config):
+        return None
+    return dry_run(args.config, args.cfg_options or {})
 
 
-@cache
-def parser_of(tool: str) -> Callable[[], argparse.Namespace]:
-    """The function of a tool that reads its command line."""
-    return runpy.run_path(str(REPO / tool), run_name='tool')['parse_args']
+@lru_cache(None)
+def argument_reader(tool: str) -> Callable[[], argparse.Namespace]:
+    """Return the function of a tool that reads its command line.
+
+    It is ``parse_args`` of the tool, or, where the tool only calls the
+    ``main`` of a module of ``mmdet_owp.commands``, that of its ``parser()``.
+    """
+    names = runpy.run_path(str(REPO / tool), run_name='tool')
+    if 'parse_args' in names:
+        return names['parse_args']
+    return sys.modules[names['main'].__module__].parser().parse_args
 
 
-@cache
+@lru_cache(None)
 def read_config(path: str) -> Any:
-    """Read a config of the repository, which takes its time."""
+    """Read a config of the repository once."""
     from mmengine.config import Config
 
     return Config.fromfile(REPO / path)
 
 
-@cache
-def dry_run(path: str, options: str) -> str | None:
-    """Build the model, the optimiser and the schedule of a config.
+def dry_run(path: str, options: dict[str, Any]) -> str | None:
+    """Build the model, the optimizer and the schedules of a config.
 
     Args:
-        path (str): of the config, in the repository.
-        options (str): its ``--cfg-options``, as Python.
+        path (str): config in the repository.
+        options (dict): its ``--cfg-options``.
     """
-    from mmdet.registry import MODELS
-    from mmengine.optim import build_optim_wrapper
-    from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
     from mmengine.runner import Runner
 
     config = copy.deepcopy(read_config(path))
-    options = ast.literal_eval(options)
     known = {*config, *inspect.signature(Runner).parameters}
-    unknown = {key.split('.')[0] for key in options or {}} - known
+    unknown = {key.split('.')[0] for key in options} - known
     if unknown:
         return f'--cfg-options: the config has no {", ".join(unknown)}'
     logging.disable(logging.WARNING)  # a line for each frozen parameter
     try:
-        config.merge_from_dict(options or {})
-        config.model.backbone.init_cfg = None  # no weights for a dry run
-        with DefaultScope.overwrite_default_scope(config.default_scope):
-            model = MODELS.build(config.model)
-            optimizer = build_optim_wrapper(model, config.optim_wrapper)
-            for scheduler in config.param_scheduler:
-                scheduler = dict(scheduler, optimizer=optimizer)
-                if scheduler.pop('convert_to_iter_based', False):
-                    kind = PARAM_SCHEDULERS.get(scheduler.pop('type'))
-                    kind.build_iter_from_epoch(**scheduler, epoch_length=10)
-                else:
-                    PARAM_SCHEDULERS.build(scheduler)
+        config.merge_from_dict(options)
+        build(config)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return f'dry run: {type(error).__name__}: {error}'.splitlines()[0]
     finally:
@@ -306,22 +256,27 @@ def dry_run(path: str, options: str) -> str | None:
     return None
 
 
+def build(config: Any) -> None:
+    """Build the model, the optimizer and the schedules of a config."""
+    from mmdet.registry import MODELS
+    from mmengine.optim import build_optim_wrapper
+    from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
+
+    config.model.backbone.init_cfg = None  # no weights for a dry run
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        model = MODELS.build(config.model)
+        optimizer = build_optim_wrapper(model, config.optim_wrapper)
+        for scheduler in config.param_scheduler:
+            given = dict(optimizer=optimizer, epoch_length=10)
+            PARAM_SCHEDULERS.build(scheduler, default_args=given)
+
+
 def check_blocks(page: Path) -> Iterator[str]:
-    """Find commands in the ``sh`` blocks of a page that would not work.
-
-    Args:
-        page (Path): a Markdown file.
-
-    Yields:
-        str: one line for each.
-    """
+    """Yield a message per command in the ``sh`` blocks that would fail."""
     _, blocks = split(page.read_text(encoding='utf-8'))
     # In one shell, as a reader's: variables of a block hold in the next.
-    script = '\n'.join(
-        block
-        for language, block in blocks
-        if language in ('sh', 'bash', 'shell', 'console')
-    )
+    shells = ('sh', 'bash', 'shell', 'console')
+    script = '\n'.join(code for language, code in blocks if language in shells)
     try:
         commands = expand(script)
     except (ValueError, subprocess.TimeoutExpired) as error:
@@ -339,10 +294,9 @@ def main() -> None:
     wrong = 0
     for page in parse_args().pages or pages():
         page = page.resolve()
-        for check in (check_links, check_blocks):
-            for line in check(page):
-                wrong += 1
-                print(f'{page.name}: {line}')
+        for line in (*check_links(page), *check_blocks(page)):
+            wrong += 1
+            print(f'{page.name}: {line}')
     if wrong:
         sys.exit(f'{wrong} faults: see above')
     print('all links and commands are right')

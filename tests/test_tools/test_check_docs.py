@@ -1,4 +1,6 @@
-"""The pages themselves, and that the check of them finds what is wrong."""
+"""The pages of the repository, and what tools/check_docs.py finds."""
+
+from __future__ import annotations
 
 import runpy
 from pathlib import Path
@@ -19,7 +21,7 @@ def test_links_and_commands(page):
 
 @pytest.fixture
 def check(tmp_path):
-    """What the check says of a page of this text."""
+    """Check a page of this text; returns the messages."""
 
     def check(text):
         page = tmp_path / 'page.md'
@@ -60,7 +62,7 @@ f one; f one; source .venv/bin/activate; export Y=$(cat z)
 
 
 def test_blocks_are_expanded_by_bash():
-    # Both sides of a pipe run at once: in no order.
+    # Both sides of a pipe run at once, so the order varies.
     assert sorted(TOOL['expand'](BLOCK)) == [
         ['cat', 'z'],
         ['python', 'tools/x.py', 'a.py', '--out', 'a'],
@@ -72,11 +74,19 @@ def test_blocks_are_expanded_by_bash():
 
 def test_script_is_checked_by_its_commands(tmp_path):
     script = tmp_path / 'script.sh'
-    script.write_text('. other.sh\n"$PYTHON" tools/train.py CONFIG.py "a b"\n')
+    line = '. other.sh\n"$PYTHON" tools/train.py CONFIG.py '
     # An absolute path takes the place of the repository's.
-    assert TOOL['check_script'](str(script)) == 'unrecognized arguments: a b'
-    script.write_text('. other.sh\n"$PYTHON" tools/train.py CONFIG.py\n')
+    script.write_text(line)
     assert TOOL['check_script'](str(script)) is None
+    script.write_text(line + '"a b"')
+    assert TOOL['check_script'](str(script)) == 'unrecognized arguments: a b'
+
+
+def test_tool_that_calls_a_command_module(tmp_path):
+    script = tmp_path / 'tool.py'
+    script.write_text('from mmdet_owp.commands.eval import main\n')
+    assert TOOL['check_tool'](str(script), 'a.json', 'b.json') is None
+    assert 'required' in TOOL['check_tool'](str(script))
 
 
 def test_blocks_of_a_page_share_a_shell(check):
