@@ -1,0 +1,136 @@
+"""Who may import whom, and what imports without PyTorch and MMDetection."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / 'mmdet_owp'
+
+# What each module or folder of the package may import from the package, next
+# to itself and LEAVES. Two parts name a module of a folder.
+LEAVES = {'errors', 'restricted_pickle'}
+LIBRARY = {
+    'models',
+    'engine',
+    'evaluation',
+    'datasets',
+    'recall',
+    'partitions',
+    'tables',
+}
+ALLOWED = {
+    'errors': set(),
+    'restricted_pickle': set(),
+    'tables': set(),
+    'cli': set(),
+    'partitions': set(),
+    'recall': set(),
+    'shapes': {'partitions'},
+    'datasets': {'partitions', 'recall'},
+    'models': set(),
+    'engine': {'cli', 'models', 'datasets', 'partitions'},
+    'evaluation': {'recall', 'datasets', 'partitions', 'tables', 'cli'},
+    'apis': LIBRARY,
+    'visualization': LIBRARY | {'cli'},
+    'deployment': LIBRARY,
+    'register': LIBRARY | {'visualization'},
+}
+ANYTHING = {'commands', 'reproduction'}
+# Importing these needs numpy and the standard library only.
+LIGHT = [
+    'errors',
+    'cli',
+    'tables',
+    'partitions',
+    'recall',
+    'datasets.coco_file',
+    'evaluation.proposal_files',
+    'commands.eval',
+]
+BLOCKED = ('torch', 'torchvision', 'cv2', 'mmcv', 'mmengine', 'mmdet')
+# Packages whose `__init__` has content: the version, and public names.
+WITH_CONTENT = {'mmdet_owp', 'recall', 'partitions'}
+
+MODULES = sorted(PACKAGE.rglob('*.py'))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix('').parts[0]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Modules and folders of the package that a file imports, anywhere."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f'{path}: relative import'
+            names += [f'{node.module}.{alias.name}' for alias in node.names]
+    parts = [name.split('.') for name in names]
+    return {p[1] for p in parts if p[0] == 'mmdet_owp' and len(p) > 1}
+
+
+@pytest.mark.parametrize('room', [*ALLOWED, *ANYTHING])
+def test_imports_point_down(room):
+    paths = [path for path in MODULES if room_of(path) == room]
+    assert paths
+    if room in ANYTHING:
+        return
+    allowed = {room, *ALLOWED[room], *(LEAVES if room not in LEAVES else ())}
+    wrong = {
+        str(path.relative_to(PACKAGE)): rooms - allowed
+        for path in paths
+        for rooms in [imported_rooms(path)]
+        if rooms - allowed
+    }
+    assert not wrong
+
+
+def test_every_module_has_a_room():
+    rooms = {room_of(path) for path in MODULES} - {'__init__'}
+    assert rooms == {*ALLOWED, *ANYTHING}
+
+
+def test_init_files_are_empty():
+    found = {
+        path.parent.name
+        for path in MODULES
+        if path.name == '__init__.py' and path.read_text().strip()
+    }
+    assert found == WITH_CONTENT
+
+
+@pytest.mark.parametrize('names', [LIGHT], ids=['together'])
+def test_imports_without_torch_and_mmdet(names):
+    """One process imports them all: each is tried, the failures listed."""
+    code = f"""
+import importlib, sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {BLOCKED!r}:
+            raise ImportError(f'{{name}} is blocked')
+
+sys.meta_path.insert(0, Block())
+failed = []
+for name in {names!r}:
+    try:
+        importlib.import_module('mmdet_owp.' + name)
+    except ImportError as error:
+        failed.append(f'{{name}}: {{error!r}}')
+sys.exit('; '.join(failed) or None)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=PACKAGE.parent,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
