@@ -47,11 +47,12 @@ class CocoSplitDataset(CocoDataset):
         UserError: if the annotation file is missing, not in COCO format, or
             its classes are not those of the partition.
 
-    Example:
-        >>> CocoSplitDataset(
-        ...     partition=['cat', 'dog'], split='base',
-        ...     ann_file='pets.json', data_prefix=dict(img='images/'),
-        ...     pipeline=[])
+    In a config::
+
+        dataset = dict(
+            type='CocoSplitDataset', partition=['cat', 'dog'], split='base',
+            ann_file='pets.json', data_prefix=dict(img='images/'),
+            pipeline=[])
     """
 
     def __init__(

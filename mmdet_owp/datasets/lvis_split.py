@@ -30,11 +30,12 @@ class LVISSplitDataset(CocoSplitDataset, LVISV1Dataset):
             images without ``coco_url``, or classes that are not those of the
             partition.
 
-    Example:
-        >>> LVISSplitDataset(
-        ...     partition='lvis-id', split='base', data_root='data/lvis_v1',
-        ...     ann_file='annotations/lvis_v1_train.json',
-        ...     data_prefix=dict(img=''), pipeline=[])
+    In a config::
+
+        dataset = dict(
+            type='LVISSplitDataset', partition='lvis-id', split='base',
+            data_root='data/lvis_v1', data_prefix=dict(img=''),
+            ann_file='annotations/lvis_v1_train.json', pipeline=[])
     """
 
     # LVISV1Dataset ignores the classes of `metainfo` and parses the file, of
