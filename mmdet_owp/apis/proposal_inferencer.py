@@ -94,18 +94,17 @@ class ProposalInferencer(DetInferencer):
             another config, the config has no NMS to set, or there is no such
             device.
 
-    Example:
-        >>> inferencer = ProposalInferencer(
-        ...     'configs/shapes/fcos_iou_cs_is_shapes.py',
-        ...     'work_dirs/quickstart/fcos_iou_cs_is_shapes/epoch_3.pth',
-        ...     device='cpu', top_k=100)
-        >>> for sample in inferencer.stream('data/shapes/val'):
-        ...     best = sample.proposals.bboxes[0]  # x1, y1, x2, y2
-        ...     print(sample.img_path, best, sample.proposals.scores[0])
-        >>> image = np.zeros((240, 320, 3), np.uint8)  # BGR
-        >>> result = inferencer(image)['predictions'][0]
-        >>> len(result['bboxes']) == len(result['scores']) <= 100
-        True
+    With the model and the data of ``tools/quickstart.sh``::
+
+        inferencer = ProposalInferencer(
+            'configs/shapes/fcos_iou_cs_is_shapes.py',
+            'work_dirs/quickstart/fcos_iou_cs_is_shapes/epoch_3.pth',
+            device='cpu', top_k=100)
+        for sample in inferencer.stream('data/shapes/val'):
+            best = sample.proposals.bboxes[0]  # x1, y1, x2, y2
+            print(sample.img_path, best, sample.proposals.scores[0])
+        image = np.zeros((240, 320, 3), np.uint8)  # BGR
+        result = inferencer(image)['predictions'][0]  # bboxes, scores, ...
     """
 
     def __init__(
