@@ -48,7 +48,7 @@ class CueFloorHook(Hook):
                 'CueFloorHook: the bbox_head has no cues; it '
                 'must be an OWPFCOSHead'
             )
-        loss = self._head.loss_centerness
+        loss = self._head.loss_objectness
         if not (isinstance(loss, CrossEntropyLoss) and loss.use_sigmoid):
             raise ValueError(
                 'CueFloorHook: only a binary cross entropy has the floor it '
@@ -97,6 +97,6 @@ class CueFloorHook(Hook):
             outputs (dict, optional): unused.
         """
         # A frozen head computes no losses of cues.
-        for cue, floor in zip(self._head.objectness, self._floors):
+        for cue, floor in zip(self._head.cues, self._floors):
             runner.message_hub.update_scalar(f'train/floor_loss_{cue}', floor)
         self._floors.clear()

@@ -66,7 +66,7 @@ def test_entropy_of_the_targets(sampler):
     hook.before_train(runner)
     # The weights and the divisor, from the arguments of the loss.
     calls = []
-    runner.model.bbox_head.loss_centerness.register_forward_pre_hook(
+    runner.model.bbox_head.loss_objectness.register_forward_pre_hook(
         lambda module, args, kwargs: calls.append((args, kwargs)),
         with_kwargs=True,
     )

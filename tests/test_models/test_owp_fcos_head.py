@@ -239,7 +239,7 @@ def one_location_head(distances, cue_logit, **kwargs):
         torch.nn.init.ones_(scale.scale)
     with torch.no_grad():
         head.conv_reg.bias.copy_(torch.tensor(distances))
-        for cue in head.objectness:
+        for cue in head.cues:
             getattr(head, f'conv_{cue}').bias.fill_(cue_logit)
     return head
 
@@ -628,7 +628,7 @@ def test_areas_are_the_predicted_boxes(norm_on_bbox):
     feats, samples = inputs(7)
     _, distances, cue_logits = head(feats)
     sizes = [level.shape[-2:] for level in distances]
-    found = head._locations(
+    found = head.masking_inputs(
         sizes, distances, cue_logits, [s.gt_instances.bboxes for s in samples]
     )
     with torch.no_grad():

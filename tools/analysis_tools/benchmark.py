@@ -222,6 +222,7 @@ def stock_of(config: Config) -> Config:
     known = inspect.signature(FCOSHead).parameters
     for key in set(inspect.signature(OWPFCOSHead).parameters) - set(known):
         head.pop(key, None)
+    head.pop('loss_objectness', None)
     return stock
 
 

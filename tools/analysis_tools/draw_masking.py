@@ -23,9 +23,10 @@ from mmdet.structures import DetDataSample
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_file import SideBoxes, read_boxes
 from mmdet_owp.engine.launch import one_line_errors
-from mmdet_owp.models.losses.unknown_mask_focal_loss import (
-    Locations,
-    UnknownMaskFocalLoss,
+from mmdet_owp.models.task_modules.locations import covered_locations
+from mmdet_owp.models.task_modules.unknown_masking import (
+    MaskingInputs,
+    UnknownMasking,
 )
 from mmdet_owp.visualization import command_line, style
 from mmdet_owp.visualization.head_outputs import HeadOutputs, score_map
@@ -57,7 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def masked_background(
-    loss: UnknownMaskFocalLoss,
+    masking: UnknownMasking,
     outputs: HeadOutputs,
     sample: DetDataSample,
     boxes: SideBoxes,
@@ -65,7 +66,7 @@ def masked_background(
     """Mask the background of one image.
 
     Args:
-        loss (UnknownMaskFocalLoss): says what is masked.
+        masking (UnknownMasking): chooses the locations.
         outputs (HeadOutputs): of the image.
         sample (DetDataSample): likewise.
         boxes (SideBoxes): of the image alone. Base objects are the ground
@@ -82,16 +83,17 @@ def masked_background(
 
     def covered(boxes: np.ndarray) -> torch.Tensor:
         boxes = torch.as_tensor(boxes * scale, device=objectness.device)
-        return head.sampler.covered(sizes, head.strides, [boxes.float()])
+        return covered_locations(sizes, head.strides, [boxes.float()])
 
     in_object = covered(boxes.base)
     outside = ~in_object
     if head.sampler.ignore_crowd:
         outside &= ~covered(boxes.base_crowd)
-    masked = loss.mask(
-        objectness,
+    masked = masking.mask(
         outside,
-        Locations(objectness, in_object, outputs.boxes(), sizes, head.strides),
+        MaskingInputs(
+            objectness, in_object, outputs.boxes(), sizes, head.strides
+        ),
     )
     levels = masked.split([h * w for h, w in sizes])
     levels = [level.view(1, *size) for level, size in zip(levels, sizes)]
@@ -103,11 +105,11 @@ def masked_background(
 def draw(args: argparse.Namespace) -> None:
     """Draw the picture."""
     losses = {
-        mode: UnknownMaskFocalLoss(args.threshold, mode=mode)
+        mode: UnknownMasking(args.threshold, mode=mode)
         for mode in ('pixel', 'area')
     }
     if args.nms is not None:
-        losses['area after NMS'] = UnknownMaskFocalLoss(
+        losses['area after NMS'] = UnknownMasking(
             args.threshold,
             mode='area',
             nms=dict(type='nms', iou_threshold=args.nms),

@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdet_owp.errors import UserError
+from mmdet_owp.models.dense_heads.cues import centerness
 
 
 @MODELS.register_module()
@@ -302,18 +303,6 @@ class OLNRPNHead(RPNHead):
 
 
 def anchor_centerness(anchors: Tensor, boxes: Tensor) -> Tensor:
-    """Centerness of the anchors' centres in boxes.
-
-    Args:
-        anchors (Tensor): (n, 4) as (x1, y1, x2, y2).
-        boxes (Tensor): (n, 4), one an anchor.
-
-    Returns:
-        Tensor: (n, ), from 0, on a side or outside, to 1, in the middle.
-    """
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    distances = bbox2distance(centres, boxes).clamp(min=0)
-    # Pairs of opposite sides: (l, r) and (t, b).
-    pairs = distances.reshape(-1, 2, 2).transpose(1, 2)
-    ratios = pairs.amin(2) / pairs.amax(2).clamp(min=1e-12)
-    return ratios.prod(1).sqrt()
+    """Centerness of the anchors' centers in their boxes, both (n, 4)."""
+    centers = (anchors[:, :2] + anchors[:, 2:]) / 2
+    return centerness(bbox2distance(centers, boxes))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import Scale
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.registry import MODELS, TASK_UTILS
@@ -22,75 +22,114 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdet_owp.errors import UserError
-from mmdet_owp.models.losses.unknown_mask_focal_loss import (
-    Locations,
-    UnknownMaskFocalLoss,
+from mmdet_owp.models.dense_heads.cues import (
+    CUES,
+    LOSSES,
+    Located,
+    centerness,
+    objectness,
+    objectness_logits,
+)
+from mmdet_owp.models.task_modules.locations import (
+    covered_locations,
+    flatten_levels,
+)
+from mmdet_owp.models.task_modules.unknown_masking import (
+    MaskingInputs,
+    UnknownMasking,
 )
 
-CUES = ('centerness', 'iou')
+
+class BoxTargets(NamedTuple):
+    """Targets of the n locations that have a box for regression or cues.
+
+    Attributes:
+        inds (Tensor): (n, ) int64, which locations they are.
+        in_regression (Tensor): (n, ) bool, whether they train the regression.
+        points (Tensor): (n, 2) their (x, y) in pixels.
+        distances (Tensor): (n, 4) to the sides (l, t, r, b) of their box, in
+            pixels, with ``norm_on_bbox`` in strides.
+    """
+
+    inds: Tensor
+    in_regression: Tensor
+    points: Tensor
+    distances: Tensor
+
+
+class Targets(NamedTuple):
+    """Targets of the locations of a batch.
+
+    Attributes:
+        num_pos (Tensor): number of locations that train the regression.
+        labels (Tensor, optional): (num_locations, ) int64, ``num_classes``
+            for background. None without a classifier.
+        boxes (BoxTargets, optional): None with a frozen regression.
+    """
+
+    num_pos: Tensor
+    labels: Tensor | None
+    boxes: BoxTargets | None
 
 
 @MODELS.register_module()
 class OWPFCOSHead(FCOSHead):
     r"""FCOS head for open-world proposals.
 
-    A location (x, y) predicts distances (l, t, r, b) to the sides of a box
-    and one or more *cues* of how good that box is, each one channel, trained
-    with binary cross entropy. Equation numbers are those of the paper.
+    Each location (x, y) predicts distances (l, t, r, b) to the sides of a box
+    and one or more *cues* of the quality of that box, one channel each,
+    trained with binary cross entropy (equations of the paper):
 
     - ``centerness``, :math:`C^* = \sqrt{\frac{\min(l^*,r^*)}{\max(l^*,r^*)}
       \cdot \frac{\min(t^*,b^*)}{\max(t^*,b^*)}}`;
-    - ``iou``, :math:`I^* = \mathrm{IoU}(\hat R, R^*)`, the predicted box
-      against the location's object, no gradient flowing into the box.
+    - ``iou``, :math:`I^* = \mathrm{IoU}(\hat R, R^*)` of the predicted box
+      and the location's object; the predicted box gets no gradient.
 
-    *Objectness* is the geometric mean of the cues (of one, the cue itself).
-    Every image gets ``proposals``: boxes of whatever class ranked by
-    objectness. With a classifier it also gets class detections, scored class
-    score times objectness, from the same forward pass.
+    *Objectness* is the geometric mean of the cues. Each sample gets
+    ``proposals``, class-agnostic boxes ranked by objectness, and with a
+    classifier also class detections, scored class score times objectness,
+    from the same forward pass.
 
     With ``objectness=('centerness', )`` and ``sampler=dict(
-    ignore_crowd=False)`` losses and class detections are those of mmdet's
+    ignore_crowd=False)`` losses and class detections equal those of mmdet's
     ``FCOSHead``, whose remaining arguments apply here too.
 
     Args:
-        num_classes (int): number of classes the classifier tells apart.
+        num_classes (int): number of classes of the classifier.
         in_channels (int): channels of the input feature maps.
-        objectness (Sequence[str]): cues to learn, of ``'centerness'`` and
-            ``'iou'``.
+        objectness (Sequence[str]): cues to learn, of :data:`cues.CUES`.
         sampler (dict): config of the :class:`IoUSampler`. Its
-            ``center_radius`` is taken from this head's ``center_sampling``
-            and ``center_sample_radius`` unless given.
-        conditional (str, optional): lets the cues see the regression map, in
+            ``center_radius`` defaults to what ``center_sampling`` and
+            ``center_sample_radius`` of this head say.
+        conditional (str, optional): also give the cues the regression map, in
             units of the stride, concatenated with the last feature of the
-            regression tower (``'tower'``) or with the input feature map
+            regression tower (``'tower'``) or the input feature map
             (``'fpn'``).
-        detach_condition (bool): whether the cues' gradient stops at the
-            regression map they see.
-        centerness_weighted (bool, optional): whether the regression loss is
-            weighted by the centerness target and divided by its sum, instead
-            of unweighted and divided by the number of positives. None:
-            weighted if centerness is among the cues.
+        detach_condition (bool): whether to stop the cues' gradient at that
+            regression map.
+        centerness_weighted (bool, optional): whether to weight the regression
+            loss by the centerness target and divide it by the sum of these,
+            instead of the number of positives. None: if centerness is a cue.
         proposal_score (str): rank proposals by ``'objectness'`` or by
             ``'cls'``, the best class score times objectness.
-        freeze_regression (bool): whether regression tower, boxes, scales and
-            cues are frozen, for training a classifier beside them (``frozen``
-            in Table 3): no gradient, norms in eval mode, no losses.
-        loss_cls (dict, optional): classification loss. None builds no
-            classifier, and ``pred_instances`` then holds the proposals with
-            label 0. :class:`UnknownMaskFocalLoss` also gets to see the
-            predicted objectness and boxes.
-        loss_objectness (dict): loss of each cue, on logits.
-        centerness_on_reg (bool): whether the cues are predicted from the
-            regression tower, as in the paper, or the classifier's.
+        freeze_regression (bool): whether to freeze regression tower, boxes,
+            scales and cues (``frozen`` in Table 3): no gradient, norms in
+            eval mode, no losses.
+        loss_cls (dict, optional): classification loss. None: no classifier;
+            ``pred_instances`` then holds the proposals with label 0.
+        centerness_on_reg (bool): whether to predict the cues from the
+            regression tower, as in the paper, or from the classifier's.
         init_reg_bias (float): initial bias of ``conv_reg``. With
             ``norm_on_bbox`` negative distances are clamped to 0 and learn
             nothing; a positive bias avoids a late start.
         cue_prior (float, optional): initial probability of the cues. None:
-            0.01 where the sampler uses background, else 0.5 (bias 0).
+            0.01 for cues that are trained on background, else 0.5 (bias 0).
         init_cfg (dict | list[dict], optional): initialization. None: that of
             ``FCOSHead`` with the biases above.
+        **kwargs: ``loss_objectness`` (dict), the loss of the cues' logits, as
+            :data:`cues.LOSSES`; and arguments of ``FCOSHead``.
 
-    ``test_cfg.proposals`` (``nms_pre`` candidates a level, ``nms``,
+    ``test_cfg.proposals`` (``nms_pre`` candidates per level, ``nms``,
     ``max_per_img``, optionally ``min_bbox_size``) controls the proposals as
     the keys beside it control the class detections.
 
@@ -116,16 +155,7 @@ class OWPFCOSHead(FCOSHead):
         centerness_weighted: bool | None = None,
         proposal_score: str = 'objectness',
         freeze_regression: bool = False,
-        loss_cls: OptConfigType = dict(
-            type='FocalLoss',
-            use_sigmoid=True,
-            gamma=2.0,
-            alpha=0.25,
-            loss_weight=1.0,
-        ),
-        loss_objectness: ConfigType = dict(
-            type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0
-        ),
+        loss_cls: OptConfigType = dict(type='FocalLoss', use_sigmoid=True),
         centerness_on_reg: bool = True,
         center_sampling: bool = False,
         center_sample_radius: float = 1.5,
@@ -134,110 +164,131 @@ class OWPFCOSHead(FCOSHead):
         init_cfg: MultiConfig | None = None,
         **kwargs,
     ) -> None:
-        objectness = tuple(objectness)
-        if not objectness or set(objectness) - set(CUES):
-            raise ValueError(
-                f'objectness must name cues of {CUES}, not {objectness}'
-            )
-        if conditional not in (None, 'tower', 'fpn'):
-            raise ValueError(
-                "conditional must be None, 'tower' or 'fpn', not "
-                f'{conditional!r}'
-            )
-        if proposal_score not in ('objectness', 'cls'):
-            raise ValueError(
-                "proposal_score must be 'objectness' or 'cls', "
-                f'not {proposal_score!r}'
-            )
-        if loss_cls is None and (
-            proposal_score == 'cls' or not centerness_on_reg
-        ):
-            raise ValueError(
-                "proposal_score='cls' and centerness_on_reg="
-                'False need a classifier, but loss_cls is None'
-            )
-        if conditional and not centerness_on_reg:
-            raise ValueError(
-                'conditional cues are on the regression tower: '
-                'set centerness_on_reg=True'
-            )
-        if freeze_regression and (loss_cls is None or not centerness_on_reg):
-            raise ValueError(
-                'freeze_regression leaves a classifier to train, '
-                'which no cue may be on: it needs loss_cls and '
-                'centerness_on_reg=True'
-            )
-        self.objectness = objectness
+        self.cues = tuple(objectness)
         self.freeze_regression = freeze_regression
         self.conditional = conditional
         self.detach_condition = detach_condition
         self.centerness_weighted = (
-            'centerness' in objectness
+            'centerness' in self.cues
             if centerness_weighted is None
             else centerness_weighted
         )
         self.proposal_score = proposal_score
         self.with_cls = loss_cls is not None
-        sampler = dict(sampler)
-        sampler.setdefault(
-            'center_radius', center_sample_radius if center_sampling else None
-        )
-        self.sampler = TASK_UTILS.build(sampler)
-        if init_cfg is None:
-            init_cfg = self._init_cfg(init_reg_bias, cue_prior)
-        elif init_reg_bias or cue_prior is not None:
-            raise UserError(
-                'init_cfg replaces init_reg_bias and cue_prior: give either '
-                'init_cfg or the other two'
-            )
+        self._check_arguments(centerness_on_reg)
+        radius = center_sample_radius if center_sampling else None
+        self.sampler = TASK_UTILS.build({'center_radius': radius, **sampler})
+        losses = {key: kwargs.pop(key, LOSSES[key]) for key in LOSSES}
         super().__init__(
             num_classes,
             in_channels,
             center_sampling=center_sampling,
             center_sample_radius=center_sample_radius,
             centerness_on_reg=centerness_on_reg,
-            # The parent cannot do without; the loss has no parameters.
+            # ``FCOSHead`` requires both losses; they are dropped below.
             loss_cls=loss_cls or dict(type='FocalLoss'),
-            loss_centerness=loss_objectness,
-            init_cfg=init_cfg,
+            loss_centerness=losses['loss_objectness'],
+            init_cfg=self._init_cfg(init_cfg, init_reg_bias, cue_prior),
             **kwargs,
         )
-        if not self.with_cls:
-            self.loss_cls = None
-        # Here and not in a hook: distributed wrappers look before these run.
+        self._build_losses(losses)
         if freeze_regression:
+            # Not in a hook: DDP inspects ``requires_grad`` before hooks run.
             for module in self._regression():
                 module.requires_grad_(False)
 
+    def _build_losses(self, losses: dict[str, ConfigType]) -> None:
+        """Build the losses of the cues and drop what the parent built."""
+        del self.loss_centerness
+        for key, loss in losses.items():
+            setattr(self, key, MODELS.build(loss))
+        if not self.with_cls:
+            self.loss_cls = None
+        self.masking: UnknownMasking | None = getattr(
+            self.loss_cls, 'masking', None
+        )
+        if self.masking and set(self.masking.cues or ()) - set(self.cues):
+            raise UserError(
+                f'loss_cls.cues must be among objectness={self.cues}, not '
+                f'{self.masking.cues}'
+            )
+
+    def _check_arguments(self, centerness_on_reg: bool) -> None:
+        """Raise a UserError if arguments contradict each other."""
+        for wrong, message in (
+            (
+                not self.cues or set(self.cues) - set(CUES),
+                f'objectness must name cues of {tuple(CUES)}, not {self.cues}',
+            ),
+            (
+                self.conditional not in (None, 'tower', 'fpn'),
+                "conditional must be None, 'tower' or 'fpn', not "
+                f'{self.conditional!r}',
+            ),
+            (
+                self.proposal_score not in ('objectness', 'cls'),
+                "proposal_score must be 'objectness' or 'cls', not "
+                f'{self.proposal_score!r}',
+            ),
+            (
+                not self.with_cls
+                and (self.proposal_score == 'cls' or not centerness_on_reg),
+                "proposal_score='cls' and centerness_on_reg=False need a "
+                'classifier, but loss_cls is None',
+            ),
+            (
+                self.conditional and not centerness_on_reg,
+                'conditional cues are predicted from the regression tower: '
+                'set centerness_on_reg=True',
+            ),
+            (
+                self.freeze_regression
+                and not (self.with_cls and centerness_on_reg),
+                'freeze_regression trains a classifier alone: set loss_cls '
+                'and centerness_on_reg=True',
+            ),
+        ):
+            if wrong:
+                raise UserError(message)
+
     def _init_cfg(
-        self, init_reg_bias: float, cue_prior: float | None
-    ) -> ConfigType:
-        """Return the ``init_cfg`` of ``FCOSHead`` with our initial biases."""
+        self,
+        init_cfg: MultiConfig | None,
+        init_reg_bias: float,
+        cue_prior: float | None,
+    ) -> MultiConfig:
+        """Return ``init_cfg``, or that of ``FCOSHead`` with our biases."""
+        if init_cfg is not None:
+            if init_reg_bias or cue_prior is not None:
+                raise UserError(
+                    'init_cfg replaces init_reg_bias and cue_prior: give '
+                    'either init_cfg or the other two'
+                )
+            return init_cfg
         biases = {}
         if init_reg_bias:
             biases['conv_reg'] = dict(bias=init_reg_bias)
         if self.with_cls:
             biases['conv_cls'] = dict(bias_prob=0.01)
-        if cue_prior is None and self.sampler.candidates == 'all':
-            cue_prior = 0.01
-        if cue_prior is not None:
-            for cue in self.objectness:
-                biases[f'conv_{cue}'] = dict(bias_prob=cue_prior)
+        for cue in self.cues:
+            if cue_prior is not None or self._on_background(cue):
+                prior = 0.01 if cue_prior is None else cue_prior
+                biases[f'conv_{cue}'] = dict(bias_prob=prior)
         normal = dict(type='Normal', std=0.01)
         override = [dict(normal, name=n, **b) for n, b in biases.items()]
         return dict(normal, layer='Conv2d', override=override)
 
+    def _on_background(self, cue: str) -> bool:
+        """Return whether locations without a box train the cue."""
+        return CUES[cue].locations == 'all' or self.sampler.uses_background
+
     def _regression(self) -> list[nn.Module]:
-        """List the modules that boxes and cues are predicted by."""
-        cues = [getattr(self, f'conv_{cue}') for cue in self.objectness]
+        """List the modules that predict boxes and cues."""
+        cues = [getattr(self, f'conv_{cue}') for cue in self.cues]
         return [self.reg_convs, self.conv_reg, self.scales, *cues]
 
     def train(self, mode: bool = True) -> OWPFCOSHead:
-        """Set to training mode, except what is frozen, or to eval mode.
-
-        Args:
-            mode (bool): whether to train.
-        """
+        """Set training mode, except for frozen modules, or eval mode."""
         super().train(mode)
         if self.freeze_regression:
             for module in self._regression():
@@ -260,7 +311,7 @@ class OWPFCOSHead(FCOSHead):
             channels = self.in_channels
         if self.conditional:
             channels += 4
-        for cue in self.objectness:
+        for cue in self.cues:
             setattr(self, f'conv_{cue}', nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward_single(
@@ -270,7 +321,7 @@ class OWPFCOSHead(FCOSHead):
 
         Args:
             x (Tensor): (batch, in_channels, H, W) feature map.
-            scale (Scale): learnt factor of the level's distances.
+            scale (Scale): learned factor of the level's distances.
             stride (int): pixels between locations.
 
         Returns:
@@ -278,7 +329,7 @@ class OWPFCOSHead(FCOSHead):
             (l, t, r, b) of (batch, 4, H, W), in pixels, but in training with
             ``norm_on_bbox`` in strides, as in ``FCOSHead``; cue logits
             (batch, number of cues, H, W). The last two are None in training
-            where they are frozen and the loss does not look at them.
+            if they are frozen and the loss does not need them.
         """
         cls_score, cls_feat = None, x
         if self.with_cls:
@@ -286,17 +337,16 @@ class OWPFCOSHead(FCOSHead):
                 cls_feat = conv(cls_feat)
             cls_score = self.conv_cls(cls_feat)
         if self.freeze_regression and self.training:
-            if not self._masks_unknown:
+            if self.masking is None:
                 return cls_score, None, None
             x = x.detach()
         reg_feat = x
         for conv in self.reg_convs:
             reg_feat = conv(reg_feat)
-        # In single precision, because fp16 overflows where boxes are large.
+        # In single precision: fp16 overflows for large boxes.
         distances = scale(self.conv_reg(reg_feat)).float()
         if self.norm_on_bbox:
-            distances = distances.clamp(min=0)
-            in_strides = distances
+            distances = in_strides = distances.clamp(min=0)
             if not self.training:
                 distances = distances * stride
         else:
@@ -307,16 +357,10 @@ class OWPFCOSHead(FCOSHead):
         if self.conditional:
             if self.detach_condition:
                 in_strides = in_strides.detach()
-            seen = x if self.conditional == 'fpn' else reg_feat
-            cue_feat = torch.cat([seen, in_strides.to(seen.dtype)], dim=1)
-        cues = [
-            getattr(self, f'conv_{cue}')(cue_feat) for cue in self.objectness
-        ]
+            feat = x if self.conditional == 'fpn' else reg_feat
+            cue_feat = torch.cat([feat, in_strides.to(feat.dtype)], dim=1)
+        cues = [getattr(self, f'conv_{cue}')(cue_feat) for cue in self.cues]
         return cls_score, distances, torch.cat(cues, dim=1)
-
-    @property
-    def _masks_unknown(self) -> bool:
-        return isinstance(self.loss_cls, UnknownMaskFocalLoss)
 
     def loss_by_feat(
         self,
@@ -330,10 +374,10 @@ class OWPFCOSHead(FCOSHead):
         """Compute the losses.
 
         Args:
-            cls_scores (list[Tensor | None]): of :meth:`forward_single`, per
-                level.
-            bbox_preds (list[Tensor | None]): likewise.
-            cue_logits (list[Tensor | None]): likewise.
+            cls_scores (list[Tensor | None]): outputs of
+                :meth:`forward_single` per level, as the next two.
+            bbox_preds (list[Tensor | None]): distances.
+            cue_logits (list[Tensor | None]): cue logits.
             batch_gt_instances (list[InstanceData]): ``bboxes`` (x1, y1, x2,
                 y2) in pixels of the network input and ``labels``.
             batch_img_metas (list[dict]): unused.
@@ -341,142 +385,226 @@ class OWPFCOSHead(FCOSHead):
                 regions in ``bboxes``.
 
         Returns:
-            dict[str, Tensor]: ``loss_bbox`` and one ``loss_<cue>`` a cue,
-            unless they are frozen, and, with a classifier, ``loss_cls``.
-            :class:`UnknownMaskFocalLoss` adds what it logs.
+            dict[str, Tensor]: with a classifier ``loss_cls``; ``loss_bbox``
+            and one ``loss_<cue>`` per cue, unless they are frozen; with
+            unknown masking the values that it logs.
         """
-        sizes = [
-            level.shape[-2:]
-            for level in (cls_scores if self.with_cls else bbox_preds)
-        ]
+        levels = cls_scores if self.with_cls else bbox_preds
+        sizes = [level.shape[-2:] for level in levels]
         boxes = [gt.bboxes for gt in batch_gt_instances]
-        assigned = self.sampler.assign(
-            sizes, self.strides, self.regress_ranges, boxes
-        )
-        in_regression = assigned.regression >= 0
-        num_pos = _mean_over_processes(in_regression.sum(), at_least=1)
+        targets = self.find_targets(sizes, batch_gt_instances)
+        num_pos = _mean_over_processes(targets.num_pos, at_least=1)
         crowd = self._crowd_only(sizes, boxes, batch_gt_instances_ignore)
+        not_crowd = None if crowd is None else (~crowd).float()
 
         losses = dict()
         if self.with_cls:
-            background = assigned.regression.new_full((1,), self.num_classes)
-            labels = [gt.labels for gt in batch_gt_instances]
-            # No box is number -1, which picks the appended background.
-            labels = torch.cat([*labels, background])[assigned.regression]
-            logits = _flatten(cls_scores)
-            weight = None if crowd is None else (~crowd).float()
-            if self._masks_unknown:
-                losses.update(
-                    self.loss_cls(
-                        logits,
-                        labels,
-                        weight,
-                        avg_factor=num_pos,
-                        locations=self._locations(
-                            sizes, bbox_preds, cue_logits, boxes
-                        ),
-                    )
+            inputs = None
+            if self.masking is not None:
+                inputs = self.masking_inputs(
+                    sizes, bbox_preds, cue_logits, boxes
                 )
-            else:
-                losses['loss_cls'] = self.loss_cls(
-                    logits, labels, weight, avg_factor=num_pos
+            losses = self._cls_losses(
+                flatten_levels(cls_scores),
+                targets.labels,
+                num_pos,
+                not_crowd,
+                inputs,
+            )
+        if targets.boxes is not None:
+            losses.update(
+                self._box_losses(
+                    flatten_levels(bbox_preds),
+                    flatten_levels(cue_logits),
+                    targets.boxes,
+                    num_pos,
+                    not_crowd,
                 )
-        if self.freeze_regression:
-            return losses
-
-        # Locations with a box; the host waits here for the device.
-        inds = (assigned.cue >= 0).nonzero().squeeze(1)
-        in_regression = in_regression[inds]
-        preds = _flatten(bbox_preds)[inds]
-        priors = self._priors(sizes, bbox_preds[0])[inds]
-        points = priors[:, :2]
-        matched = torch.cat(boxes)[assigned.cue[inds]]
-        targets = torch.cat(
-            [points - matched[:, :2], matched[:, 2:] - points], dim=1
-        )
-        if self.norm_on_bbox:
-            targets = targets / priors[:, 2:3]
-        # With both in units of the stride the boxes shrink toward the point
-        # alike, which leaves their IoU as it is.
-        pred_boxes = self.bbox_coder.decode(points, preds)
-        target_boxes = self.bbox_coder.decode(points, targets)
-
-        cue_targets = dict()
-        if self.centerness_weighted or 'centerness' in self.objectness:
-            cue_targets['centerness'] = self.centerness_target(targets)
-        weight, avg_factor = in_regression.to(preds.dtype), num_pos
-        if self.centerness_weighted:
-            weight = weight * cue_targets['centerness']
-            avg_factor = _mean_over_processes(weight.sum(), at_least=1e-6)
-        losses['loss_bbox'] = self.loss_bbox(
-            pred_boxes, target_boxes, weight, avg_factor=avg_factor
-        )
-
-        in_cue, cue_targets['iou'] = self.sampler.sample(
-            pred_boxes, target_boxes, in_regression
-        )
-        num_cue = _mean_over_processes(in_cue.sum(), at_least=1)
-        logits = _flatten(cue_logits)
-        for i, cue in enumerate(self.objectness):
-            target = cue_targets[cue]
-            if self.sampler.candidates == 'all':
-                cue_logit = logits[:, i]
-                target = target.new_zeros(len(logits)).index_put(
-                    (inds,), target
-                )
-                weight = None if crowd is None else (~crowd).float()
-            else:
-                cue_logit, weight = logits[inds, i], in_cue.to(target.dtype)
-            losses[f'loss_{cue}'] = self.loss_centerness(
-                cue_logit, target, weight, avg_factor=num_cue
             )
         return losses
 
-    def _priors(self, sizes: list[tuple[int, int]], like: Tensor) -> Tensor:
-        """Points and strides (x, y, s, s) of a batch, (num_locations, 4)."""
-        priors = self.prior_generator.grid_priors(
-            sizes, dtype=like.dtype, device=like.device, with_stride=True
+    def find_targets(
+        self,
+        featmap_sizes: list[tuple[int, int]],
+        batch_gt_instances: InstanceList,
+    ) -> Targets:
+        """Find what each location is trained toward.
+
+        Args:
+            featmap_sizes (list[tuple[int, int]]): (height, width) per level.
+            batch_gt_instances (list[InstanceData]): as for
+                :meth:`loss_by_feat`.
+        """
+        batch_boxes = [gt.bboxes for gt in batch_gt_instances]
+        assigned = self.sampler.assign(
+            featmap_sizes, self.strides, self.regress_ranges, batch_boxes
         )
-        return torch.cat([level.repeat(len(like), 1) for level in priors])
+        in_regression = assigned.regression >= 0
+        num_pos, labels = in_regression.sum(), None
+        if self.with_cls:
+            background = assigned.regression.new_full((1,), self.num_classes)
+            labels = [gt.labels for gt in batch_gt_instances]
+            # Index -1, no box, selects the appended background.
+            labels = torch.cat([*labels, background])[assigned.regression]
+        if self.freeze_regression:
+            return Targets(num_pos, labels, None)
+        # The host waits here for the device.
+        inds = (assigned.cue >= 0).nonzero().squeeze(1)
+        boxes = torch.cat(batch_boxes)
+        points, strides = self._priors(
+            featmap_sizes, len(batch_boxes), boxes.device
+        )[inds].split([2, 1], dim=1)
+        matched = boxes[assigned.cue[inds]]
+        distances = torch.cat(
+            [points - matched[:, :2], matched[:, 2:] - points], dim=1
+        )
+        if self.norm_on_bbox:
+            distances = distances / strides
+        return Targets(
+            num_pos,
+            labels,
+            BoxTargets(inds, in_regression[inds], points, distances),
+        )
+
+    def _cls_losses(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        num_pos: Tensor,
+        weight: Tensor | None,
+        inputs: MaskingInputs | None,
+    ) -> dict[str, Tensor]:
+        """Compute the classification loss and what unknown masking logs.
+
+        Locations of weight 0 are neither masked nor counted as background.
+        """
+        log = dict()
+        if inputs is not None:
+            background = labels == self.num_classes
+            if weight is not None:
+                background = background & (weight > 0)
+            masked = self.masking.mask(background, inputs)
+            kept = (~masked).to(logits.dtype)
+            weight = kept if weight is None else weight * kept
+            hidden = ~background | inputs.in_object
+            log = dict(
+                masked_background=masked.sum() / background.sum().clamp(min=1),
+                background_objectness_max=inputs.objectness.masked_fill(
+                    hidden, 0
+                ).max(),
+            )
+        loss = self.loss_cls(logits, labels, weight, avg_factor=num_pos)
+        return dict(loss_cls=loss, **log)
+
+    def _box_losses(
+        self,
+        preds: Tensor,
+        cue_logits: Tensor,
+        targets: BoxTargets,
+        num_pos: Tensor,
+        not_crowd: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Compute the losses of boxes and cues from flattened outputs."""
+        preds = preds[targets.inds]
+        # Dividing both by the stride shrinks the boxes toward the point,
+        # which leaves their IoU unchanged.
+        pred_boxes = self.bbox_coder.decode(targets.points, preds)
+        target_boxes = self.bbox_coder.decode(
+            targets.points, targets.distances
+        )
+        weight, avg_factor = targets.in_regression.to(preds.dtype), num_pos
+        if self.centerness_weighted:
+            weight = weight * centerness(targets.distances)
+            avg_factor = _mean_over_processes(weight.sum(), at_least=1e-6)
+        losses = dict(
+            loss_bbox=self.loss_bbox(
+                pred_boxes, target_boxes, weight, avg_factor=avg_factor
+            )
+        )
+        sampled, ious = self.sampler.sample(
+            pred_boxes, target_boxes, targets.in_regression
+        )
+        located = Located(
+            targets.distances, ious, sampled, targets.in_regression
+        )
+        divisors = dict.fromkeys(CUES[name].divisor for name in self.cues)
+        for count in divisors:
+            divisors[count] = _mean_over_processes(count(located), at_least=1)
+        for name, logits in zip(self.cues, cue_logits.unbind(1)):
+            cue = CUES[name]
+            target = cue.target(located)
+            if self._on_background(name):
+                zeros = target.new_zeros(len(logits))
+                target = zeros.index_put((targets.inds,), target)
+                weight = not_crowd
+            else:
+                logits = logits[targets.inds]
+                weight = sampled.to(target.dtype)
+            losses[f'loss_{name}'] = getattr(self, cue.loss)(
+                logits, target, weight, avg_factor=divisors[cue.divisor]
+            )
+        return losses
+
+    def _priors(
+        self,
+        featmap_sizes: list[tuple[int, int]],
+        num_images: int,
+        device: torch.device,
+    ) -> Tensor:
+        """Return points and stride (x, y, s) as (num_locations, 3)."""
+        priors = self.prior_generator.grid_priors(
+            featmap_sizes, device=device, with_stride=True
+        )
+        return torch.cat(
+            [level[:, :3].repeat(num_images, 1) for level in priors]
+        )
 
     @torch.no_grad()
-    def _locations(
+    def masking_inputs(
         self,
-        sizes: list[tuple[int, int]],
+        featmap_sizes: list[tuple[int, int]],
         bbox_preds: list[Tensor],
         cue_logits: list[Tensor],
         gt_boxes: list[Tensor],
-    ) -> Locations:
-        """What unknown masking decides by."""
+    ) -> MaskingInputs:
+        """Collect the predictions that unknown-object masking looks at."""
         boxes = None
-        if self.loss_cls.mode == 'area':
-            priors = self._priors(sizes, bbox_preds[0])
-            distances = _flatten(bbox_preds)
+        if self.masking.mode == 'area':
+            distances = flatten_levels(bbox_preds)
+            points, strides = self._priors(
+                featmap_sizes, len(gt_boxes), distances.device
+            ).split([2, 1], dim=1)
             if self.norm_on_bbox:
-                distances = distances * priors[:, 2:3]
-            boxes = self.bbox_coder.decode(priors[:, :2], distances)
-        objectness = _flatten([objectness_logits(c) for c in cue_logits])
-        return Locations(
-            objectness=objectness.squeeze(1).float().sigmoid(),
-            in_object=self.sampler.covered(sizes, self.strides, gt_boxes),
+                distances = distances * strides
+            boxes = self.bbox_coder.decode(points, distances)
+        if self.masking.cues is not None:
+            chosen = [self.cues.index(cue) for cue in self.masking.cues]
+            cue_logits = [
+                torch.cat([level[:, i : i + 1] for i in chosen], dim=1)
+                for level in cue_logits
+            ]
+        logits = flatten_levels([objectness_logits(c) for c in cue_logits])
+        return MaskingInputs(
+            objectness=logits.squeeze(1).float().sigmoid(),
+            in_object=covered_locations(featmap_sizes, self.strides, gt_boxes),
             boxes=boxes,
-            featmap_sizes=sizes,
+            featmap_sizes=featmap_sizes,
             strides=self.strides,
         )
 
     def _crowd_only(
         self,
-        sizes: list[tuple[int, int]],
+        featmap_sizes: list[tuple[int, int]],
         boxes: list[Tensor],
         ignored: OptInstanceList,
     ) -> Tensor | None:
-        """Mark locations in a crowd region and in no object, (N, ) bool.
+        """Return which locations are in a crowd region and no object.
 
-        None where there are none or where nobody asks: only the classifier
-        and a cue with background take background locations.
+        None if there are none, or if neither the classifier nor a cue is
+        trained on background.
         """
-        has_background = self.with_cls or self.sampler.candidates == 'all'
-        if not (self.sampler.ignore_crowd and has_background and ignored):
+        background = self.with_cls or any(map(self._on_background, self.cues))
+        if not (self.sampler.ignore_crowd and background and ignored):
             return None
         regions = [
             box[:0] if region is None else region.bboxes
@@ -484,10 +612,11 @@ class OWPFCOSHead(FCOSHead):
         ]
         if not any(map(len, regions)):
             return None
-        covered = self.sampler.covered
-        return covered(sizes, self.strides, regions) & ~covered(
-            sizes, self.strides, boxes
+        in_crowd, in_object = (
+            covered_locations(featmap_sizes, self.strides, of_images)
+            for of_images in (regions, boxes)
         )
+        return in_crowd & ~in_object
 
     def predict(
         self,
@@ -499,12 +628,12 @@ class OWPFCOSHead(FCOSHead):
 
         Args:
             x (tuple[Tensor]): feature maps.
-            batch_data_samples (list[DetDataSample]): their ``metainfo`` is
-                read; each gets ``proposals`` with ``bboxes`` (n, 4) as (x1,
-                y1, x2, y2), ``scores`` (n, ), descending, and ``labels``,
-                all 0.
-            rescale (bool): boxes in pixels of the original image instead of
-                the network input.
+            batch_data_samples (list[DetDataSample]): samples with
+                ``metainfo``. Each gets ``proposals`` with ``bboxes`` (n, 4)
+                as (x1, y1, x2, y2), ``scores`` (n, ), descending, and
+                ``labels``, all 0.
+            rescale (bool): whether boxes are in pixels of the original image
+                instead of the network input.
 
         Returns:
             list[InstanceData]: class detections of each image, or the
@@ -512,12 +641,11 @@ class OWPFCOSHead(FCOSHead):
         """
         metas = [sample.metainfo for sample in batch_data_samples]
         cls_scores, distances, cues = self(x)
-        # Both lists score by the mean of the cues: take it once. Of one cue
-        # it is the cue itself.
+        # Both lists use the combined cues: combine them once.
         outs = cls_scores, distances, [objectness_logits(c) for c in cues]
         proposals = self.propose_by_feat(*outs, metas, rescale=rescale)
-        for sample, found in zip(batch_data_samples, proposals):
-            sample.proposals = found
+        for sample, of_image in zip(batch_data_samples, proposals):
+            sample.proposals = of_image
         if not self.with_cls:
             return proposals
         return self.predict_by_feat(
@@ -534,10 +662,11 @@ class OWPFCOSHead(FCOSHead):
         rescale: bool = False,
         with_nms: bool = True,
     ) -> InstanceList:
-        """Class detections scored class score times objectness.
+        """Return class detections, scored class score times objectness.
 
-        Without a classifier the proposals, with label 0. Arguments are those
-        of :meth:`propose_by_feat`, but ``cfg`` defaults to ``test_cfg``.
+        Without a classifier return the proposals, with label 0. Arguments
+        are those of :meth:`propose_by_feat`, but ``cfg`` defaults to
+        ``test_cfg``.
         """
         if not self.with_cls:
             return self.propose_by_feat(
@@ -569,7 +698,7 @@ class OWPFCOSHead(FCOSHead):
         rescale: bool = False,
         with_nms: bool = True,
     ) -> InstanceList:
-        """Class-agnostic proposals from the outputs of :meth:`forward`.
+        """Return class-agnostic proposals from the outputs of :meth:`forward`.
 
         Args:
             cls_scores (list[Tensor | None]): class logits, read only if
@@ -578,13 +707,12 @@ class OWPFCOSHead(FCOSHead):
             cue_logits (list[Tensor]): (batch, number of cues, H, W).
             batch_img_metas (list[dict]): ``img_shape`` and, to rescale,
                 ``scale_factor`` of each image.
-            cfg (dict, optional): instead of ``test_cfg.proposals``, or of
-                ``test_cfg`` where there is no such key.
+            cfg (dict, optional): settings. None: :attr:`proposal_cfg`.
             rescale (bool): as in :meth:`predict`.
-            with_nms (bool): whether to suppress and cut.
+            with_nms (bool): whether to apply NMS and ``max_per_img``.
 
         Returns:
-            list[InstanceData]: as the ``proposals`` of :meth:`predict`.
+            list[InstanceData]: the ``proposals`` of :meth:`predict`.
         """
         if cfg is None:
             cfg = self.proposal_cfg
@@ -612,7 +740,7 @@ class OWPFCOSHead(FCOSHead):
 
     @property
     def proposal_cfg(self) -> ConfigType:
-        """What controls the proposals in ``test_cfg``."""
+        """``test_cfg.proposals``, or ``test_cfg`` if it has no such key."""
         return self.test_cfg.get('proposals', self.test_cfg)
 
     def candidates_by_feat(
@@ -623,17 +751,18 @@ class OWPFCOSHead(FCOSHead):
         nms_pre: int,
         max_shapes: list[tuple[int, int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Decode the best locations of each level, before suppression.
+        """Decode the best locations of each level, before NMS.
 
-        It can be traced with sizes left open, if ``max_shapes`` is None.
+        With ``max_shapes=None`` it can be traced with dynamic sizes.
 
         Args:
             cls_scores (list[Tensor | None]): as in :meth:`propose_by_feat`.
-            bbox_preds (list[Tensor]): likewise.
-            cue_logits (list[Tensor]): likewise.
-            nms_pre (int): candidates a level at most; all if not positive.
-            max_shapes (list[tuple[int, int]], optional): height and width
-                that boxes of each image are cut at.
+            bbox_preds (list[Tensor]): as in :meth:`propose_by_feat`.
+            cue_logits (list[Tensor]): as in :meth:`propose_by_feat`.
+            nms_pre (int): maximum of candidates per level; all if not
+                positive.
+            max_shapes (list[tuple[int, int]], optional): (height, width) that
+                the boxes of each image are clipped to.
 
         Returns:
             tuple[Tensor, Tensor]: boxes (batch, n, 4) as (x1, y1, x2, y2) in
@@ -668,40 +797,14 @@ class OWPFCOSHead(FCOSHead):
 
 
 def _at_most(nms_pre: int, num: int | Tensor) -> int | Tensor:
-    """Cut the number of locations, which is a tensor while it is traced."""
+    """Clamp ``num`` to ``nms_pre`` (a tensor during tracing)."""
     if nms_pre <= 0:
         return num
-    if isinstance(num, Tensor):  # min() would freeze one of the two
+    if isinstance(num, Tensor):  # min() would be traced as a constant
         return torch.minimum(num, torch.tensor(nms_pre))
     return min(nms_pre, num)
 
 
-def _flatten(levels: list[Tensor]) -> Tensor:
-    """(batch, channels, H, W) a level to (num_locations, channels)."""
-    return torch.cat(
-        [
-            level.permute(0, 2, 3, 1).reshape(-1, level.shape[1])
-            for level in levels
-        ]
-    )
-
-
 def _mean_over_processes(count: Tensor, at_least: float) -> Tensor:
-    """Average a count over processes, without waiting for the device."""
+    """Average a count over processes without waiting for the device."""
     return reduce_mean(count.float()).clamp(min=at_least)
-
-
-def objectness(cue_logits: Tensor) -> Tensor:
-    """Geometric mean of the cues, (batch, 1, H, W)."""
-    if cue_logits.shape[1] == 1:
-        return cue_logits.float().sigmoid()
-    # Not by objectness_logits: what it needs for logits, ONNX has not.
-    return F.logsigmoid(cue_logits.float()).mean(1, keepdim=True).exp()
-
-
-def objectness_logits(cue_logits: Tensor) -> Tensor:
-    """Logit of the geometric mean of the cues, (batch, 1, H, W)."""
-    if cue_logits.shape[1] == 1:
-        return cue_logits
-    log_mean = F.logsigmoid(cue_logits.float()).mean(1, keepdim=True)
-    return log_mean - torch.log(-torch.expm1(log_mean))

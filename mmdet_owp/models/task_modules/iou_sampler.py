@@ -1,8 +1,8 @@
-"""Which location of the feature pyramid trains what, and toward which box."""
+"""Assign boxes to the locations of a feature pyramid and sample the cues'."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -11,57 +11,78 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
+from mmdet_owp.errors import UserError
+from mmdet_owp.models.task_modules.locations import (
+    level_constants,
+    number_boxes,
+)
+
 CANDIDATES = ('center', 'foreground', 'center+hard', 'all')
 
 
 class Assignment(NamedTuple):
-    """Boxes of the locations of a batch.
-
-    Locations are in the order of mmdet's flattened head outputs: level by
-    level, in a level image by image, in an image row by row. Boxes are
-    numbered through the batch, image after image; -1 stands for none.
+    """Boxes of the locations of a batch, numbered image after image.
 
     Attributes:
-        regression (Tensor): (num_locations, ) int64, the box that a location
-            regresses toward: the smallest among those whose centre region it
-            lies in and that fit its level (the set `center`).
-        cue (Tensor): (num_locations, ) int64, the box that its objectness cue
-            is measured against: that of the regression where there is one,
-            else the smallest around it that fits its level.
+        regression (Tensor): (num_locations, ) int64, the box that the
+            regression is trained toward: the smallest of those whose center
+            region contains the location and that fit its level (the set
+            `center`). -1: none.
+        cue (Tensor): (num_locations, ) int64, the box that the cues are
+            measured against: that of the regression if there is one, else the
+            smallest that contains the location and fits its level. -1: none.
     """
 
     regression: Tensor
     cue: Tensor
 
 
+class _Levels(NamedTuple):
+    """Constants per level; tensors are (num_levels, 1)."""
+
+    strides: Sequence[int]
+    window: Sequence[float]  # longest window of a box, in pixels
+    step: Tensor
+    low: Tensor
+    high: Tensor
+    radius: Tensor
+
+
+class _Axis(NamedTuple):
+    """Windows along one axis, (num_levels, num_boxes, length)."""
+
+    index: Tensor
+    nearest: Tensor  # distance to the nearer side
+    farthest: Tensor
+    central: Tensor  # whether in the center region
+
+
 @TASK_UTILS.register_module()
 class IoUSampler:
-    """Centre sampling and IoU sampling of FCOS locations (paper, Sec. 3.2).
+    """Center sampling and IoU sampling of FCOS locations (paper, Sec. 3.2).
 
-    The location of row ``y``, column ``x`` of a level lies at
-    ``((x + 0.5) * stride, (y + 0.5) * stride)`` in pixels of the network
-    input, as mmdet's ``MlvlPointGenerator`` puts it. It fits a box in whose
-    inside it lies and whose farthest side is within its level's range.
+    A location fits a box if it lies strictly inside it and the distance to
+    the farthest side is within the range of its level.
 
-    A box can only fit the locations of a small window of each level, whose
-    size does not depend on the box: these are tested, all boxes and levels at
-    once, so that no (locations x boxes) tensor is built and nothing waits for
-    the GPU.
+    A box can only fit locations in a small window of each level, whose size
+    does not depend on the box. These windows are tested for all boxes and
+    levels at once: no (locations x boxes) tensor is built and the host does
+    not wait for the device.
 
     Args:
-        candidates (str): locations that train the objectness cue.
+        candidates (str): locations that train the objectness cues.
             ``'center'``: those that train the regression.
             ``'foreground'``: those that fit a box.
-            ``'center+hard'``: ``center`` and the ones of ``foreground`` whose
-            predicted box has an IoU below ``iou_thr``.
-            ``'all'``: every location, with target 0 where no box fits
+            ``'center+hard'``: ``center`` and the locations of ``foreground``
+            whose predicted box has an IoU below ``iou_thr``.
+            ``'all'``: all locations, with target 0 where no box fits
             (Appendix B).
-        iou_thr (float): IoU targets below it become 0. 0 keeps them all.
-        center_radius (float, optional): the regression is trained inside of
-            ``center_radius`` strides around a box centre. None: in the whole
-            box, as in the first FCOS.
-        ignore_crowd (bool): whether a location in a crowd region and in no
-            object is left out, instead of being background.
+        iou_thr (float): IoU targets below it become 0.
+        center_radius (float, optional): the center region of a box extends
+            ``center_radius`` strides from its center. None: the whole box,
+            as in the first FCOS.
+        ignore_crowd (bool): whether locations inside a crowd region and no
+            object are ignored instead of being background.
     """
 
     def __init__(
@@ -72,25 +93,30 @@ class IoUSampler:
         ignore_crowd: bool = True,
     ) -> None:
         if candidates not in CANDIDATES:
-            raise ValueError(
+            raise UserError(
                 f'candidates must be one of {CANDIDATES}, not {candidates!r}'
             )
         if not 0 <= iou_thr <= 1:
-            raise ValueError(f'iou_thr must lie in [0, 1], not {iou_thr}')
+            raise UserError(f'iou_thr must lie in [0, 1], not {iou_thr}')
         if candidates == 'center+hard' and iou_thr == 0:
-            raise ValueError(
-                "candidates='center+hard' needs iou_thr > 0: locations below "
-                'it are the hard ones'
+            raise UserError(
+                "candidates='center+hard' needs iou_thr > 0: hard locations "
+                'are those below it'
             )
         if center_radius is not None and center_radius <= 0:
-            raise ValueError(
-                'center_radius must be positive, or None for no '
-                f'centre sampling, not {center_radius}'
+            raise UserError(
+                'center_radius must be positive, or None for no center '
+                f'sampling, not {center_radius}'
             )
         self.candidates = candidates
         self.iou_thr = iou_thr
         self.center_radius = center_radius
         self.ignore_crowd = ignore_crowd
+
+    @property
+    def uses_background(self) -> bool:
+        """Whether locations that fit no box train the cues."""
+        return self.candidates == 'all'
 
     def assign(
         self,
@@ -99,57 +125,31 @@ class IoUSampler:
         regress_ranges: Sequence[tuple[float, float]],
         batch_boxes: Sequence[Tensor],
     ) -> Assignment:
-        """Find the box of every location.
+        """Find the box of each location.
 
         Args:
-            featmap_sizes (list[tuple[int, int]]): (height, width) of the
-                levels, in locations.
+            featmap_sizes (list[tuple[int, int]]): (height, width) per level.
             strides (list[int]): pixels between locations, per level.
             regress_ranges (list[tuple[float, float]]): smallest and largest
                 distance to the farthest box side, in pixels, per level.
             batch_boxes (list[Tensor]): objects of each image, (num_boxes, 4)
-                as (x1, y1, x2, y2) in pixels. Boxes without area and boxes
-                beyond the feature map meet no location.
+                as (x1, y1, x2, y2) in pixels. Boxes without area or outside
+                the feature map fit no location.
 
         Returns:
-            Assignment: boxes of the locations.
+            Assignment: boxes of the locations, in the order of
+            :mod:`~mmdet_owp.models.task_modules.locations`.
         """
-        boxes, image = _number_through(batch_boxes)
-        num_images = len(batch_boxes)
-        num_locations = num_images * sum(h * w for h, w in featmap_sizes)
-        # A location takes the smallest of its boxes; of equal ones the first,
-        # as in FCOS. So it takes the box of the lowest rank.
-        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        by_rank = areas.argsort(stable=True)
-        rank = torch.empty_like(by_rank)
-        rank[by_rank] = torch.arange(len(boxes), device=boxes.device)
-        none = len(boxes)
-        by_rank = torch.cat([by_rank, by_rank.new_full((1,), -1)])
-
-        rows, columns, fits, is_center = self._windows(
+        boxes, image = number_boxes(batch_boxes)
+        rows, columns, fits, central = self._windows(
             featmap_sizes, strides, regress_ranges, boxes
         )
-        widths = [width for _, width in featmap_sizes]
-        areas = [height * width for height, width in featmap_sizes]
-        # The first location of an image in a level, and what lies before.
-        firsts = accumulate([0, *areas[:-1]])
-        widths, areas, firsts = _to(boxes.device, [widths, areas, firsts])
-        starts = firsts[:, None] * num_images + areas[:, None] * image
-        row_starts = starts[..., None] + rows * widths[:, None, None]
-        locations = row_starts[..., None] + columns[..., None, :]
-        ranks = rank[:, None, None].expand_as(fits)
-
-        def smallest_of(chosen: Tensor) -> Tensor:
-            lowest = ranks.new_full((num_locations,), none)
-            lowest.scatter_reduce_(
-                0,
-                locations.flatten(),
-                ranks.masked_fill(~chosen, none).flatten(),
-                'amin',
-            )
-            return by_rank[lowest]
-
-        regression = smallest_of(is_center)
+        locations = _flat_index(
+            featmap_sizes, rows, columns, image, batch_boxes
+        )
+        num_locations = len(batch_boxes) * sum(h * w for h, w in featmap_sizes)
+        smallest_of = _smallest_box(boxes, locations, num_locations)
+        regression = smallest_of(central)
         if self.candidates == 'center' or self.center_radius is None:
             return Assignment(regression, regression)
         smallest = smallest_of(fits)
@@ -164,147 +164,95 @@ class IoUSampler:
         regress_ranges: Sequence[tuple[float, float]],
         boxes: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Test the locations that a box may meet, on all levels at once.
-
-        A window is as long as the longest of all levels. Where the map is
-        shorter, its last location stands in it more than once, which leaves
-        a minimum over them as it is.
+        """Test the window of locations that each box may fit, on all levels.
 
         Returns:
-            tuple: rows (num_levels, num_boxes, h) and columns (num_levels,
-            num_boxes, w) of a window of h x w locations a box; whether they
-            fit the box, and whether they also lie in its centre region,
-            (num_levels, num_boxes, h, w) bool.
+            tuple: row indices (num_levels, num_boxes, h) and column indices
+            (num_levels, num_boxes, w); boolean masks (num_levels, num_boxes,
+            h, w) of the locations that fit the box, and of those that also
+            lie in its center region.
         """
         radii = [(self.center_radius or 0) * stride for stride in strides]
         lows, highs = zip(*regress_ranges)
-        constants = _to(
+        window = highs
+        if self.candidates == 'center' and self.center_radius is not None:
+            window = [min(h, 2 * r) for h, r in zip(highs, radii)]
+        constants = level_constants(
             boxes.device, [strides, lows, highs, radii], boxes.dtype
         )
-        steps, low, high, radius = constants[..., None]
-        index, nearest, farthest, central = [], [], [], []
-        for axis, cells in (
-            (1, [h for h, _ in featmap_sizes]),
-            (0, [w for _, w in featmap_sizes]),
-        ):
-            begin, end = boxes[:, axis], boxes[:, axis + 2]
-            # Both distances of a fitting location are at most `high`, so it
-            # lies in [end - high, begin + high], which inside of the box is
-            # never longer than `high`.
-            first, reach = torch.maximum(begin, end - high), highs
-            if self.center_radius is not None:
-                center = (begin + end) / 2
-                if self.candidates == 'center':
-                    first = torch.maximum(first, center - radius)
-                    reach = [min(h, 2 * r) for h, r in zip(highs, radii)]
-            lengths = [
-                min(int(min(r / s, c)) + 2, c)
-                for r, s, c in zip(reach, strides, cells)
-            ]
-            last = _to(
-                boxes.device,
-                [
-                    [c - n for c, n in zip(cells, lengths)],
-                    [c - 1 for c in cells],
-                ],
-            )[..., None]
-            start = (first / steps - 0.5).floor().clamp(min=0)
-            i = torch.minimum(start, last[0]).long()[..., None] + torch.arange(
-                max(lengths), device=boxes.device
-            )
-            i = torch.minimum(i, last[1, ..., None])
-            position = (i.to(boxes.dtype) + 0.5) * steps[..., None]
-            to_begin = position - begin[:, None]
-            to_end = end[:, None] - position
-            index.append(i)
-            nearest.append(torch.minimum(to_begin, to_end))
-            farthest.append(torch.maximum(to_begin, to_end))
-            if self.center_radius is not None:
-                lower = torch.maximum(center - radius, begin)[..., None]
-                upper = torch.minimum(center + radius, end)[..., None]
-                central.append((position > lower) & (position < upper))
+        levels = _Levels(strides, window, *constants[..., None])
+        heights, widths = zip(*featmap_sizes)
+        x1, y1, x2, y2 = boxes.unbind(1)
+        y = self._axis(levels, heights, y1, y2)
+        x = self._axis(levels, widths, x1, x2)
 
-        def over_windows(of_rows: Tensor, of_columns: Tensor, operator):
-            return operator(of_rows[..., None], of_columns[..., None, :])
+        def combine(operator: Callable, rows: Tensor, columns: Tensor):
+            return operator(rows[..., None], columns[..., None, :])
 
-        far = over_windows(*farthest, torch.maximum)
-        fits = over_windows(nearest[0] > 0, nearest[1] > 0, torch.logical_and)
-        fits = (
-            fits
-            & (far >= low[..., None, None])
-            & (far <= high[..., None, None])
-        )
-        if self.center_radius is None:
-            return index[0], index[1], fits, fits
-        return (
-            index[0],
-            index[1],
-            fits,
-            fits & over_windows(*central, torch.logical_and),
-        )
+        far = combine(torch.maximum, y.farthest, x.farthest)
+        fits = combine(torch.logical_and, y.nearest > 0, x.nearest > 0)
+        low, high = levels.low[..., None, None], levels.high[..., None, None]
+        fits = fits & (far >= low) & (far <= high)
+        central = fits
+        if self.center_radius is not None:
+            central = fits & combine(torch.logical_and, y.central, x.central)
+        return y.index, x.index, fits, central
 
-    @staticmethod
-    def covered(
-        featmap_sizes: Sequence[tuple[int, int]],
-        strides: Sequence[int],
-        batch_boxes: Sequence[Tensor],
-    ) -> Tensor:
-        """Tell which locations lie inside of any of the boxes, on any level.
+    def _axis(
+        self, levels: _Levels, cells: Sequence[int], begin: Tensor, end: Tensor
+    ) -> _Axis:
+        """Find the windows of the boxes [begin, end] along one axis.
 
-        Every box adds one to a rectangle of the level, by its four corners
-        and two cumulative sums, so that the cost grows with locations plus
-        boxes.
-
-        Args:
-            featmap_sizes (list[tuple[int, int]]): as in :meth:`assign`.
-            strides (list[int]): as in :meth:`assign`.
-            batch_boxes (list[Tensor]): as in :meth:`assign`.
-
-        Returns:
-            Tensor: (num_locations, ) bool, in the order of
-            :class:`Assignment`.
+        All windows are as long as the longest level's. Where the map is
+        shorter its last location is repeated, which does not change a
+        minimum over the window.
         """
-        boxes, image = _number_through(batch_boxes)
-        # In double, a division by any stride keeps "strictly inside" exact.
-        x1, y1, x2, y2 = boxes.double().unbind(1)
-        masks = []
-        for (height, width), stride in zip(featmap_sizes, strides):
-
-            def cell(side: Tensor, cells: int, stride: int = stride) -> Tensor:
-                return (side / stride - 0.5).clamp(-1, cells)
-
-            # Half-open ranges of the cells strictly inside of the box.
-            left = (cell(x1, width).floor() + 1).long().clamp(max=width)
-            right = cell(x2, width).ceil().long().clamp(min=0)
-            top = (cell(y1, height).floor() + 1).long().clamp(max=height)
-            bottom = cell(y2, height).ceil().long().clamp(min=0)
-            one = ((left < right) & (top < bottom)).long()
-            count = one.new_zeros(len(batch_boxes), height + 1, width + 1)
-            for y, x, step in (
-                (top, left, one),
-                (top, right, -one),
-                (bottom, left, -one),
-                (bottom, right, one),
-            ):
-                count.index_put_((image, y, x), step, accumulate=True)
-            count = count.cumsum(1).cumsum(2)[:, :height, :width]
-            masks.append((count > 0).flatten())
-        return torch.cat(masks)
+        center = (begin + end) / 2
+        # Both distances of a fitting location are at most `high`, so it lies
+        # in [end - high, begin + high], whose part inside the box is never
+        # longer than `high`.
+        first = torch.maximum(begin, end - levels.high)
+        if self.candidates == 'center' and self.center_radius is not None:
+            first = torch.maximum(first, center - levels.radius)
+        lengths = [
+            min(int(min(w / s, c)) + 2, c)
+            for w, s, c in zip(levels.window, levels.strides, cells)
+        ]
+        bounds = [
+            [c - n for c, n in zip(cells, lengths)],
+            [c - 1 for c in cells],
+        ]
+        last_start, last = level_constants(begin.device, bounds)[..., None]
+        start = (first / levels.step - 0.5).floor().clamp(min=0)
+        start = torch.minimum(start, last_start).long()[..., None]
+        index = start + torch.arange(max(lengths), device=begin.device)
+        index = torch.minimum(index, last[..., None])
+        position = (index.to(begin.dtype) + 0.5) * levels.step[..., None]
+        to_begin = position - begin[:, None]
+        to_end = end[:, None] - position
+        lower = torch.maximum(center - levels.radius, begin)[..., None]
+        upper = torch.minimum(center + levels.radius, end)[..., None]
+        return _Axis(
+            index,
+            torch.minimum(to_begin, to_end),
+            torch.maximum(to_begin, to_end),
+            (position > lower) & (position < upper),
+        )
 
     def sample(
         self, pred_boxes: Tensor, target_boxes: Tensor, in_regression: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Choose the cue's locations among those with a box (IoU sampling).
+        """Choose the locations that train the cues (IoU sampling).
 
         Args:
             pred_boxes (Tensor): (n, 4) predicted boxes (x1, y1, x2, y2) of
-                the locations with a cue box. No gradient flows into them.
+                the locations with a cue box. They get no gradient.
             target_boxes (Tensor): (n, 4) the cue boxes, in the same units.
             in_regression (Tensor): (n, ) bool, whether the location trains
                 the regression.
 
         Returns:
-            tuple[Tensor, Tensor]: whether the location trains the cue, (n, )
+            tuple[Tensor, Tensor]: whether the location trains the cues, (n, )
             bool, and its IoU target, (n, ) in [0, 1].
         """
         ious = bbox_overlaps(
@@ -320,21 +268,50 @@ class IoUSampler:
         return chosen, ious.masked_fill(low, 0)
 
 
-def _number_through(batch_boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Concatenate the boxes of a batch, with the image index of each."""
-    image = [
-        boxes.new_full((len(boxes),), index, dtype=torch.long)
-        for index, boxes in enumerate(batch_boxes)
-    ]
-    return torch.cat(list(batch_boxes)), torch.cat(image)
-
-
-def _to(
-    device: torch.device,
-    values: Sequence[Iterable[float]],
-    dtype: torch.dtype = torch.long,
+def _flat_index(
+    featmap_sizes: Sequence[tuple[int, int]],
+    rows: Tensor,
+    columns: Tensor,
+    image: Tensor,
+    batch_boxes: Sequence[Tensor],
 ) -> Tensor:
-    """Bring numbers of the levels to the device, without waiting for it."""
-    return torch.tensor([list(row) for row in values], dtype=dtype).to(
-        device, non_blocking=True
+    """Number the locations of the windows, (num_levels, num_boxes, h, w)."""
+    widths = [width for _, width in featmap_sizes]
+    areas = [height * width for height, width in featmap_sizes]
+    # The first location of an image within a level, and of the level.
+    firsts = accumulate([0, *areas[:-1]])
+    widths, areas, firsts = level_constants(
+        rows.device, [widths, areas, firsts]
     )
+    starts = firsts[:, None] * len(batch_boxes) + areas[:, None] * image
+    row_starts = starts[..., None] + rows * widths[:, None, None]
+    return row_starts[..., None] + columns[..., None, :]
+
+
+def _smallest_box(
+    boxes: Tensor, locations: Tensor, num_locations: int
+) -> Callable[[Tensor], Tensor]:
+    """Return a function from a mask of windows to a box per location.
+
+    It takes the smallest of a location's boxes, the first of equal ones, as
+    FCOS does: the one of the lowest rank. -1: none.
+    """
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    by_rank = areas.argsort(stable=True)
+    rank = torch.empty_like(by_rank)
+    rank[by_rank] = torch.arange(len(boxes), device=boxes.device)
+    none = len(boxes)
+    by_rank = torch.cat([by_rank, by_rank.new_full((1,), -1)])
+    ranks = rank[:, None, None].expand_as(locations)
+
+    def smallest_of(chosen: Tensor) -> Tensor:
+        lowest = ranks.new_full((num_locations,), none)
+        lowest.scatter_reduce_(
+            0,
+            locations.flatten(),
+            ranks.masked_fill(~chosen, none).flatten(),
+            'amin',
+        )
+        return by_rank[lowest]
+
+    return smallest_of
