@@ -23,7 +23,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.runner import CheckpointLoader
 from mmengine.structures import InstanceData
-from rich.progress import track
+from tqdm import tqdm
 from torch import nn
 
 import mmdet_owp.register  # noqa: F401
@@ -319,9 +319,9 @@ class ProposalInferencer(DetInferencer):
         samples = self.stream(inputs, batch_size)
         if self.show_progress:
             inputs = self._inputs_to_list(inputs)
-            samples = track(
+            samples = tqdm(
                 samples,
-                description='Inference',
+                desc='Inference',
                 total=len(inputs) if isinstance(inputs, list) else None,
             )
         return dict(
