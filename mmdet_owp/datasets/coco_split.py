@@ -132,8 +132,8 @@ class CocoSplitDataset(CocoDataset):
             if 'img' in info:  # the image is loaded, a transform failed
                 raise
             raise UserError(
-                f'{info["img_path"]}: missing, or not an image that can be '
-                f'decoded; replace it or remove it from {self.ann_file}'
+                f'{info["img_path"]}: missing or cannot be decoded; '
+                f'replace it or remove it from {self.ann_file}'
             ) from error
 
     def filter_data(self) -> list[dict]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
+import shutil
 import time
 
 import cv2
@@ -14,7 +14,8 @@ import torch
 from mmdet_owp.engine.checkpoint import load_checkpoint
 
 EPOCHS = 6
-# As the configs of COCO are, whose loop counts iterations.
+NO_VALIDATION = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
+# As in the configs of COCO, the loop counts iterations.
 ITERATIONS = """
 _base_ = '{config}'
 
@@ -39,22 +40,20 @@ def train(start, config, work_dir, *options, resume=False):
         work_dir,
         *(['--resume'] if resume else []),
         '--cfg-options',
-        'val_cfg=None',
-        'val_dataloader=None',
-        'val_evaluator=None',
+        *NO_VALIDATION,
         *options,
     )
 
 
 def train_twice(start, config, folder, last, *options):
-    """Train without a break, and with a kill after the first checkpoint.
+    """Train unbroken, and killed after a checkpoint and resumed.
 
-    Returns the last checkpoints, named ``last``, of both.
+    Returns the ``last`` checkpoint of both.
     """
     whole, broken = folder / 'whole', folder / 'broken'
     run = train(start, config, whole, *options)
     killed = train(start, config, broken, *options)
-    # Its name is written once the checkpoint is.
+    # Written after the first checkpoint.
     deadline = time.monotonic() + 120
     while not (broken / 'last_checkpoint').exists():
         assert killed.poll() is None, killed.communicate()[0]
@@ -79,7 +78,7 @@ def config(tiny_config):
 
 @pytest.fixture(scope='module')
 def trained(start, config, tmp_path_factory):
-    """Checkpoints of a whole run, and of one that was killed and resumed."""
+    """The last checkpoints of an unbroken run and of a resumed one."""
     return train_twice(
         start,
         config,
@@ -95,11 +94,11 @@ def assert_same(whole, broken):
         torch.testing.assert_close(broken[key], whole[key], rtol=0, atol=0)
 
 
-def test_killed_and_resumed_run_ends_alike(trained):
+def test_resumed_run_has_the_weights_of_an_unbroken_one(trained):
     assert_same(*trained)
 
 
-def test_so_does_a_run_of_iterations(start, config, tmp_path):
+def test_resumed_run_of_iterations_too(start, config, tmp_path):
     path = tmp_path / 'iterations.py'
     path.write_text(ITERATIONS.format(config=config))
     assert_same(*train_twice(start, path, tmp_path, 'iter_24.pth'))
@@ -142,53 +141,49 @@ def test_pictures_are_drawn(trained, run, config, tmp_path, name):
         2,
     )
     assert status == 0, output
-    # Not one colour all over: something is drawn.
+    # Not a plain color.
     assert cv2.imread(str(path)).std() > 10
 
 
 @pytest.fixture
-def tool(repo, monkeypatch, shapes_dir, tmp_path):
-    """Call a tool's main() with arguments; returns what it exits with."""
+def tool(repo, call_tool, monkeypatch, shapes_dir, tmp_path):
+    """Call a tool with arguments, return what it exits with."""
     monkeypatch.setenv('SHAPES', str(shapes_dir))
 
     def call(name, *arguments):
-        words = [name, *map(str, arguments), '--work-dir', str(tmp_path)]
-        monkeypatch.setattr('sys.argv', words)
-        main = runpy.run_path(str(repo / 'tools' / f'{name}.py'))['main']
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        return exit_.value.code
+        path = repo / 'tools' / f'{name}.py'
+        return call_tool(path, *arguments, '--work-dir', tmp_path)
 
     return call
 
 
 @pytest.mark.parametrize(
-    'name, arguments',
-    [('train', ('none.py',)), ('test', ('none.py', 'some.pth'))],
-)
-def test_missing_config(tool, name, arguments):
-    assert re.match(
-        'error: none.py: no such config file.*$', tool(name, *arguments)
-    )
-
-
-@pytest.mark.parametrize(
-    'name, arguments',
+    'words, message',
     [
-        ('train', ('--resume', 'none.pth')),
-        ('train', ('--cfg-options', 'load_from=none.pth')),
-        ('test', ('none.pth',)),
+        ('train none.py', 'none.py: no such config file'),
+        ('test none.py some.pth', 'none.py: no such config file'),
+        ('train CONFIG --resume none.pth', 'none.pth: no such checkpoint'),
+        (
+            'train CONFIG --cfg-options load_from=none.pth',
+            'none.pth: no such checkpoint',
+        ),
+        ('test CONFIG none.pth', 'none.pth: no such checkpoint'),
+        pytest.param(
+            'train CONFIG --amp',
+            '--amp needs CUDA',
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(), reason='an error on CPUs only'
+            ),
+        ),
     ],
 )
-def test_missing_checkpoint(tool, config, name, arguments):
-    assert re.match(
-        'error: none.pth: no such checkpoint file.*$',
-        tool(name, config, *arguments),
-    )
+def test_bad_arguments(tool, config, words, message):
+    words = words.replace('CONFIG', str(config)).split()
+    assert tool(*words).startswith(f'error: {message}')
 
 
 @pytest.mark.parametrize(
-    'folder, command',
+    'folder, option',
     [
         ('work_dirs/fcos_iou_cs_is_shapes', ''),
         (
@@ -197,8 +192,8 @@ def test_missing_checkpoint(tool, config, name, arguments):
         ),
     ],
 )
-def test_missing_start(tool, repo, monkeypatch, tmp_path, folder, command):
-    """The message holds the command that trains what is missing."""
+def test_missing_start(tool, repo, monkeypatch, tmp_path, folder, option):
+    """The message has the command that trains the missing checkpoint."""
     monkeypatch.chdir(tmp_path)
     shapes = repo / 'configs/shapes'
     message = tool(
@@ -209,7 +204,7 @@ def test_missing_start(tool, repo, monkeypatch, tmp_path, folder, command):
     )
     assert message == (
         f'error: {folder}/epoch_3.pth: no such checkpoint file; make it with '
-        f'`python tools/train.py {shapes}/fcos_iou_cs_is_shapes.py{command}`'
+        f'`python tools/train.py {shapes}/fcos_iou_cs_is_shapes.py{option}`'
     )
 
 
@@ -218,6 +213,50 @@ def test_missing_data(tool, config, monkeypatch, tmp_path):
     message = r'error: .*none/annotations/instances_train.json: .*'
     remedy = r'make_shapes.py --out .*none.*$'
     assert re.match(message + remedy, tool('train', config))
+
+
+@pytest.fixture
+def corrupt(shapes_dir, tmp_path):
+    """The data with a truncated image, and the path of the image."""
+    data = shutil.copytree(shapes_dir, tmp_path / 'corrupt')
+    image = sorted((data / 'train').iterdir())[3]
+    image.write_bytes(image.read_bytes()[:-100])
+    return data, image
+
+
+def test_corrupt_image_in_a_worker(tool, config, corrupt, monkeypatch):
+    data, image = corrupt
+    monkeypatch.setenv('SHAPES', str(data))
+    message = tool('train', config, '--cfg-options', *NO_VALIDATION)
+    assert re.match(
+        f'error: {image}: missing or cannot be decoded; .*_train.json$',
+        message,
+    )
+
+
+def test_corrupt_image_in_one_of_two_processes(run, config, corrupt, tmp_path):
+    data, image = corrupt
+    status, output = run(
+        'bash',
+        'tools/dist_train.sh',
+        config,
+        2,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *NO_VALIDATION,
+        SHAPES=str(data),
+    )
+    assert status == 1, output
+    assert output.count(str(image)) == output.count('error: ') == 1, output
+    assert 'Traceback' not in output and 'ChildFailed' not in output
+
+
+def test_error_of_both_processes(run):
+    status, output = run('bash', 'tools/dist_test.sh', 'none.py', 'a.pth', 2)
+    assert status == 1
+    assert output.count('none.py') == output.count('error: ') == 1, output
+    assert 'Traceback' not in output and 'ChildFailed' not in output
 
 
 def test_file_that_is_no_checkpoint(tool, config, tmp_path):
@@ -238,13 +277,6 @@ def test_checkpoint_of_another_config(tool, trained, tiny_config, name):
         f'error: .*{trained[0].name}: made by another config .*$',
         tool('test', baseline, trained[0]),
     )
-
-
-@pytest.mark.skipif(
-    torch.cuda.is_available(), reason='it is an error on a CPU only'
-)
-def test_amp_on_a_cpu(tool, config):
-    assert tool('train', config, '--amp').startswith('error: --amp needs')
 
 
 def test_auto_scale_lr_without_base(tool, tmp_path, config):
