@@ -23,8 +23,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.runner import CheckpointLoader
 from mmengine.structures import InstanceData
-from tqdm import tqdm
 from torch import nn
+from tqdm import tqdm
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.apis.inputs import find_images
