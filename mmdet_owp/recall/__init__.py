@@ -1,17 +1,11 @@
 """Class-agnostic recall and precision of proposals, on plain arrays."""
 
+from mmdet_owp.recall.bootstrap import bootstrap_difference
 from mmdet_owp.recall.boxes import corners_to_xywh
-from mmdet_owp.recall.evaluator import (
-    AREA_RANGES,
-    IOU_THRS,
-    PROTOCOLS,
-    Evaluation,
-    GroundTruth,
-    Proposals,
-    RecallEvaluator,
-    bootstrap_difference,
-    image_positions,
-)
+from mmdet_owp.recall.evaluation import Evaluation
+from mmdet_owp.recall.evaluator import AREA_RANGES, IOU_THRS, RecallEvaluator
+from mmdet_owp.recall.protocols import PROTOCOLS
+from mmdet_owp.recall.tables import GroundTruth, Proposals, image_positions
 
 __all__ = [
     'AREA_RANGES',
