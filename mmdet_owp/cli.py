@@ -73,6 +73,13 @@ def labelled(text: str) -> tuple[str, list[str]]:
     return label, paths.split(',')
 
 
+def positive(text: str) -> int:
+    """Parse a positive integer, as the ``type`` of an argument."""
+    if not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f'must be a positive integer, not {text!r}')
+    return int(text)
+
+
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
     """Exit with ``error: TEXT`` and status 1 on a :class:`UserError`.
@@ -98,6 +105,15 @@ def report_errors() -> Iterator[None]:
         with open(error_file, 'w') as file:
             json.dump(dict(message=message, timestamp=int(time.time())), file)
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Raise a :class:`UserError` where ``path`` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror}') from error
 
 
 def _message(error: UserError) -> str:

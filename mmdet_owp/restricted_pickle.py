@@ -1,7 +1,6 @@
 """A pickle reader that calls only functions on a list.
 
-Standard library only: proposal files and, on PyTorch before 2.6, checkpoints
-are read by it.
+It reads proposal files and, on PyTorch before 2.6, checkpoints.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ import pickle
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 
 class RefusedCallError(pickle.UnpicklingError):
@@ -75,3 +76,21 @@ def pickle_module(allowed: Mapping[tuple[str, str], Any]) -> SimpleNamespace:
         load=load,
         __name__='restricted pickle',
     )
+
+
+def numpy_globals() -> dict[tuple[str, str], Any]:
+    """Return what arrays need, by (module, name) as pickled.
+
+    NumPy 2 renamed ``numpy.core`` to ``numpy._core``; each version reads the
+    pickles of the other. NumPy 1.26 has a ``_core`` without functions, so
+    they are taken from where NumPy itself pickles them.
+    """
+    found: dict[tuple[str, str], Any] = {
+        ('numpy', 'dtype'): np.dtype,
+        ('numpy', 'ndarray'): np.ndarray,
+    }
+    for core in ('core', '_core'):
+        module = f'numpy.{core}.multiarray'
+        found[module, '_reconstruct'] = np.empty(0).__reduce__()[0]
+        found[module, 'scalar'] = np.float64(0).__reduce__()[0]
+    return found

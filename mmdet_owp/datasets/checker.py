@@ -1,177 +1,264 @@
-"""Checks of a COCO-format data set before it is trained on, without mmdet.
+"""Check a COCO-format data set before training, without mmdet.
 
-They ask what mmdet's ``CocoDataset`` and this package's metrics do with such
-a file: what stops them, what they leave out silently, and which objects of
-the training images nobody labelled.
+The checks look for what stops mmdet's ``CocoDataset`` or the metrics of this
+package, what these leave out silently, and objects in the training images
+that may not be annotated.
 """
 
 from __future__ import annotations
 
 import os.path as osp
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import product, zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from mmdet_owp.datasets.coco_file import check_categories
-from mmdet_owp.partitions import SPLITS, Partition
+from mmdet_owp.datasets.coco_file import check_categories, read_coco
+from mmdet_owp.errors import UserError
+from mmdet_owp.partitions import SPLITS, Partition, parse_partition
 
-# Sides below this many pixels are left out by mmdet, longest sides below the
-# second are hard to find.
+LEVELS = ('problem', 'warning', 'note')
+# mmdet leaves out boxes with a side below MIN_SIDE (pixels); boxes whose
+# longest side is below TINY_SIDE are hard to find.
 MIN_SIDE = 1
 TINY_SIDE = 8
-# A class with fewer boxes is hardly learned, or measured by luck.
+# Too few boxes to learn a class, or to measure its recall.
 FEW_BOXES = 10
-# EXIF orientations that swap width and height, and their tag.
+# The tag of the EXIF orientation, and its values that swap width and height.
 _EXIF_ORIENTATION = 274
 _EXIF_SWAPS = range(5, 9)
 
 
+# Findings by name: level, what is wrong, consequence or remedy.
+_TEXTS = {
+    'malformed': ('problem', 'entries of "{kind}" that are not objects, by '
+                  'index', 'see the COCO data format'),
+    'image_keys': ('problem', 'images without id or file_name, by index',
+                   'each needs both'),
+    'image_size': ('problem', 'ids of images without width and height',
+                   'add both to "images", in pixels'),
+    'image_ids': ('problem', 'duplicate image ids',
+                  'one of the images would get the boxes of both'),
+    'annotation_keys': ('problem', 'annotations without id, image_id or '
+                        'category_id, by index', 'each needs all three'),
+    'annotation_ids': ('problem', 'duplicate annotation ids',
+                       'mmdet stops at them: number annotations from 1'),
+    'no_image': ('warning', 'annotations of images that are not in the file',
+                 'they are ignored'),
+    'no_category': ('warning', 'annotations of categories that are not in the '
+                    'file', 'they are ignored'),
+    'id_0': ('warning', 'annotations with the id 0', 'pycocotools counts such '
+             'an object as missed even if it is found (this package does '
+             'not): number annotations from 1'),
+    'file_names': ('warning', 'image files listed under two ids',
+                   'each counts twice'),
+    'invalid': ('problem', 'annotations whose bbox is not four finite numbers '
+                'with sides of at least 0',
+                'write x, y, width, height in pixels'),
+    'thin': ('warning', 'annotations with boxes narrower than a pixel',
+             'left out of training, but counted as missed in evaluation'),
+    'outside': ('warning', 'annotations with boxes outside of their image',
+                'left out of training, but counted as missed in evaluation'),
+    'across': ('warning', 'annotations with boxes that exceed their image',
+               'are they x, y, width, height?'),
+    'tiny': ('warning', f'annotations with boxes below {TINY_SIDE} pixels',
+             'hard to learn and to find'),
+    'area': ('warning', 'annotations with an area of 0 or less',
+             'mmdet leaves them out of training: write width x height'),
+    'ignore': ('warning', 'annotations marked "ignore"', 'mmdet leaves them '
+               'out of training, but evaluation counts them'),
+    'same_box': ('warning', 'images with the same box of the same class '
+                 'twice', 'the second one is never found'),
+    'missing': ('problem', 'image files not in {folder}', 'add them, or give '
+                'the folder that file_name is relative to{hint}'),
+    'unreadable': ('problem', 'image files that cannot be read',
+                   'replace them, or remove them from the annotation file'),
+    'other_size': ('problem', 'image files of another size (after EXIF '
+                   'rotation) than in the annotation file',
+                   'their boxes do not fit their pixels'),
+    'absolute': ('warning', 'file_name that is not a relative path',
+                 'valid on this machine at most'),
+    'few_boxes': ('warning', f'{{split}} classes with fewer than {FEW_BOXES} '
+                  'boxes', '{consequence}'),
+    'sparse': ('note', 'images with at most a fifth of the median of '
+               '{median:g} boxes', 'are all of their objects labeled?'),
+    'empty': ('note', 'images without any box', 'if they are not labeled, '
+              'remove them from files for evaluation'),
+    'absent': ('warning', 'common classes without any box in a folder of '
+               'images', 'were they labeled there?'),
+    'classes': ('problem', 'labels that mean different base classes in the '
+                'two files', 'use the same categories in both files')
+}  # fmt: skip
+
+
 class Finding(NamedTuple):
-    """Something to know about a data set.
+    """A fact to know about a data set.
 
     Attributes:
-        level (str): ``'problem'``, with which training or evaluation stops
-            or goes wrong; ``'warning'``; or ``'note'``.
-        text (str): what it is, and the remedy, in one line.
+        level (str): ``'problem'`` if it stops or spoils training or
+            evaluation, else ``'warning'`` or ``'note'``.
+        text (str): the fact and its consequence or remedy, on one line.
     """
 
     level: str
     text: str
 
 
-def _found(level: str, where: Collection, what: str, so: str) -> list[Finding]:
-    """Make a finding of the places where something is so, if there are any.
+class FileReport(NamedTuple):
+    """Everything the checker knows about an annotation file.
+
+    Attributes:
+        findings (list[Finding]): problems first.
+        summary (dict): number of ``images`` and ``annotations`` and, unless
+            problems prevent it, ``splits`` of :func:`count_splits` and, of a
+            training file, ``unlabelled`` of :func:`find_unlabeled`.
+        partition (Partition, optional): None if problems prevent it.
+    """
+
+    findings: list[Finding]
+    summary: dict
+    partition: Partition | None
+
+
+def _findings(
+    entries: Mapping[str, Collection], **values: object
+) -> list[Finding]:
+    """Return a finding for every name in ``entries`` that has entries.
 
     Args:
-        level (str): of the finding.
-        where (Collection): ids or names of the places.
-        what (str): what is there, such as ``'boxes outside of their image'``.
-        so (str): what follows, or the remedy.
+        entries (dict): ids or names of faulty entries, by key of ``_TEXTS``.
+        **values: to put into the text.
     """
-    if not len(where):
-        return []
-    places = ', '.join(str(place) for place in list(where)[:3])
-    if len(where) > 3:
-        places += ', …'
-    return [Finding(level, f'{what}: {len(where)} ({places}); {so}')]
+    found = []
+    for name, faulty in entries.items():
+        if len(faulty):
+            level, what, remedy = _TEXTS[name]
+            examples = [str(entry) for entry in faulty[:3]]
+            examples += ['…'] * (len(faulty) > 3)
+            what, remedy = what.format(**values), remedy.format(**values)
+            count = f'{len(faulty)} ({", ".join(examples)})'
+            found.append(Finding(level, f'{what}: {count}; {remedy}'))
+    return found
 
 
-def _twice(values: Iterable) -> list:
+def _duplicates(values: Iterable) -> list:
     return [value for value, n in Counter(values).items() if n > 1]
 
 
-def _is_size(value: object) -> bool:
-    return isinstance(value, (int, float)) and value > 0
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
-def _box(annotation: Mapping) -> Sequence[float]:
-    box = annotation.get('bbox')
-    if (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(v, (int, float)) for v in box)
-    ):
-        return box
-    return [np.nan] * 4
+def check_file(
+    path: str,
+    base: str,
+    folder: str | None = None,
+    *,
+    training: bool = True,
+    decode: bool = False,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> FileReport:
+    """Check an annotation file and the images it names.
+
+    Args:
+        path (str): the annotation file.
+        base (str): base classes, as :func:`parse_partition` takes them.
+        folder (str, optional): folder of the images. None skips them.
+        training (bool): whether it is the training file.
+        decode (bool): see :func:`check_images`.
+        progress (Callable): see :func:`check_images`.
+
+    Raises:
+        UserError: if it is not a COCO annotation file or lacks the classes.
+    """
+    content = read_coco(path)
+    summary: dict = {k: len(content[k]) for k in ('images', 'annotations')}
+    found = check_records(content, path)
+    if any(f.level == 'problem' for f in found):
+        return FileReport(found, summary, None)
+    partition = parse_partition(base, content['categories'], path)
+    summary['splits'] = count_splits(content, partition)
+    found += check_boxes(content)
+    found += check_counts(summary['splits'], training)
+    if folder is not None:
+        found += check_images(content, folder, decode, progress)
+    if training:
+        summary['unlabelled'], unlabeled = find_unlabeled(content, partition)
+        found += unlabeled
+    found.sort(key=lambda f: LEVELS.index(f.level))
+    return FileReport(found, summary, partition)
 
 
 def check_records(content: Mapping, path: str) -> list[Finding]:
     """Check ids, sizes and references of an annotation file.
 
+    The other checks need a file without problems here.
+
     Args:
         content (dict): of the file.
         path (str): of the file.
-
-    Returns:
-        list[Finding]: where one is a problem, the other checks may not be
-        possible.
     """
-    images, annotations = content['images'], content['annotations']
     found = []
+    for kind in ('images', 'annotations', 'categories'):
+        entries = enumerate(content[kind])
+        malformed = [n for n, e in entries if not isinstance(e, dict)]
+        found += _findings(dict(malformed=malformed), kind=kind)
+    if found:
+        return found
     try:
         check_categories(content['categories'], path)
-    except ValueError as error:
+    except UserError as error:
         found.append(Finding('problem', str(error)))
-    found += _found(
-        'problem',
-        [
+    return found + _findings(
+        {**_image_faults(content), **_annotation_faults(content)}
+    )
+
+
+def _image_faults(content: Mapping) -> dict[str, list]:
+    images = content['images']
+    return dict(
+        image_keys=[
             n
             for n, i in enumerate(images)
             if 'id' not in i or not i.get('file_name')
         ],
-        'images without id or file_name, by their place in the file',
-        'each needs both',
-    )
-    found += _found(
-        'problem',
-        [
+        image_size=[
             i.get('id')
             for i in images
-            if not (_is_size(i.get('width')) and _is_size(i.get('height')))
+            if not all(
+                _is_number(i.get(side)) and i[side] > 0
+                for side in ('width', 'height')
+            )
         ],
-        'ids of images without width and height',
-        'write them, in pixels, into "images"',
+        image_ids=_duplicates(i.get('id') for i in images),
+        file_names=_duplicates(i.get('file_name') for i in images),
     )
-    found += _found(
-        'problem',
-        _twice(i.get('id') for i in images),
-        'image ids that are there twice',
-        'one of the images would get the boxes of both',
-    )
-    found += _found(
-        'problem',
-        [
-            n
-            for n, a in enumerate(annotations)
-            if not {'id', 'image_id', 'category_id'} <= set(a)
+
+
+def _annotation_faults(content: Mapping) -> dict[str, list]:
+    annotations = content['annotations']
+    keys = {'id', 'image_id', 'category_id'}
+    images = {i.get('id') for i in content['images']}
+    categories = {c.get('id') for c in content['categories']}
+    return dict(
+        annotation_keys=[
+            n for n, a in enumerate(annotations) if not keys <= set(a)
         ],
-        'annotations without id, image_id or category_id, by their place',
-        'each needs all three',
-    )
-    found += _found(
-        'problem',
-        _twice(a.get('id') for a in annotations),
-        'annotation ids that are there twice',
-        'mmdet stops at them: number annotations from 1',
-    )
-    known = {i.get('id') for i in images}
-    found += _found(
-        'warning',
-        [a.get('id') for a in annotations if a.get('image_id') not in known],
-        'annotations of images that are not in the file',
-        'they count for nothing',
-    )
-    known = {c.get('id') for c in content['categories']}
-    found += _found(
-        'warning',
-        [
+        annotation_ids=_duplicates(a.get('id') for a in annotations),
+        no_image=[
+            a.get('id') for a in annotations if a.get('image_id') not in images
+        ],
+        no_category=[
             a.get('id')
             for a in annotations
-            if a.get('category_id') not in known
+            if a.get('category_id') not in categories
         ],
-        'annotations of categories that are not in the file',
-        'they count for nothing',
+        id_0=[a['id'] for a in annotations if a.get('id') == 0],
     )
-    found += _found(
-        'warning',
-        [a['id'] for a in annotations if a.get('id') == 0],
-        'annotations with the id 0',
-        'pycocotools counts such an object as '
-        'missed even where it is found (this package does not): number '
-        'annotations from 1',
-    )
-    found += _found(
-        'warning',
-        _twice(i.get('file_name') for i in images),
-        'image files that are there under two ids',
-        'each counts twice',
-    )
-    return found
 
 
 def check_boxes(content: Mapping) -> list[Finding]:
@@ -180,201 +267,154 @@ def check_boxes(content: Mapping) -> list[Finding]:
     Args:
         content (dict): of a file in which :func:`check_records` finds no
             problem.
-
-    Returns:
-        list[Finding]: problems first.
     """
     images = {i['id']: i for i in content['images']}
     annotations = [
         a for a in content['annotations'] if a['image_id'] in images
     ]
-    ids = np.array([a['id'] for a in annotations])
     boxes = np.array([_box(a) for a in annotations], float).reshape(-1, 4)
-    sizes = np.array(
-        [
-            (images[a['image_id']]['width'], images[a['image_id']]['height'])
-            for a in annotations
-        ],
-        float,
-    ).reshape(-1, 2)
-    low, sides = boxes[:, :2], boxes[:, 2:]
-    wrong = ~np.isfinite(boxes).all(1) | (sides < 0).any(1)
-    found = _found(
-        'problem',
-        ids[wrong],
-        'annotations whose bbox is not four '
-        'finite numbers with sides from 0 on',
-        'write x, y, width, height in pixels',
-    )
-    lost = 'left out of training, and objects that nobody finds in evaluation'
-    empty = (sides < MIN_SIDE).any(1) & ~wrong
-    found += _found(
-        'warning',
-        ids[empty],
-        'annotations with boxes narrower than a pixel',
-        lost,
-    )
-    shown = np.minimum(low + sides, sizes) - np.maximum(low, 0)
-    outside = (shown <= 0).any(1) & ~wrong & ~empty
-    found += _found(
-        'warning',
-        ids[outside],
-        'annotations with boxes outside of their image',
-        lost,
-    )
-    over = ((low < -1) | (low + sides > sizes + 1)).any(1)
-    found += _found(
-        'warning',
-        ids[over & ~wrong & ~empty & ~outside],
-        'annotations with boxes that stick out of their image',
-        'are they x, y, width, height?',
-    )
-    tiny = (sides.max(1, initial=0) < TINY_SIDE) & ~wrong & ~empty
-    found += _found(
-        'warning',
-        ids[tiny],
-        f'annotations with boxes below {TINY_SIDE} pixels',
-        'hard to learn and to find',
-    )
+    keys = product(annotations, ('width', 'height'))
+    sizes = np.array([images[a['image_id']][side] for a, side in keys], float)
+    sizes = sizes.reshape(-1, 2)
     areas = np.array([a.get('area', 1) or 0 for a in annotations], float)
-    found += _found(
-        'warning',
-        ids[(areas <= 0) & ~wrong & ~empty],
-        'annotations with an area of 0 or less',
-        'mmdet leaves them out of training: write width x height',
-    )
-    found += _found(
-        'warning',
-        [a['id'] for a in annotations if a.get('ignore')],
-        'annotations marked "ignore"',
-        'mmdet leaves them out of training, but they count in evaluation',
-    )
-    seen = Counter(
+    times = Counter(
         (a['image_id'], a['category_id'], *box)
         for a, box in zip(annotations, boxes.tolist())
     )
-    found += _found(
-        'warning',
-        [k[0] for k, n in seen.items() if n > 1],
-        'same box of the same class twice, in images',
-        'the second is never found',
+    ids = np.array([a['id'] for a in annotations])
+    faults = dict(
+        _box_faults(boxes, sizes, areas),
+        ignore=np.array([bool(a.get('ignore')) for a in annotations], bool),
+    )
+    found = _findings(
+        {
+            **{name: ids[mask].tolist() for name, mask in faults.items()},
+            'same_box': [key[0] for key, n in times.items() if n > 1],
+        }
     )
     missing = sum('iscrowd' not in a for a in annotations)
     if missing:
-        found.append(
-            Finding('note', f'{missing} boxes have no iscrowd: taken for 0')
-        )
+        text = f'{missing} annotations have no iscrowd: 0 is assumed'
+        found.append(Finding('note', text))
     return found
+
+
+def _box(annotation: Mapping) -> list[float]:
+    """Return the box of an annotation, NaN if it has no four numbers."""
+    box = annotation.get('bbox')
+    valid = isinstance(box, list) and len(box) == 4
+    return box if valid and all(map(_is_number, box)) else [np.nan] * 4
+
+
+def _box_faults(
+    boxes: np.ndarray, sizes: np.ndarray, areas: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return boolean masks of faulty boxes by name of the fault.
+
+    Args:
+        boxes (np.ndarray): (n, 4) x, y, width, height.
+        sizes (np.ndarray): (n, 2) width and height of their images.
+        areas (np.ndarray): (n,).
+    """
+    low, sides = boxes[:, :2], boxes[:, 2:]
+    invalid = ~np.isfinite(boxes).all(1) | (sides < 0).any(1)
+    thin = (sides < MIN_SIDE).any(1) & ~invalid
+    valid = ~invalid & ~thin
+    inside = np.minimum(low + sides, sizes) - np.maximum(low, 0)
+    outside = (inside <= 0).any(1) & valid
+    across = ((low < -1) | (low + sides > sizes + 1)).any(1)
+    return dict(
+        invalid=invalid,
+        thin=thin,
+        outside=outside,
+        across=across & valid & ~outside,
+        tiny=(sides.max(1, initial=0) < TINY_SIDE) & valid,
+        area=(areas <= 0) & valid,
+    )
 
 
 def check_images(
     content: Mapping,
     folder: str,
-    read: bool = False,
+    decode: bool = False,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> list[Finding]:
     """Check the image files of an annotation file.
 
     Args:
         content (dict): of the annotation file.
-        folder (str): that its ``file_name`` are relative to.
-        read (bool): whether to decode them all, not their headers alone.
-        progress (Callable): wraps the images while they are gone through.
-
-    Returns:
-        list[Finding]: problems first.
+        folder (str): folder that each ``file_name`` is relative to.
+        decode (bool): decode every image instead of its header only.
+        progress (Callable): wraps the iterable of images.
     """
-    missing, elsewhere, broken, sizes = [], [], [], []
+    faults = defaultdict(list)
+    names = [i['file_name'] for i in content['images']]
     for image in progress(content['images']):
-        name = image['file_name']
+        name, expected = image['file_name'], (image['width'], image['height'])
         path = osp.join(folder, name)
         if not osp.isfile(path):
-            missing.append(name)
-            last = name.replace('\\', '/').rsplit('/', 1)[-1]
-            if last != name and osp.isfile(osp.join(folder, last)):
-                elsewhere.append(name)
+            faults['missing'].append(name)
             continue
-        size = _size(path, read)
+        size = _image_size(path, decode)
         if size is None:
-            broken.append(name)
-        elif size != (image['width'], image['height']):
-            sizes.append(
-                f'{name}: {size[0]} x {size[1]}, not '
-                f'{image["width"]} x {image["height"]}'
-            )
-    so = 'put them there, or give the folder that file_name starts from'
-    if elsewhere:
-        so += (
-            f' ({len(elsewhere)} are there, but without the folder in '
-            'their file_name)'
-        )
-    found = _found('problem', missing, f'image files not in {folder}', so)
-    found += _found(
-        'problem',
-        broken,
-        'image files that cannot be read',
-        'replace them, or take them out of the file',
+            faults['unreadable'].append(name)
+        elif size != expected:
+            sizes = '{} x {}, not {} x {}'.format(*size, *expected)
+            faults['other_size'].append(f'{name}: {sizes}')
+    faults['absolute'] = [n for n in names if osp.isabs(n) or '://' in n]
+    found_by_basename = sum(
+        osp.isfile(osp.join(folder, name.replace('\\', '/').split('/')[-1]))
+        for name in faults['missing']
     )
-    found += _found(
-        'problem',
-        sizes,
-        'image files of another size than in '
-        'the annotation file, as mmdet loads them, turned by EXIF',
-        'their boxes are of other pixels',
+    hint = (
+        f' ({found_by_basename} exist there without the folder in their '
+        'file_name)'
     )
-    found += _found(
-        'warning',
-        [
-            i['file_name']
-            for i in content['images']
-            if osp.isabs(i['file_name']) or '://' in i['file_name']
-        ],
-        'file_name that is no path below a folder',
-        'it is right on this machine at most',
+    return _findings(
+        faults, folder=folder, hint=hint if found_by_basename else ''
     )
-    return found
 
 
-def _size(path: str, read: bool) -> tuple[int, int] | None:
-    """Width and height of an image as mmdet loads it; None if it can't."""
-    if read:
+def _image_size(path: str, decode: bool) -> tuple[int, int] | None:
+    """Return width and height as mmdet loads an image; None if it cannot."""
+    if decode:
         image = cv2.imread(path)
         return None if image is None else (image.shape[1], image.shape[0])
     try:
         with Image.open(path) as image:
             exif = Image.Exif()  # image.getexif() would decode a PNG
             exif.load(image.info.get('exif'))
-            turned = exif.get(_EXIF_ORIENTATION) in _EXIF_SWAPS
-            return image.size[::-1] if turned else image.size
+            swapped = exif.get(_EXIF_ORIENTATION) in _EXIF_SWAPS
+            return image.size[::-1] if swapped else image.size
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
 
 
 def count_splits(content: Mapping, partition: Partition) -> dict[str, dict]:
-    """Count images and boxes of both sides of a partition.
+    """Count images and boxes per split.
 
     Args:
         content (dict): of an annotation file.
         partition (Partition): of its classes.
 
     Returns:
-        dict[str, dict]: for ``'base'``, ``'novel'`` and ``'all'`` the number
-        of ``images`` with a box, of ``boxes`` without and of ``crowd``
-        regions; and ``classes``, boxes without crowds by class name.
+        dict[str, dict]: per split the number of ``images`` with a box, of
+        ``boxes`` without crowd regions and of ``crowd`` regions; and
+        ``classes``, boxes without crowd regions by class name.
     """
     counts = {}
     for split in SPLITS:
         names = partition.categories(split)
-        of_split = [
+        annotations = [
             a for a in content['annotations'] if a['category_id'] in names
         ]
-        objects = [a for a in of_split if not a.get('iscrowd')]
-        by_class = Counter(a['category_id'] for a in objects)
+        objects = [a for a in annotations if not a.get('iscrowd')]
+        per_class = Counter(a['category_id'] for a in objects)
         counts[split] = dict(
             images=len({a['image_id'] for a in objects}),
             boxes=len(objects),
-            crowd=len(of_split) - len(objects),
-            classes={name: by_class[i] for i, name in names.items()},
+            crowd=len(annotations) - len(objects),
+            classes={name: per_class[i] for i, name in names.items()},
         )
     return counts
 
@@ -382,44 +422,42 @@ def count_splits(content: Mapping, partition: Partition) -> dict[str, dict]:
 def check_counts(
     counts: Mapping[str, Mapping], training: bool
 ) -> list[Finding]:
-    """Check that there is enough to learn and to measure.
+    """Check that there are enough boxes to learn from or to evaluate.
 
     Args:
         counts (dict[str, dict]): of :func:`count_splits`.
-        training (bool): whether the file is that of the training images.
+        training (bool): whether it is the training file.
     """
-    found = []
     split = 'base' if training else 'novel'
+    consequence = 'hard to learn' if training else 'their recall is noisy'
+    found = []
     if not counts[split]['boxes']:
-        found.append(
-            Finding(
-                'problem',
-                'there is no box of a base class: nothing to train on',
-            )
+        found = [
+            Finding('problem', 'no box of a base class: nothing to train on')
             if training
             else Finding(
                 'warning',
-                'there is no box of a novel class: novel numbers will be nan',
+                'no box of a novel class: metrics of novel classes will be '
+                'nan',
             )
-        )
+        ]
     few = [
         f'{name}: {n}'
         for name, n in counts[split]['classes'].items()
         if n < FEW_BOXES
     ]
-    why = 'hardly learned' if training else 'their recall is luck'
-    return found + _found(
-        'warning', few, f'{split} classes with under {FEW_BOXES} boxes', why
+    return found + _findings(
+        dict(few_boxes=few), split=split, consequence=consequence
     )
 
 
-def unlabelled(
+def find_unlabeled(
     content: Mapping, partition: Partition
 ) -> tuple[dict, list[Finding]]:
-    """Estimate which objects of training images nobody labelled.
+    """Estimate which objects of the training images have no label.
 
-    Novel objects are hidden in training: to a classifier they are
-    background. Others may be missing from the file itself.
+    Boxes of novel classes are hidden in training, so a classifier learns
+    these objects as background; others may be missing from the file itself.
 
     Args:
         content (dict): of the annotation file of the training images.
@@ -427,134 +465,97 @@ def unlabelled(
 
     Returns:
         tuple[dict, list[Finding]]: ``training_images`` (with a base box),
-        ``with_novel`` (of these, with novel objects too), ``hidden_boxes``
-        (novel boxes in them), ``pairs`` (base name, novel name, images with
-        both; most images first), ``sparse_images`` (at most a fifth of the
-        median number of boxes), ``empty_images``; and what to note of them.
+        ``with_novel`` (of these, with novel boxes), ``hidden_boxes`` (novel
+        boxes in them), ``pairs`` (base name, novel name, number of images
+        with both; most images first), ``sparse_images`` (at most a fifth of
+        the median number of boxes) and ``empty_images``; and the findings.
     """
-    classes: dict[int, set[int]] = defaultdict(set)
-    boxes: Counter[int] = Counter()
-    hidden: Counter[int] = Counter()
+    boxes = defaultdict(list)  # category ids by image id
     for a in content['annotations']:
-        if a.get('iscrowd'):
-            continue
-        classes[a['image_id']].add(a['category_id'])
-        boxes[a['image_id']] += 1
-        hidden[a['image_id']] += a['category_id'] in partition.novel
+        if not a.get('iscrowd'):
+            boxes[a['image_id']].append(a['category_id'])
+    base, novel = partition.base, partition.novel
+    training = [c for c in boxes.values() if not base.keys().isdisjoint(c)]
+    hidden = [sum(i in novel for i in classes) for classes in training]
     pairs: Counter[tuple[str, str]] = Counter()
-    training = [i for i, c in classes.items() if c & partition.base.keys()]
-    for i in training:
-        pairs.update(
-            (partition.base[b], partition.novel[n])
-            for b, n in product(
-                classes[i] & partition.base.keys(),
-                classes[i] & partition.novel.keys(),
-            )
-        )
-    with_novel = sum(hidden[i] > 0 for i in training)
-    median = float(np.median(list(boxes.values()) or [0]))
-    sparse = [i for i, n in boxes.items() if n <= median / 5]
-    empty = sorted({i['id'] for i in content['images']} - classes.keys())
+    for classes in map(set, training):
+        names = (classes & base.keys(), classes & novel.keys())
+        pairs.update((base[b], novel[n]) for b, n in product(*names))
+    counts = {image: len(classes) for image, classes in boxes.items()}
+    median = float(np.median(list(counts.values()) or [0]))
+    sparse = [image for image, n in counts.items() if n <= median / 5]
+    empty = sorted({i['id'] for i in content['images']} - counts.keys())
     stats = dict(
         training_images=len(training),
-        with_novel=with_novel,
-        hidden_boxes=sum(hidden[i] for i in training),
+        with_novel=len(hidden) - hidden.count(0),
+        hidden_boxes=sum(hidden),
         pairs=[[*pair, n] for pair, n in pairs.most_common()],
         sparse_images=len(sparse),
         empty_images=len(empty),
     )
     found = []
-    if with_novel:
-        found.append(
-            Finding(
-                'note',
-                f'{with_novel / len(training):.0%} of the '
-                f'{len(training)} training images hold novel objects, '
-                f'{stats["hidden_boxes"]} in all, which training does not '
-                'show: a classifier learns them as background',
-            )
+    if stats['hidden_boxes']:
+        text = (
+            f'{stats["with_novel"] / len(training):.0%} of the '
+            f'{len(training)} training images contain novel objects '
+            f'({stats["hidden_boxes"]} boxes), which training hides: a '
+            'classifier learns them as background'
         )
-    found += _found(
-        'note',
-        sparse,
-        f'images with at most a fifth of the usual {median:g} boxes',
-        'is everything labelled there?',
-    )
-    found += _found(
-        'note',
-        empty,
-        'images without any box',
-        'if nobody labelled them, take them out of files for evaluation',
-    )
-    return stats, found + _check_groups(content) + _check_federated(content)
+        found.append(Finding('note', text))
+    found += _findings(dict(sparse=sparse, empty=empty), median=median)
+    return stats, found + _check_folders(content) + _check_federated(content)
 
 
-def _check_groups(content: Mapping) -> list[Finding]:
-    """Find classes that a folder of images never has.
+def _check_folders(content: Mapping) -> list[Finding]:
+    """Find common classes that have no box in a folder of images.
 
-    A class as frequent there as elsewhere would be in ten images of it: were
-    the labellers of that folder asked for it?
+    A class is reported if, at its frequency elsewhere, ``FEW_BOXES`` images
+    of the folder would have it. Maybe it was not labeled there.
     """
     folder = {i['id']: osp.dirname(i['file_name']) for i in content['images']}
     names = {c['id']: c['name'] for c in content['categories']}
-    sizes = Counter(folder.values())
-    pairs = {
+    num_images = Counter(folder.values())
+    image_classes = {
         (a['image_id'], a['category_id'])
         for a in content['annotations']
         if a['image_id'] in folder and a['category_id'] in names
     }
-    of_class = Counter(category for _, category in pairs)
-    seen = {(folder[image], category) for image, category in pairs}
-    never = [
+    per_class = Counter(category for _, category in image_classes)
+    labeled = {(folder[image], category) for image, category in image_classes}
+    absent = [
         f'{names[category]} in {name or "."}/'
-        for name, category in product(sizes, of_class)
-        if (name, category) not in seen
-        and of_class[category] * sizes[name]
-        >= FEW_BOXES * (len(folder) - sizes[name])
+        for name, category in product(num_images, per_class)
+        if (name, category) not in labeled
+        and per_class[category] * num_images[name]
+        >= FEW_BOXES * (len(folder) - num_images[name])
     ]
-    return _found(
-        'warning',
-        never,
-        'classes common elsewhere, but without a box in a folder of images',
-        'were they labelled there?',
-    )
+    return _findings(dict(absent=absent))
 
 
 def _check_federated(content: Mapping) -> list[Finding]:
-    """Say what a federated file leaves unannotated."""
+    """Describe what a federated file leaves unannotated."""
+    if not any('neg_category_ids' in i for i in content['images']):
+        return []
     partly = sum(
         bool(i.get('not_exhaustive_category_ids')) for i in content['images']
     )
-    if not any('neg_category_ids' in i for i in content['images']):
-        return []
-    return [
-        Finding(
-            'note',
-            'the file is federated: what is neither annotated nor '
-            f'among the neg_category_ids of an image is unknown, and {partly} '
-            'images have classes with objects left out '
-            '(not_exhaustive_category_ids); docs/lvis.md tells what that '
-            'means',
-        )
-    ]
+    text = (
+        'the file is federated: classes neither annotated nor among the '
+        f'neg_category_ids of an image are unknown there, and {partly} images '
+        'have classes that are not annotated exhaustively '
+        '(not_exhaustive_category_ids); see docs/lvis.md'
+    )
+    return [Finding('note', text)]
 
 
 def compare_classes(train: Partition, val: Partition) -> list[Finding]:
-    """Check that labels mean the same in both files.
+    """Check that labels mean the same classes in both files.
 
     Args:
         train (Partition): of the training file.
         val (Partition): of the validation file.
     """
-    if train.names('base') == val.names('base'):
-        return []
-    return _found(
-        'problem',
-        [
-            f'{a} and {b}'
-            for a, b in zip_longest(train.names('base'), val.names('base'))
-            if a != b
-        ],
-        'labels that mean different base classes in the two files',
-        'give both files the same categories',
+    pairs = zip_longest(train.names('base'), val.names('base'))
+    return _findings(
+        dict(classes=[f'{a} and {b}' for a, b in pairs if a != b])
     )

@@ -39,7 +39,11 @@ from torch import nn
 from torch.hub import download_url_to_file, get_dir
 
 from mmdet_owp.errors import UserError
-from mmdet_owp.restricted_pickle import RefusedCallError, pickle_module
+from mmdet_owp.restricted_pickle import (
+    RefusedCallError,
+    numpy_globals,
+    pickle_module,
+)
 
 MapLocation = Union[str, torch.device, Callable, None]
 
@@ -71,25 +75,12 @@ def _history_buffer_method(owner: type, name: str) -> Callable:
 
 
 def _training_globals() -> dict[tuple[str, str], Any]:
-    """Return what training checkpoints hold beyond weights, by pickled name.
-
-    NumPy 2 renamed ``numpy.core`` to ``numpy._core``; each version reads the
-    checkpoints of the other. NumPy 1.26 has a ``_core`` without functions, so
-    they are taken from where NumPy itself pickles them.
-    """
-    reconstruct = np.empty(0).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
-    found: dict[tuple[str, str], Any] = {
-        ('numpy', 'dtype'): np.dtype,
-        ('numpy', 'ndarray'): np.ndarray,
+    """Return what training checkpoints hold beyond weights, by pickled name."""
+    return {
+        **numpy_globals(),
         ('mmengine.logging.history_buffer', 'HistoryBuffer'): HistoryBuffer,
         ('builtins', 'getattr'): _history_buffer_method,
     }
-    for core in ('core', '_core'):
-        module = f'numpy.{core}.multiarray'
-        found[module, '_reconstruct'] = reconstruct
-        found[module, 'scalar'] = scalar
-    return found
 
 
 def _load_weights_only(path: str, map_location: MapLocation) -> Any:

@@ -1,5 +1,6 @@
-"""Files of proposals, of every detector that writes them."""
+"""Read the proposal files of every detector that writes them."""
 
+import io
 import json
 import os
 import pickle
@@ -11,6 +12,7 @@ from mmdet.evaluation import DumpDetResults, DumpProposals
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.proposal_files import read_proposals
 
 IMAGES = [
@@ -22,7 +24,7 @@ IMAGES = [
 
 @pytest.fixture
 def found():
-    """Of each image boxes x1, y1, x2, y2 and scores; none of the last."""
+    """Boxes x1, y1, x2, y2 and scores per image; none of the last image."""
     rng = np.random.default_rng(0)
     boxes = [rng.uniform(0, 50, (n, 4)).astype(np.float32) for n in (3, 2, 0)]
     for b in boxes:
@@ -30,8 +32,8 @@ def found():
     return boxes, [rng.random(len(b)).astype(np.float32) for b in boxes]
 
 
-def samples(found, as_what='proposals'):
-    """The same as mmdet's test loop hands it to metrics."""
+def samples(found, field='proposals'):
+    """The same as mmdet's test loop passes it to metrics."""
     out = []
     for image, boxes, scores in zip(IMAGES, *found):
         sample = DetDataSample(
@@ -45,14 +47,14 @@ def samples(found, as_what='proposals'):
         boxes = torch.tensor(boxes)
         setattr(
             sample,
-            as_what,
+            field,
             InstanceData(
                 bboxes=boxes,
                 scores=torch.tensor(scores),
                 labels=torch.arange(len(boxes)) % 2,
             ),
         )
-        if as_what == 'proposals':
+        if field == 'proposals':
             sample.pred_instances = InstanceData(
                 bboxes=boxes[:1] + 1,
                 scores=boxes[:1, 0],
@@ -72,12 +74,12 @@ def check(rows, found):
     np.testing.assert_array_equal(rows.scores, np.concatenate(found[1]))
 
 
-@pytest.mark.parametrize('as_what', ['proposals', 'pred_instances'])
-def test_dump_of_tools_test(found, tmp_path, as_what):
+@pytest.mark.parametrize('field', ['proposals', 'pred_instances'])
+def test_dump_of_tools_test(found, tmp_path, field):
     """Written by mmdet's own metric, as ``tools/test.py --out`` does."""
     path = str(tmp_path / 'out.pkl')
     dump = DumpDetResults(out_file_path=path)
-    dump.process({}, [s.to_dict() for s in samples(found, as_what)])
+    dump.process({}, [s.to_dict() for s in samples(found, field)])
     dump.evaluate(3)
     for trust in (False, True):
         rows = read_proposals(path, IMAGES, trust=trust)
@@ -85,11 +87,11 @@ def test_dump_of_tools_test(found, tmp_path, as_what):
         assert rows.label_is_position
         np.testing.assert_array_equal(rows.labels, [0, 1, 0, 0, 1])
     detections = read_proposals(path, IMAGES, detections=True)
-    assert len(detections.scores) == (2 if as_what == 'proposals' else 5)
+    assert len(detections.scores) == (2 if field == 'proposals' else 5)
 
 
 def test_dump_of_proposals(found, tmp_path):
-    """mmdet 3's DumpProposals, which names images by folder and file."""
+    """mmdet 3's DumpProposals identifies images by folder and file."""
     dump = DumpProposals(
         output_dir=str(tmp_path), proposals_file='out.pkl', num_max_proposals=9
     )
@@ -111,12 +113,12 @@ def test_dump_of_proposals(found, tmp_path):
     ]
     again = read_proposals(str(tmp_path / 'out.pkl'), urls)
     np.testing.assert_array_equal(again.image_ids, rows.image_ids)
-    with pytest.raises(ValueError, match='b.jpg is not an image of the'):
+    with pytest.raises(UserError, match='b.jpg is not an image of the'):
         read_proposals(str(tmp_path / 'out.pkl'), IMAGES[1:])
 
 
 def test_oln_and_mmdet_2(found, tmp_path):
-    """Arrays in the order of the file; an RPN's, and one a class."""
+    """Arrays in the order of the file: of an RPN, or one per class."""
     arrays = [np.column_stack([b, s]) for b, s in zip(*found)]
     for name, content in (
         ('rpn', arrays),
@@ -131,7 +133,7 @@ def test_oln_and_mmdet_2(found, tmp_path):
             assert set(rows.scores) == set(np.concatenate(found[1]))
         else:
             check(rows, found)
-    with pytest.raises(ValueError, match='of 3 images, .* file has 2'):
+    with pytest.raises(UserError, match='of 3 images .* has 2 images'):
         read_proposals(str(path), IMAGES[:2])
 
 
@@ -175,81 +177,73 @@ class Bad:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize('inside', ['pickle', 'storage'])
-def test_pickles_do_not_execute(found, tmp_path, inside, monkeypatch):
-    """Neither what a pickle calls, nor the tensors' own pickles in it."""
+def storage_of(content):
+    """A pickle that loads a tensor storage of this content."""
+
+    class Storage:
+        def __reduce__(self):
+            return torch.storage._load_from_bytes, (content,)
+
+    return pickle.dumps([Storage()])
+
+
+def saved(content):
+    """The bytes of ``torch.save`` in the format of tensor storages."""
+    file = io.BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=False)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize('inside', ['pickle', 'storage', 'saved storage'])
+def test_pickles_do_not_execute(found, tmp_path, inside):
+    """Neither the functions of a pickle nor those of a tensor's pickle."""
     made, path = tmp_path / 'made', tmp_path / 'bad.pkl'
-    content = samples(found)[0].to_dict()
-    if inside == 'pickle':
-        content['x'] = Bad(made)
-        path.write_bytes(pickle.dumps([content]))
-    else:
-
-        class Storage:
-            def __reduce__(self):
-                return torch.storage._load_from_bytes, (
-                    pickle.dumps(Bad(made)),
-                )
-
-        path.write_bytes(pickle.dumps([Storage()]))
-    with pytest.raises(ValueError, match='bad.pkl: ') as error:
+    sample = dict(samples(found)[0].to_dict(), x=Bad(made))
+    path.write_bytes(
+        {
+            'pickle': pickle.dumps([sample]),
+            'storage': storage_of(pickle.dumps(Bad(made))),
+            'saved storage': storage_of(saved(Bad(made))),
+        }[inside]
+    )
+    with pytest.raises(UserError, match='bad.pkl: ') as error:
         read_proposals(str(path), IMAGES)
     assert '\n' not in str(error.value)
+    assert not made.exists()
     if inside == 'pickle':
         assert 'posix.mkdir' in str(error.value)
         assert '--trust' in str(error.value)
-    assert not made.exists()
-    if inside == 'pickle':
         read_proposals(str(path), IMAGES, trust=True)
         assert made.exists()
 
 
-@pytest.mark.parametrize(
-    'name, content, message',
-    [
-        ('gone.json', None, 'gone.json: no such file'),
-        ('x.txt', '1', "x.txt: proposals are .json .* not '.txt'"),
-        (
-            'x.json',
-            '[{"image_id": 1, "bbox": [',
-            'x.json: not JSON, or cut off',
-        ),
-        ('x.json', '{"images": []}', 'x.json: not a list of COCO results'),
-        ('x.json', '[3]', 'x.json: not a list of COCO results'),
-        (
-            'x.json',
-            '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1},'
-            '{"image_id": 1, "bbox": [1, 2, 3], "score": 1}]',
-            'row 1 is no COCO',
-        ),
-        (
-            'x.json',
-            '[{"image_id": 1, "bbox": [1, 2, 3, 4]}]',
-            'row 0 is no COCO',
-        ),
-        (
-            'x.json',
-            '[{"image_id": "a", "bbox": [1, 2, 3, 4], "score": 1}]',
-            'row 0 is no COCO',
-        ),
-        ('x.pkl', 'hello', 'x.pkl: not a pickle, or cut off'),
-        ('x.pkl', pickle.dumps(3), 'x.pkl: not as tools/test.py --out'),
-        (
-            'x.pkl',
-            pickle.dumps([dict(img_id=3)]),
-            'x.pkl: not as tools/test.py',
-        ),
-        ('x.pkl', pickle.dumps(list('abc')), 'x.pkl: not as tools/test.py'),
-        ('x.npz', 'hello', 'x.npz: needs the arrays image_id, bbox and score'),
-    ],
-)
+RESULT = '{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1}'
+
+
+@pytest.mark.parametrize('name, content, message', [
+    ('gone.json', None, 'gone.json: no such proposal file'),
+    ('x.txt', '1', "x.txt: proposals are .json .* not '.txt'"),
+    ('x.json', RESULT[:30], 'x.json: not JSON, or truncated'),
+    ('x.json', '{"images": []}', 'x.json: not a list of COCO results'),
+    ('x.json', '[3]', 'x.json: not a list of COCO results'),
+    ('x.json', f'[{RESULT}, {RESULT.replace("3, ", "")}]',
+     'row 1 is not a COCO'),
+    ('x.json', f'[{RESULT.replace("score", "x")}]', 'row 0 is not a COCO'),
+    ('x.json', f'[{RESULT.replace("1", "null", 1)}]', 'row 0 is not a COCO'),
+    ('x.pkl', 'hello', 'x.pkl: not a pickle, or truncated'),
+    ('x.pkl', pickle.dumps(IMAGES)[:-9], 'x.pkl: not a pickle, or truncated'),
+    ('x.pkl', pickle.dumps(3), 'x.pkl: not written by tools/test.py --out'),
+    ('x.pkl', pickle.dumps([dict(img_id=3)]), 'x.pkl: not written by tools'),
+    ('x.pkl', pickle.dumps(list('abc')), 'x.pkl: not written by tools/test'),
+    ('x.npz', 'hello', 'x.npz: needs the arrays image_id, bbox and score'),
+])  # fmt: skip
 def test_bad_files_are_named(tmp_path, name, content, message):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(
             content if isinstance(content, bytes) else content.encode()
         )
-    with pytest.raises((OSError, ValueError), match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         read_proposals(str(path), IMAGES)
     assert '\n' not in str(error.value)
 
@@ -257,5 +251,5 @@ def test_bad_files_are_named(tmp_path, name, content, message):
 def test_arrays_that_do_not_match(tmp_path):
     path = tmp_path / 'x.npz'
     np.savez(path, image_id=[1, 2], bbox=np.ones((2, 4)), score=[1])
-    with pytest.raises(ValueError, match='x.npz: .* do not match'):
+    with pytest.raises(UserError, match='x.npz: .* do not match'):
         read_proposals(str(path), IMAGES)

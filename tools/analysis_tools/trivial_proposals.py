@@ -1,45 +1,42 @@
-"""Novel recall of proposals that need no learning, as a yardstick.
+r"""Evaluate proposals that need no learning, as a baseline.
 
-A data set is worth training on only where these stay far below a trained
-proposer. ``random`` draws boxes from the size and place of the training
-images' base boxes; ``regions`` boxes the connected regions of like colour.
+A data set is worth training on only if these are far below a trained
+proposer. `random` draws boxes with the sizes and positions of the base boxes
+of the training images; `regions` takes the boxes of connected regions of
+similar color. Printed is the recall of novel objects (drop-base).
 
-Example:
     python tools/analysis_tools/trivial_proposals.py \
         data/shapes/annotations/instances_train.json \
         data/shapes/annotations/instances_val.json \
         --images data/shapes/val --partition shapes --method regions
 """
 
+from __future__ import annotations
+
 import argparse
 import json
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from mmdet_owp import cli
 from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.partitions import parse_partition
-from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
-
-# Regions: smoothing (pixels) and number of colours of each segmentation.
-SIGMAS = (0.8, 1.6, 3.2)
-COLOURS = (3, 6, 12)
-NMS_IOU = 0.7
+from mmdet_owp.errors import UserError
+from mmdet_owp.evaluation.file_evaluation import AnnotationFile
+from mmdet_owp.evaluation.proposal_files import ProposalRows
+from mmdet_owp.evaluation.trivial_proposals import random_boxes, region_boxes
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Novel recall (drop-base) of proposals made without '
-        'learning: random boxes, or boxes of like-coloured regions.'
-    )
+    """Parse the command line."""
+    parser = cli.parser(__doc__)
     parser.add_argument('ann_train', help='COCO file of the training images')
-    parser.add_argument('ann_val', help='COCO file of the images to judge on')
+    parser.add_argument('ann_val', help='COCO file of the evaluation images')
     parser.add_argument(
-        '--images', help='folder of the images to judge on (for regions)'
+        '--images', help='folder of the evaluation images (for regions)'
     )
     parser.add_argument(
         '--method', choices=('random', 'regions'), required=True
@@ -47,18 +44,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--partition',
         default='shapes',
-        help='which classes are base (default: shapes)',
+        help='name of a partition, or the base classes (default: shapes)',
     )
     parser.add_argument(
         '--number',
         type=int,
         default=300,
-        help='proposals an image (default: 300)',
+        help='proposals per image (default: 300)',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='of random (default: 0)'
+        '--seed', type=int, default=0, help='seed of random (default: 0)'
     )
-    parser.add_argument('--out', help='write the proposals, as COCO results')
+    parser.add_argument('--out', help='write the proposals as COCO results')
     args = parser.parse_args()
     if args.method == 'regions' and args.images is None:
         parser.error('--method regions needs --images')
@@ -67,165 +64,76 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def random_boxes(
-    rng: np.random.Generator,
-    train_boxes: np.ndarray,
-    number: int,
-    width: int,
-    height: int,
-) -> np.ndarray:
-    """Draw boxes like the training boxes.
-
-    Size and place come from two boxes drawn independently; the size is
-    jittered, so that sizes between the training boxes' occur as well.
-
-    Args:
-        rng (np.random.Generator): source of all randomness.
-        train_boxes (np.ndarray): x, y, width, height as fractions of their
-            image, (n, 4).
-        number (int): boxes to draw.
-        width (int): of the image, in pixels.
-        height (int): likewise.
-
-    Returns:
-        np.ndarray: x, y, width, height in pixels, inside the image,
-        (number, 4).
-    """
-    sizes = train_boxes[rng.integers(len(train_boxes), size=number), 2:]
-    sizes = np.minimum(sizes * np.exp(rng.normal(0, 0.1, sizes.shape)), 1)
-    places = train_boxes[rng.integers(len(train_boxes), size=number)]
-    corners = places[:, :2] + places[:, 2:] / 2 - sizes / 2
-    corners = np.clip(corners, 0, 1 - sizes)
-    boxes = np.concatenate([corners, sizes], axis=1)
-    return boxes * [width, height, width, height]
+def relative_base_boxes(path: str, base: Iterable[int]) -> np.ndarray:
+    """Read the base boxes of a file as fractions of their image, (n, 4)."""
+    content = read_coco(path)
+    sizes = {i['id']: [i['width'], i['height']] * 2 for i in content['images']}
+    boxes = [
+        np.divide(a['bbox'], sizes[a['image_id']])
+        for a in content['annotations']
+        if a['category_id'] in base and not a.get('iscrowd')
+    ]
+    if not boxes:
+        raise UserError(f'{path}: no base boxes; check --partition')
+    return np.array(boxes)
 
 
-def region_boxes(
-    image: np.ndarray, number: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Box the connected regions of like colour of an image.
-
-    Colours are clustered at several numbers of clusters and smoothings, each
-    region taken as it is and with its thin bridges removed; MSER adds regions
-    that are stable in brightness. Regions are ranked by how much of their box
-    they fill, times the square root of the box's area: larger and compact
-    first.
-
-    Args:
-        image (np.ndarray): uint8, (h, w, 3), BGR.
-        number (int): boxes to return at most.
-
-    Returns:
-        tuple: boxes, x, y, width, height in pixels, (n, 4), after NMS, and
-        scores, (n, ), falling.
-    """
-    height, width = image.shape[:2]
-    lab = cv2.cvtColor(image, cv2.COLOR_BGR2LAB)
-    kernel = np.ones((3, 3), np.uint8)
-    cv2.setRNGSeed(0)
-    found = []  # x, y, width, height, area
-    for sigma in SIGMAS:
-        smooth = cv2.GaussianBlur(lab, (0, 0), sigma)
-        pixels = smooth.reshape(-1, 3).astype(np.float32)
-        for colours in COLOURS:
-            stop = (cv2.TERM_CRITERIA_MAX_ITER, 8, 0)
-            _, labels, _ = cv2.kmeans(
-                pixels, colours, None, stop, 1, cv2.KMEANS_PP_CENTERS
+def make_proposals(
+    args: argparse.Namespace, images: list[dict], train_boxes: np.ndarray
+) -> ProposalRows:
+    """Make the proposals of all images."""
+    rng = np.random.default_rng(args.seed)
+    boxes, scores = [], []
+    for info in tqdm(images, unit='image'):
+        if args.method == 'random':
+            found = random_boxes(
+                rng, train_boxes, args.number, info['width'], info['height']
             )
-            labels = labels.reshape(height, width)
-            for colour in range(colours):
-                mask = (labels == colour).astype(np.uint8)
-                for m in (
-                    mask,
-                    cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel),
-                ):
-                    stats = cv2.connectedComponentsWithStats(m)[2]
-                    found.append(stats[1:])  # the first is what is outside
-    for channel in cv2.split(lab):
-        regions, boxes = cv2.MSER_create(5, 30).detectRegions(channel)
-        if len(regions):
-            areas = np.array([len(r) for r in regions])
-            found.append(np.column_stack([boxes, areas]))
-    found = np.concatenate(found).astype(float)
-    boxes, areas = found[:, :4], found[:, 4]
-    sides = boxes[:, 2:].max(axis=1)
-    keep = (sides >= 8) & (boxes[:, 2:].prod(axis=1) < 0.9 * height * width)
-    boxes, areas = boxes[keep], areas[keep]
-    box_areas = boxes[:, 2:].prod(axis=1)
-    scores = areas / box_areas * np.sqrt(box_areas)
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, NMS_IOU)
-    kept = np.array(kept, int).reshape(-1)[:number]
-    return boxes[kept], scores[kept]
+            boxes.append(found)
+            scores.append(np.linspace(1, 0, len(found), endpoint=False))
+            continue
+        path = Path(args.images) / info['file_name']
+        image = cv2.imread(str(path))
+        if image is None:
+            raise UserError(f'{path}: missing or not an image; check --images')
+        for column, values in zip(
+            (boxes, scores), region_boxes(image, args.number)
+        ):
+            column.append(values)
+    counts = [len(s) for s in scores]
+    return ProposalRows(
+        np.repeat([i['id'] for i in images], counts),
+        np.concatenate(boxes),
+        np.concatenate(scores),
+        np.ones(sum(counts), int),
+        False,
+    )
+
+
+def write(path: Path, rows: ProposalRows) -> None:
+    """Write proposals as COCO results."""
+    columns = (rows.image_ids, rows.labels, rows.boxes.round(2), rows.scores)
+    keys = ('image_id', 'category_id', 'bbox', 'score')
+    results = zip(*(column.tolist() for column in columns))
+    with cli.writing(path):
+        path.write_text(json.dumps([dict(zip(keys, r)) for r in results]))
 
 
 def main() -> None:
     """Make the proposals, print their recall and save them if asked."""
     args = parse_args()
-    try:
-        train, val = read_coco(args.ann_train), read_coco(args.ann_val)
-        partition = parse_partition(
-            args.partition, val['categories'], args.ann_val
+    with cli.report_errors():
+        data = AnnotationFile.read(args.ann_val, args.partition)
+        train_boxes = relative_base_boxes(args.ann_train, data.partition.base)
+        rows = make_proposals(args, data.content['images'], train_boxes)
+        found = data.evaluator(rows, args.method).evaluate(
+            data.partition.novel
         )
-    except (OSError, ValueError) as error:
-        sys.exit(f'trivial_proposals: {error}')
-    extent = {i['id']: [i['width'], i['height']] * 2 for i in train['images']}
-    train_boxes = np.array(
-        [
-            np.divide(a['bbox'], extent[a['image_id']])
-            for a in train['annotations']
-            if a['category_id'] in partition.base and not a.get('iscrowd')
-        ]
-    )
-    if not len(train_boxes):
-        sys.exit(
-            f'trivial_proposals: {args.ann_train} has no base boxes: is '
-            '--partition the right one?'
-        )
-    rng = np.random.default_rng(args.seed)
-    all_boxes, all_scores = [], []
-    for info in tqdm(val['images'], unit='image'):
-        if args.method == 'random':
-            boxes = random_boxes(
-                rng, train_boxes, args.number, info['width'], info['height']
-            )
-            scores = np.linspace(1, 0, len(boxes), endpoint=False)
-        else:
-            path = Path(args.images) / info['file_name']
-            image = cv2.imread(str(path))
-            if image is None:
-                sys.exit(
-                    f'trivial_proposals: {path} is missing or no image: '
-                    'is --images the folder of these annotations?'
-                )
-            boxes, scores = region_boxes(image, args.number)
-        all_boxes.append(boxes)
-        all_scores.append(scores)
-
-    image_ids = [i['id'] for i in val['images']]
-    truth = GroundTruth.from_coco(val, partition.categories('all'))
-    proposals = Proposals.from_images(
-        truth.image_ids, image_ids, all_boxes, all_scores
-    )
-    found = RecallEvaluator(truth, proposals).evaluate(partition.novel)
-    for k in (10, 100):
-        print(
-            f'{args.method} novel_drop-base/AR@{k} '
-            f'{found.average_recall(k):.4f}'
-        )
-    if args.out:
-        results = [
-            dict(
-                image_id=image_id,
-                category_id=1,
-                bbox=[round(float(v), 2) for v in box],
-                score=float(score),
-            )
-            for image_id, boxes, scores in zip(
-                image_ids, all_boxes, all_scores
-            )
-            for box, score in zip(boxes, scores)
-        ]
-        Path(args.out).write_text(json.dumps(results))
+        for k in (10, 100):
+            recall = found.average_recall(k)
+            print(f'{args.method} novel_drop-base/AR@{k} {recall:.4f}')
+        if args.out:
+            write(Path(args.out), rows)
 
 
 if __name__ == '__main__':

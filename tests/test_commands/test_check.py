@@ -1,4 +1,4 @@
-"""The tool that checks a data set and prints its config."""
+"""Check a data set and print its config from the command line."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mmdet_owp.commands.check import main
 from mmdet_owp.shapes.dataset import make_shapes
 
 REPO = Path(__file__).parents[2]
@@ -35,7 +36,7 @@ def own_data(tmp_path_factory):
 
 @pytest.fixture
 def tool(own_data, call_tool, monkeypatch, capsys):
-    """Call it on the data; returns exit status and output."""
+    """Call the tool on the data; return exit status and output."""
 
     def call(*arguments, cwd=own_data):
         monkeypatch.chdir(cwd)
@@ -48,18 +49,12 @@ def tool(own_data, call_tool, monkeypatch, capsys):
 def test_printed_config_trains_and_tests(
     own_data, tool, tiny_config, tmp_path, mmdet_scope
 ):
-    """Pasted as it is, it trains and judges a classifier beside proposals."""
+    """Pasted as it is, it trains and tests a classifier and proposals."""
     status, out = tool(
-        'train.json',
-        'val.json',
-        '--images',
-        'train',
-        'val',
-        '--base',
+        *'train.json val.json --images train val --read --base'.split(),
         BASE,
-        '--read',
         '--parent',
-        str(tiny_config('fcos_iou_cs_is_joint_shapes')),
+        tiny_config('fcos_iou_cs_is_joint_shapes'),
     )
     assert status is None, out
     assert 'hidden beside base objects' in out
@@ -94,14 +89,8 @@ def test_json_and_saved_config(own_data, tool, tmp_path):
     status, out = tool(
         'my data/train.json',
         'my data/val.json',
-        '--images',
-        'my data/train',
-        str(own_data / 'val'),
-        '--base',
-        'shapes',
-        '--save',
-        str(saved),
-        '--json',
+        *('--images', 'my data/train', own_data / 'val'),
+        *('--base', 'shapes', '--save', saved, '--json'),
         cwd=own_data.parent,
     )
     assert status is None
@@ -111,9 +100,9 @@ def test_json_and_saved_config(own_data, tool, tmp_path):
     content = json.loads((own_data / 'train.json').read_text())
     assert train['splits']['all']['boxes'] == len(content['annotations'])
     assert train['unlabelled']['hidden_boxes'] > 0
-    assert "partition = 'shapes'" in report['config']
-    # Given once as relative and once as absolute: all are absolute.
-    assert f'data_root = {str(own_data)!r}' in report['config']
+    assert "partition='shapes'" in report['config']
+    # Relative and absolute paths are mixed: all become absolute.
+    assert f'data_root={str(own_data)!r}' in report['config']
     assert "ann_file='train.json'" in report['config']
 
 
@@ -123,14 +112,11 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     (tmp_path / 'val.json').write_text(json.dumps(content))
     arguments = (
         'train.json',
-        str(tmp_path / 'val.json'),
-        '--images',
-        'val',
-        '--base',
-        'star',
+        tmp_path / 'val.json',
+        *'--images val --base star'.split(),
     )
     status, out = tool(*arguments)
-    # Of eight training images, half have names of those in val/.
+    # Half of the eight training images have namesakes in val/.
     assert status == '2 problems: see above'
     assert 'problem: image files not in val: 4' in out
     assert 'problem: annotations whose bbox is not four' in out
@@ -160,7 +146,7 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
         ),
     ],
 )
-def test_wrong_input_gets_one_line(tool, arguments, message):
+def test_wrong_input_gets_one_message(tool, arguments, message):
     status, _ = tool(*arguments)
     assert status.startswith(message) and '\n' not in status
 
@@ -181,8 +167,8 @@ def test_starts_without_mmdet_or_torch():
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
 
 
-def test_config_of_the_docs(own_data, tmp_path):
-    """What docs/custom_data.md shows is what the tool writes, but shorter."""
+def test_config_of_the_docs(own_data, tmp_path, monkeypatch):
+    """The config in docs/custom_data.md is what the tool writes."""
     from mmengine.config import Config
 
     _, mine, shorter, *_ = [''] + re.findall(
@@ -195,22 +181,11 @@ def test_config_of_the_docs(own_data, tmp_path):
     path.write_text(mine.replace("'../", f"'{REPO}/configs/"))
     (path.parent / 'shorter.py').write_text(shorter)
     saved = path.parent / 'saved.py'
-    sys_argv = [
-        sys.executable,
-        TOOL,
-        own_data / 'train.json',
-        own_data / 'val.json',
-        '--images',
-        own_data / 'train',
-        own_data / 'val',
-        '--base',
-        'star,key',
-        '--save',
-        saved,
-        '--parent',
-        REPO / 'configs/owp/fcos_iou_cs_is_coco.py',
-    ]
-    subprocess.run(sys_argv, check=True, capture_output=True)
+    monkeypatch.chdir(REPO)
+    files = (own_data / name for name in ('train.json', 'val.json'))
+    images = (own_data / name for name in ('train', 'val'))
+    arguments = *files, '--images', *images, '--base', 'star,key'
+    main([*map(str, arguments), '--save', str(saved)])
     ours, theirs = Config.fromfile(saved), Config.fromfile(path)
     assert set(ours) == set(theirs)
     for part in ('train', 'val', 'test'):

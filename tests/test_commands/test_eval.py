@@ -1,9 +1,8 @@
-"""The tool that judges files of proposals."""
+"""Evaluate proposal files from the command line."""
 
 import csv
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdet_owp.commands import eval as command
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, LVIS
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
@@ -59,8 +59,8 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def tool(files, monkeypatch, capsys):
-    """Call it; returns what it prints and the numbers it writes."""
+def evaluate(files, capsys):
+    """Call the command; return what it prints and the metrics it writes."""
     folder = files[1]
 
     def call(*arguments):
@@ -68,37 +68,21 @@ def tool(files, monkeypatch, capsys):
             str(folder / a) if (folder / str(a)).exists() else str(a)
             for a in arguments
         ]
-        monkeypatch.setattr(
-            'sys.argv',
-            ['eval_proposals.py', *words, '--out', str(folder / 'out')],
-        )
-        runpy.run_path(str(TOOL), run_name='__main__')
-        return (
-            capsys.readouterr().out,
-            json.loads((folder / 'out/recall.json').read_text()),
-        )
+        command.main([*words, '--out', str(folder / 'out')])
+        written = json.loads((folder / 'out/recall.json').read_text())
+        return capsys.readouterr().out, written
 
     return call
 
 
-def test_numbers_are_those_of_the_engine(files, tool):
+def test_metrics_are_those_of_the_evaluator(files, evaluate):
     annotations, folder = files
-    printed, written = tool(
-        'ann.json',
-        'good.json',
-        '--partition',
-        'voc',
-        '--split',
-        'novel',
-        'base',
-        '--k',
-        1,
-        5,
-        10,
-    )
+    splits = ('novel', 'base')
+    options = '--partition voc --split novel base --k 1 5 10'.split()
+    printed, written = evaluate('ann.json', 'good.json', *options)
     rows = json.loads((folder / 'good.json').read_text())
     truth = GroundTruth.from_coco(annotations)
-    judge = RecallEvaluator(
+    evaluator = RecallEvaluator(
         truth,
         Proposals.from_rows(
             truth.image_ids,
@@ -109,13 +93,11 @@ def test_numbers_are_those_of_the_engine(files, tool):
     )
     numbers = written[str(folder / 'good.json')]
     assert list(numbers) == [
-        f'{s}_{p}'
-        for s in ('novel', 'base')
-        for p in ('drop-base', 'exclude-base')
+        f'{s}_{p}' for s in splits for p in ('drop-base', 'exclude-base')
     ]
     for split, classes in (('novel', COCO_NON_VOC), ('base', COCO_VOC)):
         for protocol in ('drop-base', 'exclude-base'):
-            found = judge.evaluate(classes, protocol, (1, 5, 10))
+            found = evaluator.evaluate(classes, protocol, (1, 5, 10))
             expected = {**found.metrics(), **found.details(classes)}
             np.testing.assert_equal(numbers[f'{split}_{protocol}'], expected)
             assert expected['AR@10'] > 0.5
@@ -132,7 +114,7 @@ def test_numbers_are_those_of_the_engine(files, tool):
     )
 
 
-def test_partition_of_lvis_stands_in_the_names(files, tool):
+def test_metrics_name_the_partition_of_lvis(files, evaluate):
     annotations, folder = files
     ids = [1, 885, 818, 1083, 1100]  # the last two are novel
     annotations['categories'] = [
@@ -144,44 +126,24 @@ def test_partition_of_lvis_stands_in_the_names(files, tool):
     for a in annotations['annotations']:
         a['category_id'] = ids[a['id'] % 5]
     (folder / 'ann.json').write_text(json.dumps(annotations))
-    (numbers,) = tool(
-        'ann.json',
-        'good.json',
-        '--partition',
-        'lvis-count',
-        '--split',
-        'novel',
-        'base',
-        '--details',
-    )[1].values()
+    options = '--partition lvis-count --split novel base --details'.split()
+    (numbers,) = evaluate('ann.json', 'good.json', *options)[1].values()
     for protocol in ('drop-base', 'exclude-base'):
         novel = numbers[f'lvis-count_novel_{protocol}']
         base = numbers[f'lvis-count_base_{protocol}']
-        # Recall by class is of the classes of its side.
+        # Recall per class covers the classes of its split.
         assert 'AR@100/tongs' in novel and 'AR@100/tongs' not in base
         assert 'AR@100/ring' in base and 'AR@100/ring' not in novel
         assert novel['AR@10'] > 0.5
-    (numbers,) = tool(
-        'ann.json',
-        'good.json',
-        '--partition',
-        'lvis-id',
-        '--class-wise',
-        '--style',
-        'lvis',
-    )[1].values()
+    options = '--partition lvis-id --class-wise --style lvis'.split()
+    (numbers,) = evaluate('ann.json', 'good.json', *options)[1].values()
     assert set(numbers) == {'lvis-id_novel_class-wise'}
 
 
-def test_two_files_are_compared(files, tool):
-    printed, written = tool(
-        'ann.json',
-        'worse.json',
-        'good.json',
-        '--partition',
-        'voc',
-        '--protocol',
-        'drop-base',
+def test_two_files_are_compared(evaluate):
+    options = '--partition voc --protocol drop-base'.split()
+    printed, written = evaluate(
+        'ann.json', 'worse.json', 'good.json', *options
     )
     both = written['difference']['novel_drop-base/AR@10']
     assert both['first'] < both['second']
@@ -190,9 +152,9 @@ def test_two_files_are_compared(files, tool):
     assert 'paired bootstrap over images, 1000 resamples, seed 0' in printed
 
 
-def test_base_classes_by_name_or_id(tool):
-    by_name = tool('ann.json', 'good.json', '--partition', 'person,car')[1]
-    by_id = tool('ann.json', 'good.json', '--partition', '3,1')[1]
+def test_base_classes_by_name_or_id(evaluate):
+    by_name = evaluate('ann.json', 'good.json', '--partition', 'person,car')[1]
+    by_id = evaluate('ann.json', 'good.json', '--partition', '3,1')[1]
     np.testing.assert_equal(by_name, by_id)
     (rows,) = by_name.values()
     assert {k for k in rows['novel_drop-base'] if k.startswith('AR@100/')} == {
@@ -200,85 +162,101 @@ def test_base_classes_by_name_or_id(tool):
     }
 
 
-def test_without_a_partition_all_classes_count(tool):
-    (rows,) = tool('ann.json', 'good.json', '--details')[1].values()
+def test_all_classes_count_without_a_partition(evaluate):
+    (rows,) = evaluate('ann.json', 'good.json', '--details')[1].values()
     assert set(rows) == {'all_drop-base', 'all_exclude-base'}
     np.testing.assert_equal(*rows.values())
 
 
 @pytest.mark.parametrize(
-    'partition, message',
+    'arguments, change, message',
     [
-        ('vox', "unknown partition 'vox'"),
-        ('person,dgo', 'ann.json: no class named dgo'),
-        ('shapes', "ann.json: partition 'shapes' needs"),
-    ],
-)
-def test_wrong_partitions_are_named(tool, partition, message):
-    with pytest.raises(SystemExit, match=message) as error:
-        tool('ann.json', 'good.json', '--partition', partition)
-    assert '\n' not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    'change, message',
-    [
+        ('ann.json good.json --partition vox', {}, "unknown partition 'vox'"),
         (
+            'ann.json good.json --partition person,dgo',
+            {},
+            'ann.json: no class named dgo',
+        ),
+        (
+            'ann.json good.json --partition shapes',
+            {},
+            "ann.json: partition 'shapes' needs",
+        ),
+        (
+            'ann.json bad.json',
             dict(image_id=99),
             'bad.json: 1 images are not in the annotation .* 99',
         ),
         (
+            'ann.json bad.json',
             dict(score=float('nan')),
             r'bad.json: image 6: proposal 1 \(row 25\)',
         ),
         (
+            'ann.json bad.json',
             dict(bbox=[0, 0, -3, 4]),
             r'bad.json: image 6: proposal 1 \(row 25\)',
         ),
+        ('ann.json gone.json', {}, 'gone.json: no such proposal file'),
+        ('no.json good.json', {}, 'no annotation file no.json'),
+        ('half.json good.json', {}, 'half.json is not a COCO annotation file'),
+        ('bare.json good.json', {}, 'bare.json: .* is incomplete; .*check_da'),
+        (
+            'ann.json good.json --style lvis --class-wise',
+            {},
+            'good.json: not an LVIS annotation file',
+        ),
     ],
 )
-def test_wrong_proposals_are_named(files, tool, change, message):
-    folder = files[1]
+def test_wrong_input_gets_one_message(
+    files, evaluate, arguments, change, message
+):
+    annotations, folder = files
     rows = json.loads((folder / 'good.json').read_text())
     rows[25].update(change)
     (folder / 'bad.json').write_text(json.dumps(rows))
-    with pytest.raises(SystemExit, match=message) as error:
-        tool('ann.json', 'bad.json', '--partition', 'voc')
+    text = json.dumps(annotations)
+    (folder / 'half.json').write_text(text[: len(text) // 2])
+    del annotations['annotations'][0]['category_id']
+    (folder / 'bare.json').write_text(json.dumps(annotations))
+    with pytest.raises(SystemExit, match='error: .*' + message) as error:
+        evaluate(*arguments.split())
     assert '\n' not in str(error.value)
-    with pytest.raises(SystemExit, match='gone.json: no such file'):
-        tool('ann.json', 'gone.json', '--partition', 'voc')
-    with pytest.raises(SystemExit, match='no annotation file no.json'):
-        tool('no.json', 'bad.json', '--partition', 'voc')
 
 
-def test_published_numbers_class_wise(tool, shared_dir):
+@pytest.mark.parametrize(
+    'options', ['--k 0', '--k x', '--split novel', 'good.json good.json']
+)
+def test_wrong_usage(evaluate, options, capsys):
+    with pytest.raises(SystemExit) as error:
+        evaluate('ann.json', 'good.json', *options.split())
+    assert error.value.code == 2
+    assert 'Traceback' not in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_written(files, evaluate):
+    (files[1] / 'out').write_text('a file')
+    with pytest.raises(SystemExit, match='error: cannot write .*out'):
+        evaluate('ann.json', 'good.json')
+
+
+def test_published_numbers_class_wise(evaluate, shared_dir):
     folder = shared_dir / 'data/evaluator'
-    printed, written = tool(
+    printed, written = evaluate(
         folder / 'instances_val2014_100.json',
         folder / 'instances_val2014_fakebbox100_results.json',
         '--class-wise',
     )
     (rows,) = written.values()
     numbers = rows['all_class-wise']
-    assert [
-        round(numbers[key], 3)
-        for key in (
-            'AP',
-            'AP50',
-            'AP75',
-            'AR@1',
-            'AR@10',
-            'AR@100',
-            'AR_s@100',
-            'AR_m@100',
-            'AR_l@100',
-        )
-    ] == [0.505, 0.697, 0.573, 0.387, 0.594, 0.595, 0.640, 0.566, 0.564]
+    keys = 'AP AP50 AP75 AR@1 AR@10 AR@100 AR_s@100 AR_m@100 AR_l@100'
+    expected = [0.505, 0.697, 0.573, 0.387, 0.594, 0.595, 0.640, 0.566, 0.564]
+    assert [round(numbers[key], 3) for key in keys.split()] == expected
     assert 'AP50' in printed and '0.6970' in printed
 
 
 def test_starts_without_torch_and_mmdet(files):
-    """Also to the end, with files of COCO results."""
+    """It also ends without them, on files of COCO results."""
     folder = files[1]
     code = (
         f'import runpy, sys; sys.argv = ["", "ann.json", "good.json"]; '

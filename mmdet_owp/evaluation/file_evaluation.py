@@ -1,0 +1,155 @@
+"""Evaluate proposal files against an annotation file, without mmdet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.errors import UserError
+from mmdet_owp.evaluation.class_wise import evaluate_class_wise
+from mmdet_owp.evaluation.proposal_files import ProposalRows
+from mmdet_owp.partitions import Partition, parse_partition
+from mmdet_owp.recall import (
+    Evaluation,
+    GroundTruth,
+    Proposals,
+    RecallEvaluator,
+    bootstrap_difference,
+)
+from mmdet_owp.tables import Rows
+
+
+class AnnotationFile(NamedTuple):
+    """An annotation file and its partition.
+
+    Attributes:
+        content (dict): of the file.
+        partition (Partition): of its classes.
+        ground_truth (GroundTruth): the objects of both sides.
+    """
+
+    content: dict
+    partition: Partition
+    ground_truth: GroundTruth
+
+    @classmethod
+    def read(cls, path: str, partition: str | None) -> AnnotationFile:
+        """Read an annotation file.
+
+        Args:
+            path (str): of the file.
+            partition (str, optional): as :func:`parse_partition` takes it.
+
+        Raises:
+            UserError: if there is no such file, it is not in COCO format, or
+                does not have the classes of the partition.
+        """
+        content = read_coco(path)
+        classes = parse_partition(partition, content['categories'], path)
+        try:
+            truth = GroundTruth.from_coco(content, classes.categories('all'))
+        except UserError as error:
+            raise UserError(f'{path}: {error}') from error
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f'{path}: an image or annotation is incomplete; '
+                'tools/dataset_tools/check_dataset.py shows which'
+            ) from error
+        return cls(content, classes, truth)
+
+    def evaluator(self, rows: ProposalRows, source: str) -> RecallEvaluator:
+        """Return the evaluator of some proposals.
+
+        Args:
+            rows (ProposalRows): the proposals.
+            source (str): path of their file, for error messages.
+
+        Raises:
+            UserError: if a proposal is of another image or has no valid box.
+        """
+        try:
+            proposals = Proposals.from_rows(
+                self.ground_truth.image_ids,
+                rows.image_ids,
+                rows.boxes,
+                rows.scores,
+            )
+        except UserError as error:
+            raise UserError(f'{source}: {error}') from error
+        return RecallEvaluator(self.ground_truth, proposals)
+
+    def evaluate_classes(
+        self, rows: ProposalRows, source: str, split: str, style: str
+    ) -> dict[str, float]:
+        """Return AP and AR as means over the classes of a split.
+
+        Args:
+            rows (ProposalRows): class detections.
+            source (str): path of their file, for error messages.
+            split (str): classes to evaluate.
+            style (str): see :func:`evaluate_class_wise`.
+
+        Raises:
+            UserError: if labels, images or annotations do not match.
+        """
+        categories = self.partition.categories(split)
+        labels = rows.labels
+        if rows.label_is_position and len(labels):
+            if labels.max() >= len(categories):
+                raise UserError(
+                    f'{source}: labels up to {labels.max()}, but split '
+                    f'{split} has {len(categories)} classes: choose the '
+                    'split that the detector was trained on'
+                )
+            labels = np.array(list(categories))[labels]
+        try:
+            return evaluate_class_wise(
+                self.content,
+                categories,
+                rows.image_ids,
+                rows.boxes,
+                rows.scores,
+                labels,
+                style,
+            )
+        except UserError as error:
+            raise UserError(f'{source}: {error}') from error
+
+
+def compare(
+    first: Mapping[str, Evaluation],
+    second: Mapping[str, Evaluation],
+    proposal_nums: Iterable[int],
+    resamples: int,
+    seed: int,
+) -> Rows:
+    """Compare AR@k of two proposal files by paired bootstrap over images.
+
+    Args:
+        first (dict[str, Evaluation]): by split and protocol.
+        second (dict[str, Evaluation]): of the other file, with the same keys.
+        proposal_nums (Iterable[int]): the k.
+        resamples (int): draws of the bootstrap.
+        seed (int): of the draws.
+
+    Returns:
+        dict: by metric the values of both files, their difference and the
+        ends ``low`` and ``high`` of its 95% interval.
+    """
+    rows = {}
+    for name, evaluation in first.items():
+        for k in proposal_nums:
+            difference, low, high = bootstrap_difference(
+                evaluation, second[name], k, resamples, seed
+            )
+            rows[f'{name}/AR@{k}'] = dict(
+                first=evaluation.average_recall(k),
+                second=second[name].average_recall(k),
+                difference=difference,
+                low=low,
+                high=high,
+            )
+    return rows
