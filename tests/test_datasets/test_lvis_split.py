@@ -164,7 +164,7 @@ def of_coco(data):
         ),
         (
             cut_short,
-            r'lvis.json is LVIS v1 cut short \(1000 of 1203 categories\)',
+            r'lvis.json has only 1000 of the 1203 LVIS v1 categories',
         ),
         (of_coco, r'lvis.json has COCO classes \(20 categories\)'),
     ],
