@@ -347,7 +347,8 @@ def check_images(
         decode (bool): decode every image instead of its header only.
         progress (Callable): wraps the iterable of images.
     """
-    faults = defaultdict(list)
+    faults: dict[str, list[str]]
+    faults = dict(missing=[], unreadable=[], other_size=[])
     names = [i['file_name'] for i in content['images']]
     for image in progress(content['images']):
         name, expected = image['file_name'], (image['width'], image['height'])

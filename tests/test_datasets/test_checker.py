@@ -1,4 +1,4 @@
-"""Checks of a COCO file, against what mmdet makes of it."""
+"""Checks of a COCO data set, compared with what mmdet does."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ NAMES = ('cat', 'dog', 'kite')
 
 
 def good(num_images=20):
-    """A set in which there is nothing to say but what is hidden."""
+    """A data set without faults."""
     rng = np.random.default_rng(0)
     return dict(
         images=[
@@ -42,27 +42,27 @@ def good(num_images=20):
 
 
 def check(content, base=('cat', 'dog'), training=True):
-    """All findings that need no images, as lines."""
+    """All findings that need no images, as text."""
     found = checker.check_records(content, 'ann.json')
     if not any(f.level == 'problem' for f in found):
         partition = resolve_partition(base, content['categories'], 'ann.json')
         found += checker.check_boxes(content)
         counts = checker.count_splits(content, partition)
         found += checker.check_counts(counts, training)
-        found += checker.unlabelled(content, partition)[1]
+        found += checker.find_unlabeled(content, partition)[1]
     return [f'{f.level}: {f.text}' for f in found]
 
 
 def test_good_file():
     assert check(good()) == [
-        'note: 100% of the 20 training images hold novel objects, 20 in all, '
-        'which training does not show: a classifier learns them as background'
+        'note: 100% of the 20 training images contain novel objects (20 '
+        'boxes), which training hides: a classifier learns them as background'
     ]
     assert check(good(), base=NAMES) == []
 
 
 def edit(kind, n=0, **values):
-    """Change an entry of the file; None takes a key away."""
+    """Change an entry of the file; None removes a key."""
 
     def change(content):
         entry = content[kind][n]
@@ -78,10 +78,10 @@ def edit(kind, n=0, **values):
      r'height: 1 \(1\)'),
     (edit('images', height=0), 'problem: ids of images without width and'),
     (edit('images', file_name=''), r'problem: .*without id or file_name.*\(0'),
-    (edit('images', id=2), r'problem: image ids that .* twice: 1 \(2\)'),
-    (edit('annotations', id=2), r'problem: annotation ids .* twice: 1 \(2\)'),
+    (edit('images', id=2), r'problem: duplicate image ids: 1 \(2\)'),
+    (edit('annotations', id=2), r'problem: duplicate annotation ids: 1 \(2\)'),
     (edit('annotations', image_id=None), r'problem: annotations without id, '
-     r'image_id or category_id, by their place: 1 \(0\)'),
+     r'image_id or category_id, by index: 1 \(0\)'),
     (edit('annotations', bbox=None), r'problem: .*bbox is not four.* \(1\)'),
     (edit('annotations', bbox=[1, 2, 3]), 'problem: .*bbox is not four'),
     (edit('annotations', bbox=[1, 2, float('nan'), 3]),
@@ -92,26 +92,28 @@ def edit(kind, n=0, **values):
     (edit('annotations', id=0), 'warning: .*with the id 0: 1'),
     (edit('annotations', bbox=[9, 9, 0, 5]), 'warning: .*narrower than a'),
     (edit('annotations', bbox=[9, 90, 20, 20]), 'warning: .*outside of their'),
-    (edit('annotations', bbox=[90, 9, 20, 20]), 'warning: .*stick out'),
+    (edit('annotations', bbox=[90, 9, 20, 20]), 'warning: .*exceed their'),
     (edit('annotations', bbox=[9, 9, 5, 5]), 'warning: .*below 8 pixels: 1'),
     (edit('annotations', area=0), 'warning: .*area of 0'),
     (edit('annotations', ignore=1), 'warning: .*marked "ignore"'),
-    (edit('annotations', iscrowd=None), 'note: 1 boxes have no iscrowd'),
+    (edit('annotations', iscrowd=None), 'note: 1 annotations have no iscrowd'),
     (edit('images', 1, file_name='1.png'), 'warning: image files .* two ids'),
-    (edit('categories', id='0'), 'problem: ann.json: category ids must be wh'),
+    (lambda c: c['annotations'].insert(1, 3), r'problem: entries of '
+     r'"annotations" that are not objects, by index: 1 \(1\)'),
+    (edit('categories', id='0'), 'problem: ann.json: category ids must be in'),
     (edit('categories', id=7), 'problem: ann.json: categories must be in asc'),
     (edit('categories', name='dog'), 'problem: .*have different names'),
     (edit('images', neg_category_ids=[1]), 'note: the file is federated'),
     (lambda c: c['annotations'].append(dict(c['annotations'][4], id=99)),
-     r'warning: same box of the same class twice, in images: 1 \(2\)'),
+     r'warning: images with the same box of the same class twice: 1 \(2\)'),
     (lambda c: c['images'].append(dict(c['images'][0], id=99, file_name='x')),
      r'note: images without any box: 1 \(99\)'),
     (lambda c: [a.update(category_id=2) for a in c['annotations']],
-     'problem: there is no box of a base class'),
+     'problem: no box of a base class'),
     (lambda c: [a.update(category_id=0) for a in c['annotations'][1::3]],
-     r'warning: base classes with under 10 boxes: 1 \(dog: 0\)'),
+     r'warning: base classes with fewer than 10 boxes: 1 \(dog: 0\)'),
 ])  # fmt: skip
-def test_each_fault_gets_one_line(change, line):
+def test_each_fault_is_one_finding(change, line):
     content = good()
     change(content)
     lines = check(content)
@@ -123,17 +125,17 @@ def test_each_fault_gets_one_line(change, line):
 def test_novel_classes_of_an_evaluation_file():
     assert 'problem' not in str(check(good(), training=False))
     assert (
-        'warning: there is no box of a novel class: novel numbers will '
-        'be nan' in check(good(), base=NAMES, training=False)
+        'warning: no box of a novel class: metrics of novel classes will be '
+        'nan' in check(good(), base=NAMES, training=False)
     )
     assert any(
-        'novel classes with under 10 boxes: 1 (kite: 4)' in line
+        'novel classes with fewer than 10 boxes: 1 (kite: 4)' in line
         for line in check(good(4), training=False)
     )
 
 
-def test_unlabelled_objects_by_hand():
-    """Two images with base objects, one of them hiding two novel ones."""
+def test_unlabeled_objects_by_hand():
+    """Two images with base objects; one of them hides two novel ones."""
     content = good(3)
     for a, (image, category, crowd) in zip(
         content['annotations'],
@@ -142,7 +144,7 @@ def test_unlabelled_objects_by_hand():
         a.update(image_id=image, category_id=category, iscrowd=crowd)
     del content['annotations'][6:]
     partition = resolve_partition(['cat', 'dog'], content['categories'], 'x')
-    stats, _ = checker.unlabelled(content, partition)
+    stats, _ = checker.find_unlabeled(content, partition)
     assert (
         stats['training_images'],
         stats['with_novel'],
@@ -158,7 +160,7 @@ def test_unlabelled_objects_by_hand():
     )
 
 
-def test_sparse_images_and_classes_that_a_folder_never_has():
+def test_sparse_images_and_classes_absent_from_a_folder():
     content = good(40)
     for image in content['images']:
         image['file_name'] = f'{image["id"] % 2}/{image["file_name"]}'
@@ -170,7 +172,7 @@ def test_sparse_images_and_classes_that_a_folder_never_has():
     ]
     (line,) = (line for line in check(content) if 'folder' in line)
     assert '(kite in 1/)' in line
-    # Ten boxes an image, one in the last.
+    # Thirty boxes per image, one in the last.
     content = good(20)
     content['annotations'] = [
         dict(a, id=10 * a['id'] + n, bbox=[n, *a['bbox'][1:]])
@@ -179,7 +181,7 @@ def test_sparse_images_and_classes_that_a_folder_never_has():
         if n == 0 or a['image_id'] < 20
     ][:-2]
     (line,) = (line for line in check(content) if 'at most a fifth' in line)
-    assert 'usual 30 boxes: 1 (20)' in line
+    assert 'median of 30 boxes: 1 (20)' in line
 
 
 boxes = st.lists(
@@ -194,7 +196,7 @@ boxes = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(boxes)
-def test_left_out_is_what_mmdet_leaves_out(given_boxes):
+def test_mmdet_leaves_out_what_is_reported(given_boxes):
     content = dict(
         images=[dict(id=1, file_name='1.png', width=100, height=80)],
         annotations=[
@@ -221,7 +223,7 @@ def test_left_out_is_what_mmdet_leaves_out(given_boxes):
 
 @pytest.fixture
 def folder(tmp_path):
-    """The images of `good(4)`."""
+    """A folder with the images of `good(4)`."""
     for i in range(1, 5):
         cv2.imwrite(
             str(tmp_path / f'{i}.png'), np.full((80, 100, 3), i, np.uint8)
@@ -229,45 +231,45 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize('read', [False, True])
-def test_images(folder, read):
+@pytest.mark.parametrize('decode', [False, True])
+def test_images(folder, decode):
     content = good(4)
-    assert checker.check_images(content, str(folder), read) == []
+    assert checker.check_images(content, str(folder), decode) == []
     (folder / '1.png').write_bytes(b'no image')
     (folder / '2.png').unlink()
     cv2.imwrite(str(folder / '3.png'), np.zeros((90, 100, 3), np.uint8))
     content['images'][3]['file_name'] = str(folder / '4.png')
     lines = [
         f'{f.level}: {f.text}'
-        for f in checker.check_images(content, str(folder), read)
+        for f in checker.check_images(content, str(folder), decode)
     ]
     assert lines[0].startswith(f'problem: image files not in {folder}: 1 (2.')
     assert lines[1].startswith('problem: image files that cannot be read: 1')
     assert '(3.png: 100 x 90, not 100 x 80)' in lines[2]
-    assert 'file_name that is no path below a folder: 1' in lines[3]
+    assert 'file_name that is not a relative path: 1' in lines[3]
     assert len(lines) == 4
 
 
-def test_cut_image_is_found_by_reading_alone(folder):
+def test_truncated_image_is_found_by_decoding_only(folder):
     rng = np.random.default_rng(0)
     path = folder / '1.png'
     cv2.imwrite(str(path), rng.integers(0, 256, (80, 100, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:200])
     assert checker.check_images(good(4), str(folder)) == []
-    (found,) = checker.check_images(good(4), str(folder), read=True)
+    (found,) = checker.check_images(good(4), str(folder), decode=True)
     assert 'cannot be read: 1 (1.png)' in found.text
 
 
-@pytest.mark.parametrize('read', [False, True])
-def test_size_is_that_after_turning(folder, read):
-    """As mmdet loads it: an image turned by EXIF has its sides swapped."""
-    turned = Image.new('RGB', (80, 100))
-    exif = turned.getexif()
+@pytest.mark.parametrize('decode', [False, True])
+def test_size_is_that_after_exif_rotation(folder, decode):
+    """mmdet applies the EXIF orientation, which may swap the sides."""
+    rotated = Image.new('RGB', (80, 100))
+    exif = rotated.getexif()
     exif[274] = 6
-    turned.save(folder / '1.jpg', exif=exif)
+    rotated.save(folder / '1.jpg', exif=exif)
     content = good(1)
     content['images'][0]['file_name'] = '1.jpg'
-    assert checker.check_images(content, str(folder), read) == []
+    assert checker.check_images(content, str(folder), decode) == []
 
 
 def test_folder_in_front_of_the_name(folder):
@@ -275,7 +277,7 @@ def test_folder_in_front_of_the_name(folder):
     for image in content['images']:
         image['file_name'] = 'images\\' + image['file_name']
     (found,) = checker.check_images(content, str(folder))
-    assert '(4 are there, but without the folder in their' in found.text
+    assert '(4 exist there without the folder in their' in found.text
 
 
 def test_labels_of_two_files():
@@ -291,7 +293,7 @@ def test_labels_of_two_files():
     assert '2 (cat and dog, dog and cat)' in found.text
 
 
-def test_content_is_left_as_it_was():
+def test_content_is_not_changed():
     content = good()
     before = json.dumps(content)
     check(content)

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from mmdet_owp import cli
-from mmdet_owp.commands.eval import positive
 from mmdet_owp.reproduction.evaluator_timing import (
     EVALUATORS,
     Benchmark,
@@ -53,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--num',
         nargs='+',
-        type=positive,
+        type=cli.positive,
         default=[100, 1000],
         help='proposals per image (default: 100 1000)',
     )
@@ -70,7 +69,7 @@ def parse_args() -> argparse.Namespace:
     ):
         parser.add_argument(
             name,
-            type=int if name == '--seed' else positive,
+            type=int if name == '--seed' else cli.positive,
             default=default,
             help=f'{text} (default: %(default)s)',
         )

@@ -18,7 +18,6 @@ from mmdet_owp.commands.eval import (
     add_annotation_arguments,
     add_split_argument,
     check_split,
-    positive,
     print_warnings,
 )
 from mmdet_owp.errors import UserError
@@ -40,19 +39,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--protocol', choices=PROTOCOLS, default='drop-base')
     parser.add_argument(
         '--max-k',
-        type=positive,
+        type=cli.positive,
         default=1000,
         help='end of the curve (default: %(default)s)',
     )
     parser.add_argument(
         '-k',
-        type=positive,
+        type=cli.positive,
         default=100,
         help='proposals per image for recall per class (default: %(default)s)',
     )
     parser.add_argument(
         '--classes',
-        type=positive,
+        type=cli.positive,
         default=60,
         metavar='N',
         help='draw the N classes with most objects (default: %(default)s)',
