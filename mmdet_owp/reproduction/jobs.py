@@ -1,14 +1,13 @@
-"""Running commands that take hours, several side by side: no torch, no mmdet.
+"""Run long commands, several at a time, without torch and mmdet.
 
 A job is a folder and the commands that fill it. It may be killed at any
-moment, by Ctrl-C, a signal or with the machine: the next call goes on. While
-a job's command runs, it holds a lock on the job's folder, so that two calls,
-or a call and what another one left behind, never train into one folder.
+moment, by Ctrl-C, a signal or a power failure: the next call resumes it. While
+a job's command runs, it holds a lock on the job's folder, so that two calls
+never train into one folder, nor a call and the orphan of a killed one.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import fcntl
 import os
@@ -16,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,15 +44,14 @@ class Job:
     """Commands that fill a folder.
 
     Attributes:
-        folder (Path): its name is the job's. ``done`` in it marks a finished
-            job, ``output.log`` is what the commands print.
-        commands (Callable): returns those that are left to do; called once
-            the folder is locked.
-        complete (Callable): tells whether the folder has what the job is
-            for, which ``done`` alone does not.
-        start (Job, optional): that must be finished before.
-        progress (Callable): returns a text on how far it is, or none.
-        refused (str): why it cannot be run, if so.
+        folder (Path): its name is the job's. It gets ``done``, the marker of
+            a finished job, and ``output.log``, the output of the commands.
+        commands (Callable): returns the commands that are left to run; called
+            once the folder is locked.
+        complete (Callable): returns whether the folder has the results.
+        start (Job, optional): a job that must be finished before.
+        progress (Callable): returns a text about the progress; may be empty.
+        refused (str): why the job cannot run; empty if it can.
     """
 
     folder: Path
@@ -65,18 +63,18 @@ class Job:
 
     @property
     def output(self) -> Path:
-        """Where its commands print to."""
+        """The file with the output of the commands."""
         return self.folder / 'output.log'
 
     @property
     def finished(self) -> bool:
-        """Whether it was finished by this or an earlier call."""
+        """Whether this or an earlier call has finished the job."""
         return (self.folder / 'done').exists() and self.complete()
 
 
 @dataclass
-class _Running:
-    """A job with the command that is running."""
+class _RunningJob:
+    """A job and its command that is running."""
 
     job: Job
     lock: IO
@@ -85,36 +83,25 @@ class _Running:
     process: subprocess.Popen | None = None
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Add the argument of tools that train several configs."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='further settings of every run, as tools/train.py takes them',
-    )
-
-
 def run_jobs(
     jobs: Sequence[Job],
     slots: Sequence[dict[str, str]] = ({},),
     on_finished: Callable[[Job], None] = lambda job: None,
-    on_failed: Callable[[Job, str], None] = lambda job, why: None,
+    on_failed: Callable[[Job, str], None] = lambda job, reason: None,
 ) -> None:
     """Run jobs until each is finished or has failed.
 
-    Finished ones are skipped. A failing job costs those that start from it,
-    no others. What happens is printed, a line an event, with the time since
-    the call.
+    Finished ones are skipped. If a job fails, those that start from it fail
+    too; the others go on. Events are printed, one per line, with the time
+    since the call.
 
     Args:
         jobs (Sequence[Job]): started in this order, as far as slots and
             ``start`` allow.
-        slots (Sequence[dict]): for each job that may run at a time, what its
-            commands have in their environment.
-        on_finished (Callable): is called with each job that was finished.
-        on_failed (Callable): with each that failed, and the reason.
+        slots (Sequence[dict]): one per job that may run at the same time: the
+            environment variables of its commands.
+        on_finished (Callable): called with each job that was finished.
+        on_failed (Callable): called with each job that failed and the reason.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGHUP, once all processes
@@ -124,63 +111,71 @@ def run_jobs(
         _Queue(jobs, slots, on_finished, on_failed).run()
 
 
+@contextmanager
+def exit_on_interrupt() -> Iterator[None]:
+    """Exit with status 130 on Ctrl-C; the jobs can be resumed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on', file=sys.stderr)
+        sys.exit(130)
+
+
 class _Queue:
-    """What :func:`run_jobs` keeps in mind."""
+    """The state of :func:`run_jobs`."""
 
     def __init__(self, jobs, slots, on_finished, on_failed):
-        self.begun = time.monotonic()
+        self.start_time = time.monotonic()
         self.waiting = list(jobs)
-        self.free = list(slots)
-        self.running: list[_Running] = []
+        self.free_slots = list(slots)
+        self.running: list[_RunningJob] = []
         self.failed: set[Job] = set()
-        self.told: set[Job] = set()  # whose folder is in use elsewhere
+        self.locked: set[Job] = set()  # reported as locked elsewhere
         self.on_finished = on_finished
         self.on_failed = on_failed
 
-    def say(self, job: Job, what: str) -> None:
-        """Print a line, with the time."""
-        seconds = int(time.monotonic() - self.begun)
+    def report(self, job: Job, event: str) -> None:
+        """Print an event with the time since the start."""
+        seconds = int(time.monotonic() - self.start_time)
         clock = f'{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}'
-        print(f'[{clock}] {job.folder.name}: {what}', flush=True)
+        print(f'[{clock}] {job.folder.name}: {event}', flush=True)
 
     def run(self) -> None:
-        """Start, look after and report until nothing is left."""
-        reported = time.monotonic()
+        """Start and watch jobs until none is left."""
+        last_report = time.monotonic()
         try:
             while self.waiting or self.running:
                 for job in list(self.waiting):
                     self.try_to_start(job)
-                for one in list(self.running):
-                    if one.process.poll() is not None:
-                        self.go_on(one)
-                if time.monotonic() - reported > _PROGRESS:
-                    reported = time.monotonic()
-                    for one in self.running:
-                        text = one.job.progress()
+                for running in list(self.running):
+                    if running.process.poll() is not None:
+                        self.advance(running)
+                if time.monotonic() - last_report > _PROGRESS:
+                    last_report = time.monotonic()
+                    for running in self.running:
+                        text = running.job.progress()
                         if text:
-                            self.say(one.job, text)
+                            self.report(running.job, text)
                 time.sleep(_POLL)
         finally:
-            _stop([one.process for one in self.running])
+            _stop([running.process for running in self.running])
 
     def try_to_start(self, job: Job) -> None:
-        """Start a job, or leave it waiting."""
+        """Start a job, fail it, or leave it waiting."""
         if job.refused:
-            self.waiting.remove(job)
             self.fail(job, job.refused)
         elif job.start in self.failed:
-            self.waiting.remove(job)
             self.fail(
                 job,
                 f'{job.start.folder.name} is missing, which it starts from',
             )
-        elif self.free and (job.start is None or job.start.finished):
+        elif self.free_slots and (job.start is None or job.start.finished):
             job.folder.mkdir(parents=True, exist_ok=True)
             lock = _lock(job.folder / 'lock')
             if lock is None:
-                if job not in self.told:
-                    self.told.add(job)
-                    self.say(
+                if job not in self.locked:
+                    self.locked.add(job)
+                    self.report(
                         job,
                         'waits for another process that works in '
                         f'{job.folder}',
@@ -189,40 +184,26 @@ class _Queue:
             self.waiting.remove(job)
             if job.finished:
                 lock.close()
-                self.say(job, 'finished before')
+                self.report(job, 'finished before')
                 return
-            one = _Running(job, lock, self.free.pop(0))
-            self.running.append(one)
-            one.commands = list(job.commands())
-            self.go_on(one)
+            running = _RunningJob(job, lock, self.free_slots.pop(0))
+            self.running.append(running)
+            running.commands = list(job.commands())
+            self.advance(running)
 
-    def go_on(self, one: _Running) -> None:
-        """Start a job's next command, or end it."""
-        job, status = one.job, one.process.returncode if one.process else 0
-        if status == 0 and one.commands:
-            command = one.commands.pop(0)
-            self.say(
+    def advance(self, running: _RunningJob) -> None:
+        """Start the next command of a job, or end the job."""
+        job = running.job
+        status = running.process.returncode if running.process else 0
+        if status == 0 and running.commands:
+            command = running.commands.pop(0)
+            self.report(
                 job, f'{Path(command.words[1]).stem}, output in {job.output}'
             )
-            with job.output.open('a') as output:
-                one.process = subprocess.Popen(
-                    command.words,
-                    env={
-                        **os.environ,
-                        **one.environment,
-                        **command.environment,
-                    },
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    # The lock lives as long as whoever has it open.
-                    pass_fds=[one.lock.fileno()],
-                    start_new_session=True,
-                    preexec_fn=_die_with(os.getpid()),
-                )
+            running.process = _start(command, running)
             return
-        self.running.remove(one)
-        self.free.append(one.environment)
+        self.running.remove(running)
+        self.free_slots.append(running.environment)
         if status:
             self.fail(
                 job,
@@ -233,49 +214,67 @@ class _Queue:
             self.fail(job, f'it ended without results; see {job.output}')
         else:
             (job.folder / 'done').touch()
-            self.say(job, 'finished')
+            self.report(job, 'finished')
             self.on_finished(job)
-        one.lock.close()
+        running.lock.close()
 
-    def fail(self, job: Job, why: str) -> None:
-        """Note that a job failed."""
+    def fail(self, job: Job, reason: str) -> None:
+        """Record that a job failed."""
+        if job in self.waiting:
+            self.waiting.remove(job)
         self.failed.add(job)
-        self.say(job, f'failed: {why}')
-        self.on_failed(job, why)
+        self.report(job, f'failed: {reason}')
+        self.on_failed(job, reason)
+
+
+def _start(command: Command, running: _RunningJob) -> subprocess.Popen:
+    """Start a command in a session of its own."""
+    with running.job.output.open('a') as output:
+        return subprocess.Popen(
+            command.words,
+            env={**os.environ, **running.environment, **command.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # The lock is held until every process that inherits it ends.
+            pass_fds=[running.lock.fileno()],
+            start_new_session=True,
+            preexec_fn=_end_with_parent(os.getpid()),
+        )
 
 
 @contextmanager
-def _signals_interrupt():
-    """Let other signals that end a program do what Ctrl-C does."""
+def _signals_interrupt() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP like Ctrl-C."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     signals = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in signals]
+    handlers = [signal.signal(number, interrupt) for number in signals]
     try:
         yield
     finally:
-        for number, handler in zip(signals, before):
+        for number, handler in zip(signals, handlers):
             signal.signal(number, handler)
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """Have a child end when its parent is killed, on Linux."""
+def _end_with_parent(parent: int) -> Callable[[], None] | None:
+    """Make a child end when its parent is killed (Linux only)."""
     if not sys.platform.startswith('linux'):
         return None
     libc = ctypes.CDLL(None)
 
     def set_signal():
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it was killed just now
+        if os.getppid() != parent:  # killed in the meantime
             os._exit(1)
 
     return set_signal
 
 
 def _stop(processes: Sequence[subprocess.Popen]) -> None:
-    """End processes with what they have started."""
+    """Stop processes and their children."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in processes:
             if process.poll() is None:
@@ -288,7 +287,7 @@ def _stop(processes: Sequence[subprocess.Popen]) -> None:
 
 
 def _lock(path: Path) -> IO | None:
-    """Lock a file; None where another process has done so."""
+    """Lock a file; return None if another process holds the lock."""
     file = path.open('w')
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -299,7 +298,7 @@ def _lock(path: Path) -> IO | None:
 
 
 def _last_line(path: Path) -> str:
-    """Read the last line of a log that isn't empty."""
+    """Return the last line of a log that is not empty."""
     lines = path.read_text(errors='replace').split('\n')
     return next(
         (line.strip() for line in reversed(lines) if line.strip()), 'no output'

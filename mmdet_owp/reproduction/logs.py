@@ -1,30 +1,34 @@
-"""Reading what runs have logged: no torch, no mmdet."""
+"""Reading what trainings and tests have logged, without torch and mmdet.
+
+mmengine writes each run into a subfolder of the work folder that is named
+after the time: a training, each time it is resumed, and each test.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from mmdet_owp.errors import UserError
+
 
 def read_scalars(folder: str | Path) -> list[dict]:
-    """Read the scalars that the training runs in a work folder logged.
+    """Read all scalars that trainings in a work folder logged, in order.
 
     Args:
-        folder (str | Path): the work folder of tools/train.py, with one
-            folder a run: the first, and one each time it was resumed.
+        folder (str | Path): the work folder of tools/train.py.
 
     Returns:
-        list[dict]: in the order they were logged, one each logging interval
-        and one each validation. What was logged between a checkpoint and a
-        kill comes again from the resumed run, with the same ``step``.
+        list[dict]: one per logging interval and one per validation. What was
+        logged between a checkpoint and a kill is repeated by the resumed run,
+        with the same ``step``.
 
     Raises:
-        FileNotFoundError: in one line, if there is no such log.
+        UserError: if there is no such log.
     """
-    # Folders are named by the time of their run.
     files = sorted(Path(folder).glob('[0-9]*/vis_data/scalars.json'))
     if not files:
-        raise FileNotFoundError(
+        raise UserError(
             f'{folder}: no training log here (*/vis_data/scalars.json); give '
             'the work folder of a tools/train.py run'
         )
@@ -33,25 +37,24 @@ def read_scalars(folder: str | Path) -> list[dict]:
         for line in file.read_text().splitlines():
             try:
                 scalars.append(json.loads(line))
-            except ValueError:  # cut off by a kill
+            except ValueError:  # truncated by a kill
                 continue
     return scalars
 
 
 def read_curves(folder: str | Path) -> dict[str, dict[int, float]]:
-    """Read how all logged values went over a training.
+    """Read all logged values of a training by iteration.
 
     Args:
         folder (str | Path): the work folder.
 
     Returns:
-        dict[str, dict[int, float]]: by name the values by iteration, in
-        ascending order. A validation stands at the last iteration that was
-        logged before it. Of what was logged again after a resume the last
-        counts.
+        dict[str, dict[int, float]]: name -> iteration -> value, in ascending
+        order. A validation belongs to the last iteration that was logged
+        before it. Values logged again after a resume replace earlier ones.
 
     Raises:
-        FileNotFoundError: in one line, if there is no such log.
+        UserError: if there is no such log.
     """
     curves, iteration = {}, 0
     for line in read_scalars(folder):
@@ -70,42 +73,49 @@ def read_masking(folder: str | Path) -> tuple[float, float]:
         folder (str | Path): the work folder.
 
     Returns:
-        tuple[float, float]: share of the background locations of the whole
-        training that was masked, and the highest objectness on background.
+        tuple[float, float]: masked share of the background locations of the
+        whole training, and the highest objectness on background.
 
     Raises:
-        FileNotFoundError: in one line, if there is no log of masking.
+        UserError: if there is no log of masking.
     """
-    # Of steps logged again after a resume the last counts.
+    # Steps logged again after a resume replace earlier ones.
     logged = {
         line['step']: line
         for line in read_scalars(folder)
         if 'masked_background' in line
     }
     if not logged:
-        raise FileNotFoundError(
+        raise UserError(
             f'{folder}: no masked_background in its log; '
             'the config must use UnknownMaskFocalLoss'
         )
     shares = [line['masked_background'] for line in logged.values()]
-    seen = max(line['background_objectness_max'] for line in logged.values())
-    return sum(shares) / len(shares), seen
+    highest = max(
+        line['background_objectness_max'] for line in logged.values()
+    )
+    return sum(shares) / len(shares), highest
 
 
-def read_metrics(folder: Path) -> dict[str, float]:
-    """Read what the newest tools/test.py run in a work folder wrote.
+def read_metrics(folder: str | Path) -> dict[str, float]:
+    """Read the metrics of the newest test in a work folder.
 
     Args:
-        folder (Path): the work folder.
+        folder (str | Path): the work folder of tools/test.py.
 
     Raises:
-        FileNotFoundError: if there was no such run.
+        UserError: if there was no test, or its file is damaged.
     """
-    # Folders are named by the time of their run.
-    files = sorted(folder.glob('[0-9]*/[0-9]*.json'))
+    files = sorted(Path(folder).glob('[0-9]*/[0-9]*.json'))
     if not files:
-        raise FileNotFoundError(
+        raise UserError(
             f'{folder}: no metrics here; run tools/test.py with '
             f'--work-dir {folder}'
         )
-    return json.loads(files[-1].read_text())
+    try:
+        return json.loads(files[-1].read_text())
+    except ValueError as error:
+        raise UserError(
+            f'{files[-1]}: not a file of metrics ({error}); remove it and run '
+            'tools/test.py again'
+        ) from error

@@ -17,57 +17,52 @@ import statistics
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from mmdet_owp.cli import add_cfg_options
 from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import resolve_partition
 from mmdet_owp.reproduction.jobs import Command, Job
 from mmdet_owp.reproduction.logs import read_scalars
 
-# What the results follow from in a config; the rest are names of its own,
-# what is logged, and validation.
+# The parts of a config that determine the results. The others are variables
+# of the config itself, logging, and validation.
 _RESULTS_FROM = (
-    'model',
-    'train_dataloader',
-    'train_cfg',
-    'optim_wrapper',
-    'param_scheduler',
-    'auto_scale_lr',
-    'custom_hooks',
-    'randomness',
-    'test_dataloader',
-    'test_evaluator',
-)
+    'model', 'train_dataloader', 'train_cfg', 'optim_wrapper',
+    'param_scheduler', 'auto_scale_lr', 'custom_hooks', 'randomness',
+    'test_dataloader', 'test_evaluator',
+)  # fmt: skip
 
 
 class TrainingRun:
-    """One training and its test.
+    """One training and its test, run by :attr:`job`.
 
-    Both are done by :attr:`job`. The settings that make the results are kept
-    in ``settings.json``, so that a folder is never continued, or its numbers
-    shown, with others.
+    ``settings.json`` in the folder stores the settings that determine the
+    results. A folder with other settings is neither resumed nor reported.
 
     Args:
-        config (Path): file.
+        config (Path): config file.
         folder (Path): for checkpoints, logs and metrics.
-        settings (list[str]): KEY=VALUE that make the results, for training
+        settings (list[str]): KEY=VALUE that change the results, for training
             and test.
-        tools (Path): folder of train.py and the others.
-        options (tuple[str]): KEY=VALUE that don't, for training. Default ().
-        gpus (int): of the training; 0, the default, is the CPU. The images a
-            step are shared out among them: they are not more of them.
-        start (TrainingRun, optional): it starts from the last checkpoint of.
-        environments (tuple[dict]): of training and test.
+        tools (Path): folder of train.py and the other tools.
+        options (tuple[str]): KEY=VALUE that do not, for training. Default ().
+        gpus (int): number of GPUs of the training; 0, the default, is the
+            CPU. They share the images of a step, whose number stays the same.
+        start (TrainingRun, optional): run whose last checkpoint this one
+            starts from.
+        environments (tuple[dict]): environment variables of training and
+            test.
 
     Attributes:
-        cfg (Config): of the training.
-        iterations (int | None): steps of the training; None where that
-            follows from data that are not there.
+        cfg (Config): config of the training.
+        iterations (int | None): steps of the training; None if the data that
+            determine them are missing.
         job (Job): to run it.
 
     Raises:
-        ValueError: in one line, if the images of a step cannot be shared out
-            among the GPUs.
+        UserError: if the GPUs cannot share the images of a step.
     """
 
     def __init__(
@@ -91,7 +86,7 @@ class TrainingRun:
             for key, value in plain.to_dict().items()
             if key in _RESULTS_FROM
         }
-        # As JSON has it: without tuples.
+        # As JSON stores it: without tuples.
         self.record = json.loads(json.dumps(results_from, default=str))
         self.options = [*options, *self._batch_size(plain)]
         self.cfg = copy.deepcopy(plain)
@@ -110,7 +105,7 @@ class TrainingRun:
         )
 
     def _batch_size(self, cfg: Config) -> list[str]:
-        """Set the images of a GPU, for the sum that the rate is made for."""
+        """Return the setting of images per GPU that keeps their sum."""
         total = cfg.get('auto_scale_lr', {}).get('base_batch_size')
         key, processes = 'train_dataloader.batch_size', max(self.gpus, 1)
         if total is None or any(
@@ -118,9 +113,10 @@ class TrainingRun:
         ):
             return []
         if total % processes:
-            raise ValueError(
-                f'{self.config}: {total} images a step cannot '
-                f'be shared out among {self.gpus} GPUs'
+            raise UserError(
+                f'{self.config}: {total} images per step cannot '
+                f'be shared by {self.gpus} GPUs; set '
+                '--cfg-options train_dataloader.batch_size=N'
             )
         if total == processes * cfg.train_dataloader.batch_size:
             return []
@@ -133,7 +129,7 @@ class TrainingRun:
         loader = self.cfg.train_dataloader
         images = _count_images(
             osp.join(loader.dataset.data_root, loader.dataset.ann_file),
-            loader.dataset.partition,
+            json.dumps(loader.dataset.partition),
             loader.dataset.split,
         )
         step = loader.batch_size * max(self.gpus, 1)
@@ -141,18 +137,18 @@ class TrainingRun:
 
     @property
     def checkpoint(self) -> Path:
-        """Its last checkpoint."""
+        """The last checkpoint."""
         unit = 'epoch' if self.by_epoch else 'iter'
         return self.folder / f'{unit}_{self.last}.pth'
 
     @property
     def test_folder(self) -> Path:
-        """The work folder of its test."""
+        """The work folder of the test."""
         return self.folder / 'test'
 
     @property
     def part_done(self) -> float:
-        """Part of the training that its newest checkpoint has behind it."""
+        """Fraction of the training up to the newest checkpoint."""
         try:
             newest = (self.folder / 'last_checkpoint').read_text().strip()
         except FileNotFoundError:
@@ -160,11 +156,11 @@ class TrainingRun:
         return int(Path(newest).stem.split('_')[-1]) / self.last
 
     def _conflict(self) -> str:
-        """Tell which setting differs from what is in the folder, if any."""
+        """Describe a setting that differs from the folder's, if any."""
         path = self.folder / 'settings.json'
         if not path.exists():
             return ''
-        before = json.loads(path.read_text())['config']
+        before = read_settings(path)['config']
         if before == self.record:
             return ''
         return (
@@ -174,14 +170,16 @@ class TrainingRun:
         )
 
     def _begin(self) -> list[Command]:
-        """Note the settings; return the commands that are left."""
-        self.folder.joinpath('settings.json').write_text(
-            json.dumps(dict(gpus=self.gpus, config=self.record), indent=1)
-        )
+        """Store the settings; return the commands that are left."""
+        path = self.folder / 'settings.json'
+        content = dict(gpus=self.gpus, config=self.record)
+        temporary = path.with_suffix('.json.tmp')
+        temporary.write_text(json.dumps(content, indent=1))
+        os.replace(temporary, path)
         return self.commands()
 
     def commands(self) -> list[Command]:
-        """Return the commands that are left to do."""
+        """Return the commands that are left to run."""
         test = self._command(
             'test',
             [_short(self.checkpoint)],
@@ -208,7 +206,7 @@ class TrainingRun:
         arguments: list[str],
         options: list[str],
     ) -> Command:
-        """Call train.py or test.py, in one process or several."""
+        """Return a call of train.py or test.py, in one process or several."""
         environment = dict(self.environments[name == 'test'])
         words = [_short(self.config), *checkpoint]
         if self.gpus > 1:
@@ -226,7 +224,7 @@ class TrainingRun:
         )
 
     def progress(self) -> str:
-        """How far it is, and how long the training will take."""
+        """Return the progress and the remaining time, as text."""
         if self.part_done >= 1:
             return 'testing'
         steps = _training_steps(self.folder)
@@ -237,24 +235,39 @@ class TrainingRun:
         return f'iteration {step} of {self.iterations}, {minutes:.0f} min left'
 
 
+def read_settings(path: Path) -> dict:
+    """Read the ``settings.json`` of a run.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(
+            f'{path}: not the settings of a run ({error}); remove the folder '
+            'to train it again'
+        ) from error
+
+
 def measured_step_time(folder: Path) -> float | None:
-    """Median time of the training steps that a folder's logs tell of.
+    """Return the median time of the logged training steps, in seconds.
 
     Args:
         folder (Path): the work folder of a training.
 
     Returns:
-        float | None: in seconds; None without logs.
+        float | None: None without logs.
     """
     steps = _training_steps(folder)
     return _median_time(steps) if steps else None
 
 
 def _training_steps(folder: Path) -> list[dict]:
-    """Read what a training has logged of its steps."""
+    """Read what a training has logged of its steps; [] without logs."""
     try:
         return [line for line in read_scalars(folder) if 'loss' in line]
-    except FileNotFoundError:
+    except UserError:
         return []
 
 
@@ -263,20 +276,26 @@ def _median_time(steps: list[dict]) -> float:
 
 
 def _parse(options: list[str]) -> dict:
-    """Read KEY=VALUE as tools/train.py does."""
+    """Parse KEY=VALUE as tools/train.py does."""
+    for option in options:
+        if '=' not in option:
+            raise UserError(f'--cfg-options {option}: must be KEY=VALUE')
     parser = argparse.ArgumentParser()
-    parser.add_argument('options', nargs='+', action=DictAction)
-    return parser.parse_args(options).options
+    add_cfg_options(parser)
+    return parser.parse_args(['--cfg-options', *options]).cfg_options
 
 
-@functools.lru_cache
+@functools.lru_cache(None)
 def _count_images(ann_file: str, partition: str, split: str) -> int | None:
-    """Count the images that have a box of a split; None without the file."""
+    """Count the images with a box of a split; None without the file.
+
+    The partition is given as JSON, so that the result can be cached.
+    """
     if not osp.isfile(ann_file):
         return None
     content = read_coco(ann_file)
     classes = resolve_partition(
-        partition, content['categories'], ann_file
+        json.loads(partition), content['categories'], ann_file
     ).categories(split)
     return len(
         {
@@ -288,7 +307,7 @@ def _count_images(ann_file: str, partition: str, split: str) -> int | None:
 
 
 def _difference(before, now, name: str = '') -> str:
-    """Name the first entry in which two nested settings differ."""
+    """Describe the first entry in which two nested settings differ."""
     if isinstance(before, list) and isinstance(now, list):
         before, now = dict(enumerate(before)), dict(enumerate(now))
     if not (isinstance(before, dict) and isinstance(now, dict)):
@@ -302,5 +321,5 @@ def _difference(before, now, name: str = '') -> str:
 
 
 def _short(path: Path) -> str:
-    """Write a path from the current folder, where that is shorter."""
+    """Return a path relative to the current folder if that is shorter."""
     return min(str(path), os.path.relpath(path), key=len)

@@ -20,7 +20,7 @@ def quick(monkeypatch):
 
 
 def shell(folder, *scripts, start=None, complete=lambda: True, **options):
-    """A job of shell scripts, which run in its folder."""
+    """Make a job of shell scripts that run in its folder."""
     return Job(
         folder,
         lambda: [
@@ -34,7 +34,7 @@ def shell(folder, *scripts, start=None, complete=lambda: True, **options):
 
 def test_each_runs_once_after_its_start(tmp_path):
     log = tmp_path / 'log'
-    # It ends after the third, which doesn't wait for it.
+    # It waits for the third job, which does not depend on it.
     first = shell(
         tmp_path / 'first',
         f'until grep again {log}; do sleep 0.01; done; echo first >>{log}',
@@ -80,7 +80,7 @@ def test_a_failing_job_costs_no_other(tmp_path, capsys):
     failed = {}
     run_jobs(
         [bad, after, empty, refused, good],
-        on_failed=lambda job, why: failed.update({job.folder.name: why}),
+        on_failed=lambda job, reason: failed.update({job.folder.name: reason}),
     )
     assert failed == {
         'bad': 'no such thing (exit status 3; all of its output: '
@@ -109,7 +109,7 @@ def test_done_without_results_is_done_again(tmp_path):
     assert job.finished
 
 
-def test_progress_is_told(tmp_path, capsys, monkeypatch):
+def test_progress_is_reported(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(jobs, '_PROGRESS', 0.05)
     run_jobs([shell(tmp_path / 'job', 'sleep 0.3', progress=lambda: 'half')])
     assert '[0:00:00] job: half' in capsys.readouterr().out
@@ -157,7 +157,7 @@ def wait_until(condition, seconds=20):
 
 
 def alive(number):
-    """Whether there is such a process that has not ended."""
+    """Return whether a process exists that has not ended."""
     try:
         with open(f'/proc/{number}/stat') as file:
             return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
@@ -188,7 +188,7 @@ def test_signals_stop_everything(started, number, tmp_path):
 
 @linux
 def test_folder_of_a_killed_call_is_not_shared(started, tmp_path, capsys):
-    """Its shells end with it; what they started may go on for a while."""
+    """Its shells end with it, but not what the shells started."""
     process, inner = started
     process.kill()
     process.wait()

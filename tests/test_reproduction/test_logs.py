@@ -1,4 +1,4 @@
-"""Curves out of the logs of runs that were killed and resumed."""
+"""Logs of runs that were killed and resumed."""
 
 import json
 
@@ -7,7 +7,7 @@ from mmdet_owp.reproduction.logs import read_curves
 
 def test_curves(tmp_path):
     runs = [
-        # Killed after a validation and one interval more.
+        # Killed one interval after a validation.
         [
             dict(iter=50, step=50, loss_iou=0.9),
             dict(iter=100, step=100, loss_iou=0.8),

@@ -9,7 +9,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from mmdet_owp.reproduction.paper_tables import DATA, TABLES
+from mmdet_owp.reproduction.paper_tables import COLUMNS, DATA, TABLES
 
 NAMES = {
     1: 'table1_coco',
@@ -32,7 +32,7 @@ def test_numbers_are_the_papers(number, shared_dir):
     for row, numbers in zip(rows, printed['rows'].values()):
         expected = {}
         numbers = dict(zip(printed['columns'], numbers))
-        # The paper's columns are two measures each.
+        # Each of the paper's columns contains two measures.
         class_wise = numbers['base_AP'] is not None
         protocol = 'exclude-base' if 'OLN' in row.label else 'drop-base'
         for column, value in numbers.items():
@@ -63,7 +63,7 @@ def find(repo, name):
 
 @pytest.mark.parametrize('data', DATA)
 def test_rows_have_configs(repo, data):
-    """All but OLN's on COCO-like data, and what the paper has on LVIS."""
+    """All but OLN's on COCO-like data; on LVIS those of the paper."""
     for number, row in ROWS:
         path = find(repo, row.method + DATA[data].suffix)
         if data == 'lvis' and number in (1, 3):
@@ -102,6 +102,9 @@ def test_names_on_other_data():
         'base AR@100 (class-agnostic)',
     ]
     assert len(set(titles)) == len(titles)
+    for columns, number in (('recipes', 3), ('lvis-id', 4)):
+        shown = {title.partition(';')[0] for title in COLUMNS[columns]}
+        assert shown <= set(map(DATA['lvis'].title, TABLES[number].metrics))
 
 
 def test_needs_neither_torch_nor_mmdet():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
+from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.training_run import TrainingRun, measured_step_time
 
 
@@ -36,7 +38,7 @@ def test_iterations_are_those_of_the_loader(plan, mmdet_scope):
     loader = Runner.build_dataloader(run.cfg.train_dataloader, seed=0)
     assert run.iterations == 3 * len(loader) == 9
     assert run.checkpoint.name == 'epoch_3.pth'
-    # Three processes take three times the images a step.
+    # Three processes take three times the images per step.
     run = plan('shapes/fcos_shapes', 'train_dataloader.batch_size=1', gpus=3)
     assert run.iterations == 9
 
@@ -51,7 +53,7 @@ def test_iterations_of_the_paper_need_no_data(plan, monkeypatch):
 
 @pytest.mark.parametrize('gpus, batch', [(0, 16), (1, 16), (2, 8), (8, None)])
 def test_gpus_share_the_papers_batch(plan, gpus, batch):
-    """Whatever their number, a step has 16 images, as the rate wants."""
+    """A step has 16 images, which the learning rate is made for."""
     run = plan('owp/fcos_iou_coco', gpus=gpus)
     train, test = run.commands()
     options = [f'train_dataloader.batch_size={batch}'] if batch else []
@@ -67,16 +69,17 @@ def test_gpus_share_the_papers_batch(plan, gpus, batch):
     assert train.words[config].endswith('configs/owp/fcos_iou_coco.py')
     if gpus > 1:
         assert train.words[config + 1] == test.words[4] == str(gpus)
-        assert train.environment['PYTHON'] == train.environment['PYTHON']
+        python = train.environment['PYTHON'], test.environment['PYTHON']
+        assert python == (sys.executable, sys.executable)
 
 
 def test_gpus_that_cannot_share(plan):
     with pytest.raises(
-        ValueError,
-        match='^[^\n]*16 images a step cannot be shared out among 3 GPUs$',
+        UserError,
+        match='^[^\n]*16 images per step cannot be shared by 3 GPUs; set',
     ):
         plan('owp/fcos_iou_coco', gpus=3)
-    # Unless the user says how.
+    # Unless the user sets their number.
     run = plan('owp/fcos_iou_coco', 'train_dataloader.batch_size=5', gpus=3)
     assert run.cfg.train_dataloader.batch_size == 5
 
@@ -107,21 +110,36 @@ def test_other_settings_are_refused(plan):
     run = plan()
     run.job.commands()  # as when it is started
     assert plan().job.refused == ''
-    # What makes no results may differ.
+    # What does not change the results may differ.
     assert plan(options=('val_cfg=None',), gpus=2).job.refused == ''
+
+    def refused(setting):
+        return plan('shapes/fcos_iou_cs_is_shapes', setting).job.refused
+
     rate = 'optim_wrapper.optimizer.lr'
-    why = plan('shapes/fcos_iou_cs_is_shapes', f'{rate}=0.5').job.refused
-    assert why == (
+    assert refused(f'{rate}=0.5') == (
         f'{run.folder} was made with other settings ({rate} was '
         '0.006, is 0.5); remove it, or choose another folder'
     )
-    scheduler = 'param_scheduler.1.T_max'
-    why = plan('shapes/fcos_iou_cs_is_shapes', f'{scheduler}=4').job.refused
-    assert f'({scheduler} was 3, is 4)' in why
-    why = plan('shapes/fcos_iou_cs_is_shapes', 'model.new.key=1').job.refused
-    assert "(model.new was None, is {'key': 1})" in why
-    # So may what a config calls its own parts.
-    assert plan('shapes/fcos_iou_cs_is_shapes', 'new.key=1').job.refused == ''
+    for setting, difference in (
+        ('param_scheduler.1.T_max=4', 'param_scheduler.1.T_max was 3, is 4'),
+        ('model.new.key=1', "model.new was None, is {'key': 1}"),
+        (
+            'test_dataloader.dataset.partition=all-novel',
+            "test_dataloader.dataset.partition was 'shapes', is 'all-novel'",
+        ),
+    ):
+        assert f'({difference})' in refused(setting)
+    # So may a config's own variables.
+    assert refused('new.key=1') == ''
+    (run.folder / 'settings.json').write_text('{"gpus')
+    with pytest.raises(UserError, match='settings.json: not the settings'):
+        plan()
+
+
+def test_bad_cfg_options(plan):
+    with pytest.raises(UserError, match='lr: must be KEY=VALUE'):
+        plan('shapes/fcos_iou_cs_is_shapes', 'lr')
 
 
 def test_settings_are_those_of_the_config(plan):

@@ -14,7 +14,7 @@ AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
 
 @pytest.fixture
 def tool(monkeypatch, capsys, call_tool):
-    """Call a tool; returns what it exits with and the cells of its table."""
+    """Call a tool; return its exit status and the cells of its table."""
 
     def call(name, *words):
         status = call_tool(TOOLS / name, *words)
@@ -46,7 +46,7 @@ def step(step, masked, seen):
 def test_masked_share(tool, tmp_path):
     some, none = tmp_path / 'some', tmp_path / 'none'
     validation = {AR: 0.2, 'step': 2}
-    # Killed while it wrote, and resumed from the validated step.
+    # Killed while writing, and resumed from the validated step.
     write_log(
         some,
         '20260101_000000',
@@ -68,12 +68,15 @@ def test_masked_share(tool, tmp_path):
     assert second == ['b', 'not tested: nothing was masked', '0.9100']
 
 
-def test_masked_share_without_a_log(tool, tmp_path):
+def test_masking_table_with_bad_input(tool, tmp_path):
     status, _ = tool('masking_table.py', f'a={tmp_path}/none')
     assert status.startswith(f'error: {tmp_path}/none: no training log')
     write_log(tmp_path, '20260101_000000', dict(loss=1.0, step=50))
     status, _ = tool('masking_table.py', f'a={tmp_path}')
     assert 'the config must use UnknownMaskFocalLoss' in status
+    status, _ = tool('masking_table.py', 'a=b,c')
+    assert status.startswith('error: a=b,c: a row is one folder')
+    assert tool('masking_table.py', 'a,b')[0] == 2
 
 
 class Ended:
@@ -88,14 +91,14 @@ class Ended:
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Put a function in the place of every process."""
+    """Replace processes by a function."""
     monkeypatch.setattr('mmdet_owp.reproduction.jobs._POLL', 0)
     return lambda run: monkeypatch.setattr('subprocess.Popen', run)
 
 
 @pytest.fixture
 def trainings(stand_in):
-    """Stand-ins for trainings; returns the commands that were run."""
+    """Fake trainings; return the commands that were run."""
     commands = []
 
     def run(command, **_):
@@ -124,7 +127,7 @@ def test_sweep(tool, trainings, tmp_path, pictures):
     status, table = tool(
         'sweep_unknown.py', *arguments, '--cfg-options', 'fail=1'
     )
-    # The failing ones cost no other run.
+    # The other runs went on.
     assert len(trainings) == 16
     assert status == 'error: 4 of 16 runs failed; call again to resume them'
     assert len(table) == 2 + 12
@@ -154,7 +157,7 @@ def test_sweep(tool, trainings, tmp_path, pictures):
     assert [panel.get_title() for panel in panels] == [
         f'{name}, threshold {threshold}'
         for threshold in (0.925, 0.95)
-        for name in ('AP of base classes', 'AR@100 of novel classes')
+        for name in ('base AP (class-wise)', 'novel AR@100 (drop-base)')
     ]
     for panel, factor in zip(panels, (10, 1, 10, 1)):
         for line in panel.lines:
@@ -175,7 +178,7 @@ def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
 
 
 def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
-    """Other starts and metrics, from the beginning of the training on."""
+    """Other starts, including 0, and other metrics."""
     names = [
         'lvis-id_base_class-wise/AP',
         'lvis-id_base_class-wise/AR@300',
@@ -202,14 +205,7 @@ def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
         'x_area_lvis.py',
         '--work-dir',
         tmp_path,
-        '--thresholds',
-        0.95,
-        '--starts',
-        0,
-        5,
-        10,
-        60,
-        '--metrics',
+        *'--thresholds 0.95 --starts 0 5 10 60 --metrics'.split(),
         *names,
     )
     assert status is None

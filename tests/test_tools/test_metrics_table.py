@@ -1,7 +1,6 @@
 """The table of several test runs."""
 
 import json
-import runpy
 from pathlib import Path
 
 import pytest
@@ -10,91 +9,91 @@ TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/metrics_table.py'
 
 
 @pytest.fixture
-def table(monkeypatch, capsys):
+def table(capsys, call_tool):
+    """Call the tool; return its exit status and the cells of its table."""
 
-    def call(*rows):
-        monkeypatch.setattr('sys.argv', ['metrics_table.py', *rows])
-        runpy.run_path(str(TOOL), run_name='__main__')
+    def call(*words):
+        status = call_tool(TOOL, *words)
         lines = capsys.readouterr().out.splitlines()
-        return [
+        return status, [
             [cell.strip() for cell in line.split('|')[1:-1]] for line in lines
         ]
 
     return call
 
 
-def write(folder, time, **metrics):
+def write(folder, time, metrics):
     (folder / time).mkdir(parents=True)
     (folder / time / f'{time}.json').write_text(json.dumps(metrics))
 
 
 def test_percent_mean_and_deviation(table, tmp_path):
     key = 'novel_drop-base/AR@100'
-    write(tmp_path / 'a', '20260101_000000', **{key: 0.9})
-    write(tmp_path / 'a', '20260102_000000', **{key: 0.1})  # the newest counts
-    write(tmp_path / 'b', '20260101_000000', **{key: 0.3})
     a, b = tmp_path / 'a', tmp_path / 'b'
-    heading, _, both, one = table(f'both={a},{b}', f'k=1={b}')
+    write(a, '20260101_000000', {key: 0.9})
+    write(a, '20260102_000000', {key: 0.1})  # the newest counts
+    write(b, '20260101_000000', {key: 0.3})
+    status, (heading, _, both, one) = table(f'both={a},{b}', f'k=1={b}')
+    assert status is None
     column = heading.index('novel AR@100 (drop-base)')
     assert (both[0], both[column]) == ('both', '20.0 ± 14.1')
     assert (one[0], one[column]) == ('k=1', '30.0')
     assert set(one[1:]) == {'-', '30.0'}
 
 
-def test_columns_of_the_recipes(table, tmp_path):
-    write(
-        tmp_path,
-        '20260101_000000',
-        **{
-            'base_class-wise/AP': 0.46,
-            'base_class-wise/AR@10': 0.58,
-            'base_class-wise/AR@100': 0.63,
-            'novel_drop-base/AP': 0.014,
-            'novel_drop-base/AR@10': 0.11,
-            'novel_drop-base/AR@100': 0.27,
-        },
-    )
-    heading, _, row = table('--columns', 'recipes', f'joint={tmp_path}')
-    assert heading == [
-        '',
-        'base AP',
-        'base AR@10',
-        'base AR@100',
-        'novel AP',
-        'novel AR@10',
-        'novel AR@100',
-    ]
-    assert row == ['joint', '46.0', '58.0', '63.0', '1.4', '11.0', '27.0']
+PROPOSALS = {
+    'base_class-wise/AP': ('base AP (class-wise)', 0.46, '46.0'),
+    'base_drop-base/AR@100': ('base AR@100 (class-agnostic)', 0.5, '50.0'),
+    'novel_drop-base/AR@10': ('novel AR@10 (drop-base)', 0.11, '11.0'),
+    'novel_drop-base/AR@100': ('novel AR@100 (drop-base)', 0.27, '27.0'),
+    'novel_exclude-base/AR@10': ('novel AR@10 (exclude-base)', 0.12, '12.0'),
+    'novel_exclude-base/AR@100': ('novel AR@100 (exclude-base)', 0.3, '30.0'),
+}
+RECIPES = {
+    'base_class-wise/AP': ('base AP (class-wise)', 0.46, '46.0'),
+    'base_class-wise/AR@10': ('base AR@10 (class-wise)', 0.58, '58.0'),
+    'base_class-wise/AR@100': ('base AR@100 (class-wise)', 0.63, '63.0'),
+    'novel_drop-base/AP': ('novel AP (drop-base)', 0.014, '1.4'),
+    'novel_drop-base/AR@10': ('novel AR@10 (drop-base)', 0.11, '11.0'),
+    'novel_drop-base/AR@100': ('novel AR@100 (drop-base)', 0.27, '27.0'),
+}
+LVIS = {
+    'base_class-wise/AP': ('base AP (class-wise)', 0.18, '18.0'),
+    'base_class-wise/AR@300': ('base AR@300 (class-wise)', 0.27, '27.0'),
+    'novel_drop-base/AP': ('novel AP (drop-base)', 0.02, '2.0'),
+    'novel_drop-base/AR@300': ('novel AR@300 (drop-base)', 0.39, '39.0'),
+    'novel_exclude-base/AR@300': ('novel AR@300 (exclude-base)', 0.4, '40.0'),
+}
 
 
-@pytest.mark.parametrize('partition', ['lvis-id', 'lvis-count'])
-def test_columns_of_lvis(table, tmp_path, partition):
-    write(
-        tmp_path,
-        '20260101_000000',
-        **{
-            f'{partition}_base_class-wise/AP': 0.18,
-            f'{partition}_base_class-wise/AR@300': 0.27,
-            f'{partition}_novel_drop-base/AP': 0.02,
-            f'{partition}_novel_drop-base/AR@300': 0.39,
-            f'{partition}_novel_exclude-base/AR@300': 0.4,
-        },
-    )
-    rows = [f'joint={tmp_path}']
-    assert table('--columns', partition, *rows)[2] == [
-        'joint',
-        '18.0',
-        '27.0',
-        '2.0',
-        '39.0',
-        '40.0',
-    ]
-    (other,) = {'lvis-id', 'lvis-count'} - {partition}
-    assert set(table('--columns', other, *rows)[2][1:]) == {'-'}
+@pytest.mark.parametrize(
+    'columns, prefix, expected',
+    [
+        ('proposals', '', PROPOSALS),
+        ('recipes', '', RECIPES),
+        ('lvis-id', 'lvis-id_', LVIS),
+        ('lvis-count', 'lvis-count_', LVIS),
+    ],
+)
+def test_columns(table, tmp_path, columns, prefix, expected):
+    metrics = {f'{prefix}{k}': value for k, (_, value, _) in expected.items()}
+    write(tmp_path, '20260101_000000', metrics)
+    row = f'joint={tmp_path}'
+    _, (heading, _, cells) = table('--columns', columns, row)
+    assert heading == ['', *(title for title, _, _ in expected.values())]
+    assert cells == ['joint', *(text for _, _, text in expected.values())]
+    if prefix:
+        other = {'lvis-id': 'lvis-count', 'lvis-count': 'lvis-id'}[columns]
+        _, (_, _, cells) = table('--columns', other, row)
+        assert set(cells[1:]) == {'-'}
 
 
-def test_run_without_metrics(table, tmp_path):
-    with pytest.raises(SystemExit, match='none: no metrics here; run tools'):
-        table(f'row={tmp_path}/none')
-    with pytest.raises(SystemExit):
-        table('row')
+def test_bad_input(table, tmp_path):
+    status, _ = table(f'row={tmp_path}/none')
+    assert status.startswith(f'error: {tmp_path}/none: no metrics here; run')
+    write(tmp_path, '20260101_000000', {})
+    (path,) = tmp_path.glob('*/*.json')
+    path.write_text('{"a')
+    status, _ = table(f'row={tmp_path}')
+    assert status.startswith(f'error: {path}: not a file of metrics')
+    assert table('row')[0] == 2

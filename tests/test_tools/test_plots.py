@@ -63,10 +63,9 @@ def test_metrics(tool, log, pictures, tmp_path):
         is None
     )
     loss, ar = pictures[-1].axes
-    ours, *floors = loss.lines
+    ours, floor = loss.lines
     np.testing.assert_allclose(ours.get_xydata(), [(50, 1.1), (100, 1.0)])
-    for floor in floors:
-        np.testing.assert_allclose(floor.get_xydata(), [(50, 0.4), (100, 0.3)])
+    np.testing.assert_allclose(floor.get_xydata(), [(50, 0.4), (100, 0.3)])
     assert [line.get_xydata().tolist() for line in ar.lines] == [
         [[100, 0.7]],
         [[50, 0.3]],
@@ -84,6 +83,7 @@ def test_metrics_that_are_not_there(tool, log, tmp_path):
     assert status.startswith(f'error: {tmp_path}/none: no training log')
     assert tool('plot_metrics.py', run, *out) == 2
     assert tool('plot_metrics.py', f'a={run}', '--out', 'm.gif') == 2
+    assert tool('plot_metrics.py', f'a={run}', '--columns', 0, *out) == 2
 
 
 @pytest.fixture
@@ -126,48 +126,41 @@ def files(tmp_path):
 
 
 def reference(files, name, ks):
-    """AR@k of kites and cups by pycocotools, and of each with the last k."""
+    """AR@k of kites and cups by pycocotools, and per class at the last k."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(files / 'ann.json')
         coco.dataset['annotations'] = [
             a for a in coco.dataset['annotations'] if a['category_id'] > 2
         ]
         coco.createIndex()
-        judge = COCOeval(
+        evaluator = COCOeval(
             coco, coco.loadRes(str(files / f'{name}.json')), 'bbox'
         )
-        judge.params.useCats = 0
-        judge.params.maxDets = ks
-        judge.evaluate()
-        judge.accumulate()
+        evaluator.params.useCats = 0
+        evaluator.params.maxDets = ks
+        evaluator.evaluate()
+        evaluator.accumulate()
     found = {3: [], 4: []}
-    for image in judge.evalImgs[: len(judge.params.imgIds)]:  # of any size
+    num_images = len(evaluator.params.imgIds)
+    for image in evaluator.evalImgs[:num_images]:  # those of any size
         for number, matched in zip(image['gtIds'], image['gtMatches'].T):
             found[coco.anns[number]['category_id']].append(matched > 0)
     return (
-        judge.eval['recall'][:, 0, 0].mean(0),
+        evaluator.eval['recall'][:, 0, 0].mean(0),
         [np.mean(found[c]) for c in (3, 4)],
     )
 
 
 def test_recall(tool, files, pictures):
-    assert (
-        tool(
-            'plot_recall.py',
-            files / 'ann.json',
-            f'good={files}/good.json',
-            f'worse={files}/worse.json',
-            '--partition',
-            'cat,dog',
-            '--max-k',
-            25,
-            '-k',
-            10,
-            '--out',
-            files / 'recall.png',
-        )
-        is None
+    status = tool(
+        'plot_recall.py',
+        files / 'ann.json',
+        f'good={files}/good.json',
+        f'worse={files}/worse.json',
+        *'--partition cat,dog --max-k 25 -k 10 --out'.split(),
+        files / 'recall.png',
     )
+    assert status is None
     curves, bars = pictures[-1].axes
     ks = [1, 2, 3, 5, 10, 20, 25]
     for line, name in zip(curves.lines, ('good', 'worse')):
@@ -191,20 +184,23 @@ def test_recall(tool, files, pictures):
         np.testing.assert_allclose(row, reference(files, name, [10])[1])
 
 
-def test_wrong_files(tool, files, capsys):
+def test_wrong_files(tool, files):
     out = '--out', files / 'recall.png'
     ann, good = files / 'ann.json', f'a={files}/good.json'
     assert tool('plot_recall.py', ann, 'a=none.json', *out) == (
-        'error: none.json: no such file of proposals'
+        'error: none.json: no such proposal file'
     )
     assert tool('plot_recall.py', 'no.json', good, *out).startswith(
         'error: no annotation file no.json'
     )
     assert tool(
         'plot_recall.py', ann, good, '--partition', 'cat,dog,kite,cup', *out
-    ).endswith('no novel objects, whose recall could be drawn')
-    assert tool('plot_recall.py', ann, good, '--split', 'novel', *out) == 2
-    assert tool('plot_recall.py', ann, f'{good},b.json', *out) == 2
+    ).endswith('no novel objects to evaluate')
+    assert tool(
+        'plot_recall.py', ann, good, '--out', ann / 'a.png'
+    ).startswith('error: cannot write')
+    for wrong in (['--split', 'novel'], [f'{good},b.json'], ['-k', 0]):
+        assert tool('plot_recall.py', ann, good, *wrong, *out) == 2
 
 
 def test_they_start_without_torch_and_mmdet(files, log):

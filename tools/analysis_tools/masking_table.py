@@ -5,28 +5,25 @@
 
 Each row is LABEL=FOLDER, the work folder of a tools/train.py run of a config
 with UnknownMaskFocalLoss. The share is that of all background locations of
-the training; nothing masked means that the run says nothing about masking,
-and the highest objectness seen on background tells how far it was from it.
+the training. If nothing was masked, the run is no test of masking; the highest
+objectness on background shows how far from the threshold it stayed.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 
-from mmdet_owp.cli import labelled
+from mmdet_owp import cli
+from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.logs import read_masking
 from mmdet_owp.tables import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """Parse the command line."""
+    parser = cli.parser(__doc__)
     parser.add_argument(
-        'rows', nargs='+', type=labelled, metavar='LABEL=FOLDER'
+        'rows', nargs='+', type=cli.labelled, metavar='LABEL=FOLDER'
     )
     return parser.parse_args()
 
@@ -35,20 +32,20 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     rows = []
-    for label, (folder,) in args.rows:
-        try:
-            share, seen = read_masking(folder)
-        except OSError as error:
-            sys.exit(f'error: {error}')
-        rows.append(
-            [
-                label,
+    with cli.report_errors():
+        for label, folders in args.rows:
+            if len(folders) > 1:
+                raise UserError(
+                    f'{label}={",".join(folders)}: a row is one folder; give '
+                    'each a row of its own'
+                )
+            share, highest = read_masking(folders[0])
+            masked = (
                 f'{100 * share:.3g}'
                 if share
-                else 'not tested: nothing was masked',
-                f'{seen:.4f}',
-            ]
-        )
+                else 'not tested: nothing was masked'
+            )
+            rows.append([label, masked, f'{highest:.4f}'])
     print(
         markdown_table(
             ['', 'background masked (%)', 'highest objectness on background'],

@@ -5,8 +5,8 @@
         --metrics base_class-wise/AP novel_drop-base/AR@100 --out metrics.png
 
 A line is LABEL=FOLDER, the work folder of a tools/train.py run; of several
-folders, such as training seeds, it is the mean, in a band from the lowest to
-the highest. A panel is one of the metrics: any name in the logs. A dotted line
+folders, such as training seeds, the mean is drawn in a band from the lowest to
+the highest. Each panel shows one metric: any name in the logs. A dotted line
 below the loss of a cue is its floor, the entropy of its targets, in runs with
 `--cfg-options default_hooks.cue_floor.type=CueFloorHook`.
 """
@@ -14,22 +14,22 @@ below the loss of a cue is its floor, the entropy of its targets, in runs with
 from __future__ import annotations
 
 import argparse
-import sys
 
-from mmdet_owp.cli import labelled
+from mmdet_owp import cli
+from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.logs import read_curves
 from mmdet_owp.visualization import style
 from mmdet_owp.visualization.curves import draw_panels
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """Parse the command line."""
+    parser = cli.parser(__doc__)
     parser.add_argument(
-        'lines', nargs='+', type=labelled, metavar='LABEL=FOLDER[,FOLDER...]'
+        'lines',
+        nargs='+',
+        type=cli.labelled,
+        metavar='LABEL=FOLDER[,FOLDER...]',
     )
     parser.add_argument(
         '--metrics',
@@ -47,39 +47,47 @@ def parse_args() -> argparse.Namespace:
         type=style.picture_path,
         help='picture to write',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.columns < 1:
+        parser.error('--columns must be at least 1')
+    return args
+
+
+def _curves(runs: dict[str, list[dict]], name: str) -> dict[str, list]:
+    """Return the curves of a metric by label, without runs that lack it."""
+    curves = {
+        label: [run[name] for run in of_label if name in run]
+        for label, of_label in runs.items()
+    }
+    return {label: found for label, found in curves.items() if found}
 
 
 def main() -> None:
     """Draw the picture."""
     args = parse_args()
-    panels = {name: {} for name in args.metrics}
-    floors = {name: {} for name in args.metrics}
-    logged = set()
-    for label, folders in args.lines:
-        try:
-            runs = [read_curves(folder) for folder in folders]
-        except OSError as error:
-            sys.exit(f'error: {error}')
-        logged.update(*runs)
-        for name in args.metrics:
-            for lines, key in ((panels, name), (floors, f'floor_{name}')):
-                curves = [run[key] for run in runs if key in run]
-                if curves:
-                    lines[name][label] = curves
-    for name, lines in panels.items():
-        if not lines:
-            sys.exit(
-                f'error: no run has logged {name}; there are: '
-                f'{", ".join(sorted(logged))}'
-            )
-    draw_panels(
-        args.out,
-        panels,
-        columns=args.columns,
-        xlabel='iteration',
-        floors=floors,
-    )
+    with cli.report_errors():
+        runs = {
+            label: [read_curves(folder) for folder in folders]
+            for label, folders in args.lines
+        }
+        panels, floors = (
+            {name: _curves(runs, prefix + name) for name in args.metrics}
+            for prefix in ('', 'floor_')
+        )
+        for name, lines in panels.items():
+            if not lines:
+                logged = set().union(*sum(runs.values(), []))
+                raise UserError(
+                    f'no run has logged {name}; there are: '
+                    f'{", ".join(sorted(logged))}'
+                )
+        draw_panels(
+            args.out,
+            panels,
+            columns=args.columns,
+            xlabel='iteration',
+            floors=floors,
+        )
 
 
 if __name__ == '__main__':
