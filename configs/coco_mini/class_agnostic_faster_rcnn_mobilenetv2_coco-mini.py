@@ -1,11 +1,8 @@
-# Baseline: Faster R-CNN that tells objects from background.
+# Baseline: Faster R-CNN that separates objects from background.
 _base_ = [
     '../_base_/models/class_agnostic_faster_rcnn_mobilenetv2_fpn.py',
     '../_base_/datasets/coco_mini.py',
     '../_base_/schedules/schedule_epochs.py',
-    '../_base_/oln_variants.py',
 ]
 
-train_dataloader = _base_.one_class
-val_dataloader = _base_.one_class
-test_dataloader = val_dataloader
+train_dataloader = val_dataloader = test_dataloader = _base_.one_class

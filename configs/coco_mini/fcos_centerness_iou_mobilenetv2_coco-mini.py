@@ -1,4 +1,9 @@
-# sqrt(centerness * IoU) (Table 1).
-_base_ = './fcos_iou_mobilenetv2_coco-mini.py'
+# Table 1: sqrt(centerness * IoU).
+_base_ = [
+    '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(objectness=('centerness', 'iou')))
+model = dict(bbox_head=_base_.centerness_iou)

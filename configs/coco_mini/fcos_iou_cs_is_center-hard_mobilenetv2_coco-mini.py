@@ -1,4 +1,9 @@
-# IoU-CS-IS, the cue trained on centre and low-IoU locations.
-_base_ = './fcos_iou_cs_is_center_mobilenetv2_coco-mini.py'
+# Table 1: IoU-CS-IS, the cue trained on center and low-IoU locations.
+_base_ = [
+    '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(sampler=dict(candidates='center+hard')))
+model = dict(bbox_head=_base_.iou_cs_is)

@@ -1,4 +1,12 @@
-# finetune fb (Table 3): with frozen backbone and neck.
-_base_ = './fcos_iou_cs_is_finetune_mobilenetv2_coco-mini.py'
+# Table 3, finetune fb: from the proposer, backbone and neck frozen.
+_base_ = [
+    '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
 
-model = dict(type='FrozenFeaturesFCOS')
+model = dict(type='FrozenFeaturesFCOS', bbox_head=_base_.joint)
+load_from = 'work_dirs/fcos_iou_cs_is_mobilenetv2_coco-mini/epoch_3.pth'
+custom_hooks, optim_wrapper = _base_.finetune
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

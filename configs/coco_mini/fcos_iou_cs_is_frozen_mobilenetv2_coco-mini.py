@@ -1,6 +1,12 @@
-# frozen (Table 3): from the proposer, whose part of the head is frozen.
-_base_ = './fcos_iou_cs_is_joint_mobilenetv2_coco-mini.py'
+# Table 3, frozen: from the proposer, whose part of the head is frozen.
+_base_ = [
+    '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
 
+model = dict(bbox_head=_base_.frozen)
 load_from = 'work_dirs/fcos_iou_cs_is_mobilenetv2_coco-mini/epoch_3.pth'
 custom_hooks = _base_.from_proposer
-model = dict(bbox_head=dict(freeze_regression=True))
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -1,5 +1,10 @@
-# joint fb (Table 3): with frozen backbone and neck.
-# The neck stays random.
-_base_ = './fcos_iou_cs_is_joint_mobilenetv2_coco-mini.py'
+# Table 3, joint fb: backbone and neck frozen. The neck stays random.
+_base_ = [
+    '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
 
-model = dict(type='FrozenFeaturesFCOS')
+model = dict(type='FrozenFeaturesFCOS', bbox_head=_base_.joint)
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

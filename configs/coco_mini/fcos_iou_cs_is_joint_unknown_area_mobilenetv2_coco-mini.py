@@ -1,4 +1,11 @@
-# joint + unknown area masking (Appendix A).
-_base_ = './fcos_iou_cs_is_joint_unknown_mobilenetv2_coco-mini.py'
+# Appendix A: joint training, unknown-area masking from 5k of 90k at 0.95.
+_base_ = [
+    '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(loss_cls=dict(mode='area')))
+model = dict(bbox_head=dict(_base_.joint, loss_cls=_base_.mask_area))
+log_processor = _base_.log_masking
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

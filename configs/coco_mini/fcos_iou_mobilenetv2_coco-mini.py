@@ -1,4 +1,4 @@
-# IoU (Table 1) on the COCO subset.
+# Table 1: IoU.
 _base_ = [
     '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
     '../_base_/datasets/coco_mini.py',

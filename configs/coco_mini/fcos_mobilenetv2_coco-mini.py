@@ -1,12 +1,10 @@
-# Baseline, logits x centerness, on the COCO subset.
+# Tables 1 and 2, first row: the baseline, logits x centerness.
 _base_ = [
     '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
     '../_base_/datasets/coco_mini.py',
     '../_base_/schedules/schedule_epochs.py',
-    '../_base_/fcos_baseline.py',
+    '../_base_/methods.py',
 ]
 
-model = dict(bbox_head=_base_.fcos_head)
-
-val_evaluator = _base_.val_evaluator + [_base_.class_wise]
-test_evaluator = val_evaluator
+model = dict(bbox_head=_base_.baseline)
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

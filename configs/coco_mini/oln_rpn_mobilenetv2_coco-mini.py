@@ -1,4 +1,9 @@
 # OLN's first stage alone (1-RPN).
-_base_ = './oln_box_mobilenetv2_coco-mini.py'
+_base_ = [
+    '../_base_/models/oln_box_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
 
 model = _base_.first_stage

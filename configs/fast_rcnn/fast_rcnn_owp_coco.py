@@ -41,7 +41,5 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Its samples hold the proposals that came in, at the size of its input:
-# judged are its detections alone.
-val_evaluator = [_base_.class_wise]
-test_evaluator = val_evaluator
+# Not `recall`: the samples hold the proposals that came in.
+val_evaluator = test_evaluator = [_base_.class_wise]

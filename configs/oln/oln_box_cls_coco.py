@@ -1,7 +1,11 @@
 # OLN-Box that also classifies, in the second stage.
-_base_ = './oln_box_coco.py'
+_base_ = [
+    '../_base_/models/oln_box_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_8e.py',
+    '../_base_/methods.py',
+]
 
 model = _base_.second_stage_cls
-
-val_evaluator = _base_.val_evaluator + [_base_.class_wise]
-test_evaluator = val_evaluator
+train_dataloader = dict(sampler=dict(type='DefaultSampler'))
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

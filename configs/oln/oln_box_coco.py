@@ -3,7 +3,6 @@ _base_ = [
     '../_base_/models/oln_box_r50_fpn.py',
     '../_base_/datasets/coco_voc.py',
     '../_base_/schedules/schedule_8e.py',
-    '../_base_/oln_variants.py',
 ]
 
 train_dataloader = dict(sampler=dict(type='DefaultSampler'))

@@ -1,4 +1,9 @@
-# Table 1, OWP: centerness.
-_base_ = './fcos_iou_coco.py'
+# Table 1: centerness.
+_base_ = [
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(objectness=('centerness',)))
+model = dict(bbox_head=_base_.centerness)

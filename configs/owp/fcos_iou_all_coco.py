@@ -1,4 +1,9 @@
 # Appendix B: IoU, all sampling.
-_base_ = './fcos_iou_cs_is_center_coco.py'
+_base_ = [
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(sampler=dict(candidates='all')))
+model = dict(bbox_head=_base_.iou_all)

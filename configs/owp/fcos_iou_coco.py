@@ -1,4 +1,4 @@
-# Table 1, OWP: IoU.
+# Table 1: IoU.
 _base_ = [
     '../_base_/models/owp_fcos_r50_fpn.py',
     '../_base_/datasets/coco_voc.py',

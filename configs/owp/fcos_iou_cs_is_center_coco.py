@@ -1,4 +1,9 @@
-# Table 1, OWP: IoU-CS-IS, the cue trained on the centre locations.
-_base_ = './fcos_iou_coco.py'
+# Table 1: IoU-CS-IS, the cue trained on center locations.
+_base_ = [
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(sampler=dict(iou_thr=0.3)))
+model = dict(bbox_head=_base_.iou_cs_is_center)

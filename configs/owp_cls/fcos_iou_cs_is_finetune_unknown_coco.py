@@ -1,11 +1,12 @@
-# finetune + unknown (Fig. 6b): masked above 0.925, from iteration 30,000 on.
-_base_ = './fcos_iou_cs_is_finetune_coco.py'
+# Fig. 6b: finetune, unknown-object masking from 30k iterations at 0.925.
+_base_ = [
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/methods.py',
+]
 
-model = dict(
-    bbox_head=dict(
-        loss_cls=dict(
-            type='UnknownMaskFocalLoss', threshold=0.925, start_iter=30000
-        )
-    )
-)
-log_processor = _base_.log_masking
+model = dict(bbox_head=dict(_base_.joint, loss_cls=_base_.mask_unknown_late))
+load_from = 'work_dirs/fcos_iou_cs_is_coco/iter_90000.pth'
+custom_hooks, optim_wrapper, log_processor = _base_.finetune_unknown
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -1,7 +1,10 @@
-# joint (Tables 1 and 3): boxes, cue and classes trained together.
-_base_ = ['../owp/fcos_iou_cs_is_coco.py', '../_base_/owp_cls.py']
+# Tables 1 and 3, joint: boxes, cue and classes trained together.
+_base_ = [
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(loss_cls=_base_.focal_loss))
-
-val_evaluator = _base_.val_evaluator + [_base_.class_wise]
-test_evaluator = val_evaluator
+model = dict(bbox_head=_base_.joint)
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -1,4 +1,11 @@
-# joint + unknown area masking (Table 4, from iteration 5,000 on).
-_base_ = './fcos_iou_cs_is_joint_unknown_lvis.py'
+# Table 4: joint training, unknown-area masking from 5k iterations at 0.95.
+_base_ = [
+    '../_base_/models/owp_fcos_r50_fpn_lvis.py',
+    '../_base_/datasets/lvis.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(loss_cls=dict(mode='area')))
+model = dict(bbox_head=dict(_base_.joint, loss_cls=_base_.mask_area))
+log_processor = _base_.log_masking
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -43,5 +43,4 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = [_base_.class_wise]
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = [_base_.class_wise]

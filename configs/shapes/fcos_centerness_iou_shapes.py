@@ -1,4 +1,9 @@
-# sqrt(centerness * IoU) (Table 1).
-_base_ = './fcos_iou_shapes.py'
+# Table 1: sqrt(centerness * IoU).
+_base_ = [
+    '../_base_/models/owp_fcos_r18_fpn.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(objectness=('centerness', 'iou')))
+model = dict(bbox_head=_base_.centerness_iou)

@@ -1,4 +1,9 @@
-# Centerness (Table 1).
-_base_ = './fcos_iou_shapes.py'
+# Table 1: centerness.
+_base_ = [
+    '../_base_/models/owp_fcos_r18_fpn.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(objectness=('centerness',)))
+model = dict(bbox_head=_base_.centerness)

@@ -1,4 +1,9 @@
-# Conditional IoU-CS-IS (Table 1), seeing the tower.
-_base_ = './fcos_iou_cs_is_shapes.py'
+# Table 1: conditional IoU-CS-IS, seeing the tower (Fig. 2).
+_base_ = [
+    '../_base_/models/owp_fcos_r18_fpn.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes.py',
+    '../_base_/methods.py',
+]
 
-model = dict(bbox_head=dict(conditional='tower'))
+model = dict(bbox_head=dict(**_base_.iou_cs_is, conditional='tower'))

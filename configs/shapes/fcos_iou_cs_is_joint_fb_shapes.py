@@ -1,5 +1,10 @@
-# joint fb (Table 3): with frozen backbone and neck.
-# Both stay random: this network has no ImageNet weights.
-_base_ = './fcos_iou_cs_is_joint_shapes.py'
+# Table 3, joint fb: backbone and neck frozen. Both stay random.
+_base_ = [
+    '../_base_/models/owp_fcos_r18_fpn.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes.py',
+    '../_base_/methods.py',
+]
 
-model = dict(type='FrozenFeaturesFCOS')
+model = dict(type='FrozenFeaturesFCOS', bbox_head=_base_.joint)
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -1,6 +1,11 @@
-# joint + unknown area masking after NMS (Appendix A, future work).
-_base_ = './fcos_iou_cs_is_joint_unknown_area_shapes.py'
+# Appendix A, future work: joint training, unknown-area masking after NMS.
+_base_ = [
+    '../_base_/models/owp_fcos_r18_fpn.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes.py',
+    '../_base_/methods.py',
+]
 
-model = dict(
-    bbox_head=dict(loss_cls=dict(nms=dict(type='nms', iou_threshold=0.6)))
-)
+model = dict(bbox_head=dict(_base_.joint, loss_cls=_base_.mask_area_nms))
+log_processor = _base_.log_masking
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

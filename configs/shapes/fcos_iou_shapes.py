@@ -1,4 +1,4 @@
-# IoU (Table 1) on the built-in data.
+# Table 1: IoU.
 _base_ = [
     '../_base_/models/owp_fcos_r18_fpn.py',
     '../_base_/datasets/shapes.py',

@@ -1,20 +1,10 @@
-# Baseline, logits x centerness, on the built-in data.
+# Tables 1 and 2, first row: the baseline, logits x centerness.
 _base_ = [
     '../_base_/models/owp_fcos_r18_fpn.py',
     '../_base_/datasets/shapes.py',
     '../_base_/schedules/schedule_shapes.py',
-    '../_base_/fcos_baseline.py',
+    '../_base_/methods.py',
 ]
 
-model = dict(
-    bbox_head=dict(
-        **_base_.fcos_head,
-        init_cfg=dict(
-            override=_base_.model.bbox_head.init_cfg.override
-            + [_base_.conv_cls_init]
-        ),
-    )
-)
-
-val_evaluator = _base_.val_evaluator + [_base_.class_wise]
-test_evaluator = val_evaluator
+model = dict(bbox_head=_base_.baseline)
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -1,4 +1,4 @@
-# OLN-Box (2-RPN) on the built-in data, by the solver of our proposer there.
+# OLN-Box (2-RPN) with the solver of our proposer.
 _base_ = [
     '../_base_/models/oln_box_r18_fpn.py',
     '../_base_/datasets/shapes.py',

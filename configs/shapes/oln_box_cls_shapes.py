@@ -1,7 +1,10 @@
 # OLN-Box that also classifies, in the second stage.
-_base_ = './oln_box_shapes.py'
+_base_ = [
+    '../_base_/models/oln_box_r18_fpn.py',
+    '../_base_/datasets/shapes.py',
+    '../_base_/schedules/schedule_shapes_sgd.py',
+    '../_base_/methods.py',
+]
 
 model = _base_.second_stage_cls
-
-val_evaluator = _base_.val_evaluator + [_base_.class_wise]
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -1,5 +1,5 @@
 # The subset of COCO that tools/dataset_tools/make_coco_mini.py cuts.
-_base_ = './coco_voc.py'
+_base_ = ['mmdet::_base_/datasets/coco_detection.py', './metrics.py']
 
 data_root = '{{$COCO_MINI:data/coco_mini}}'
 image_size = (256, 256)
@@ -24,45 +24,26 @@ test_pipeline = [
         ),
     ),
 ]
+dataset = dict(
+    type='CocoSplitDataset', data_root=data_root, partition='voc', split='base'
+)
+loader = dict(batch_size=8, num_workers=1, persistent_workers=False)
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler'),
+    **loader,
     dataset=dict(
-        data_root=data_root,
         ann_file='annotations/instances_train.json',
         data_prefix=dict(img='train/'),
         pipeline=train_pipeline,
+        **dataset,
     ),
 )
-val_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    persistent_workers=False,
+val_dataloader = test_dataloader = dict(
+    **loader,
     dataset=dict(
-        data_root=data_root,
         ann_file='annotations/instances_val.json',
         data_prefix=dict(img='val/'),
         pipeline=test_pipeline,
+        **dataset,
     ),
 )
-test_dataloader = val_dataloader
-
-val_evaluator = [
-    dict(
-        type='ClassAgnosticRecallMetric',
-        ann_file=data_root + '/annotations/instances_val.json',
-        partition='voc',
-        split=('novel', 'base'),
-        protocol=('drop-base', 'exclude-base'),
-        proposal_nums=(10, 100),
-    )
-]
-test_evaluator = val_evaluator
-# For detectors that classify, beside the other.
-class_wise = dict(
-    type='ClassWiseMetric',
-    ann_file=data_root + '/annotations/instances_val.json',
-    partition='voc',
-)
+val_evaluator = test_evaluator = [_base_.recall]

@@ -1,41 +1,27 @@
-# LVIS v1, without the last 100 frequent classes by id: all settings as on
-# COCO, but 300 proposals and detections an image count.
-_base_ = './coco_voc.py'
+# LVIS v1 without the last 100 frequent classes by id, set up as COCO, but 300
+# proposals and detections per image count.
+_base_ = ['mmdet::_base_/datasets/coco_detection.py', './metrics.py']
 
 data_root = '{{$LVIS_ROOT:data/lvis_v1}}'
-# Images of both COCO folders are in either annotation file.
+# Both annotation files name images of both COCO folders.
 dataset = dict(
     type='LVISSplitDataset',
     data_root=data_root,
     partition='lvis-id',
+    split='base',
     data_prefix=dict(img=''),
 )
-
 train_dataloader = dict(
-    dataset=dict(ann_file='annotations/lvis_v1_train.json', **dataset)
+    sampler=dict(type='InfiniteSampler'),
+    dataset=dict(ann_file='annotations/lvis_v1_train.json', **dataset),
 )
-val_dataloader = dict(
+val_dataloader = test_dataloader = dict(
     dataset=dict(ann_file='annotations/lvis_v1_val.json', **dataset)
 )
-test_dataloader = val_dataloader
 
-val_evaluator = [
-    dict(
-        type='ClassAgnosticRecallMetric',
-        ann_file=data_root + '/annotations/lvis_v1_val.json',
-        partition='lvis-id',
-        split=('novel', 'base'),
-        protocol=('drop-base', 'exclude-base'),
-        proposal_nums=(10, 100, 300),
-    )
-]
-test_evaluator = val_evaluator
-# For detectors that classify, beside the other.
-class_wise = dict(
-    type='ClassWiseMetric',
-    ann_file=data_root + '/annotations/lvis_v1_val.json',
-    partition='lvis-id',
-    style='lvis',
-)
-# What makes the data sets of a config those of the other partition.
+recall = dict(_base_.recall, proposal_nums=(10, 100, 300))
+class_wise = dict(_base_.class_wise, style='lvis')
+val_evaluator = test_evaluator = [recall]
+
+# The loaders of the other partition: novel classes by image count.
 by_count = dict(dataset=dict(partition='lvis-count'))

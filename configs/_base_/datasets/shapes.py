@@ -1,4 +1,6 @@
 # The built-in data, made by tools/dataset_tools/make_shapes.py.
+_base_ = './metrics.py'
+
 data_root = '{{$SHAPES:data/shapes}}'
 pipeline = [
     dict(type='LoadImageFromFile'),
@@ -22,11 +24,10 @@ dataset = dict(
     split='base',
     pipeline=pipeline,
 )
-
+loader = dict(num_workers=1, persistent_workers=False)
 train_dataloader = dict(
     batch_size=8,
-    num_workers=1,
-    persistent_workers=False,
+    **loader,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         ann_file='annotations/instances_train.json',
@@ -35,10 +36,9 @@ train_dataloader = dict(
         **dataset,
     ),
 )
-val_dataloader = dict(
+val_dataloader = test_dataloader = dict(
     batch_size=16,
-    num_workers=1,
-    persistent_workers=False,
+    **loader,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         ann_file='annotations/instances_val.json',
@@ -47,22 +47,4 @@ val_dataloader = dict(
         **dataset,
     ),
 )
-test_dataloader = val_dataloader
-
-val_evaluator = [
-    dict(
-        type='ClassAgnosticRecallMetric',
-        ann_file=data_root + '/annotations/instances_val.json',
-        partition='shapes',
-        split=('novel', 'base'),
-        protocol=('drop-base', 'exclude-base'),
-        proposal_nums=(10, 100),
-    )
-]
-test_evaluator = val_evaluator
-# For detectors that classify, beside the other.
-class_wise = dict(
-    type='ClassWiseMetric',
-    ann_file=data_root + '/annotations/instances_val.json',
-    partition='shapes',
-)
+val_evaluator = test_evaluator = [_base_.recall]

@@ -1,11 +1,4 @@
 # Class-agnostic Faster R-CNN on the small network of the built-in data.
-_base_ = ['./class_agnostic_faster_rcnn_r50_fpn.py', '../r18_fpn.py']
+_base_ = ['./class_agnostic_faster_rcnn_r50_fpn.py', './r18_fpn.py']
 
-model = dict(
-    **_base_.r18_fpn,
-    **_base_.r18_rcnn,
-    roi_head=dict(
-        bbox_roi_extractor=_base_.r18_roi_extractor,
-        bbox_head=_base_.r18_bbox_head,
-    ),
-)
+model = dict(**_base_.r18_rcnn, roi_head=_base_.r18_roi_head)

@@ -1,5 +1,5 @@
-# mmdet's Faster R-CNN with one class, keeping as many proposals as
-# `exclude-base` needs to count 100 after it has taken some out.
+# mmdet's Faster R-CNN with one class. It keeps enough proposals for
+# `exclude-base` to have 100 left after the removal.
 _base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
 
 model = dict(
@@ -14,5 +14,5 @@ model = dict(
         ),
     ),
 )
-# What makes the data set of a config that of one class.
+# The loaders of one class, `object`.
 one_class = dict(dataset=dict(class_agnostic=True))

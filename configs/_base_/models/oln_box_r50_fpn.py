@@ -17,14 +17,9 @@ model = dict(
         reg_decoded_bbox=True,
         loss_bbox=dict(type='IoULoss', mode='linear', loss_weight=10.0),
         loss_objectness=dict(type='L1Loss', loss_weight=1.0),
-        # Distances that make an empty box learn nothing: start from half an
-        # anchor to each side, the anchor itself, not from zero as released.
-        init_cfg=dict(
-            type='Normal',
-            layer='Conv2d',
-            std=0.01,
-            override=dict(type='Normal', name='rpn_reg', std=0.01, bias=0.5),
-        ),
+        # An empty box has no gradient: start from half an anchor to each side,
+        # the anchor itself, not from zero as released.
+        init_reg_bias=0.5,
     ),
     roi_head=dict(
         type='OLNRoIHead',
@@ -46,8 +41,8 @@ model = dict(
     ),
     train_cfg=dict(
         rpn=dict(
-            # Of the cue: centerness on anchors from IoU 0.3, and 0 on as
-            # many below 0.1 as are missing to 256.
+            # The cue learns centerness on anchors from IoU 0.3, and 0 on
+            # anchors below 0.1 that fill the batch up to 256.
             objectness_assigner=dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.3,

@@ -1,5 +1,5 @@
 # The proposer on the small network of the built-in data.
-_base_ = ['./owp_fcos_r50_fpn.py', '../r18_fpn.py']
+_base_ = ['./owp_fcos_r50_fpn.py', './r18_fpn.py']
 
 model = dict(
     **_base_.r18_fpn,
@@ -11,13 +11,8 @@ model = dict(
         stacked_convs=2,
         strides=[4, 8, 16],
         regress_ranges=((-1, 24), (24, 48), (48, 1e8)),
-        # Negative distances are cut to 0 and learn nothing: start from 2
-        # strides, which the paper's long schedule can do without.
-        init_cfg=dict(
-            type='Normal',
-            layer='Conv2d',
-            std=0.01,
-            override=[dict(type='Normal', name='conv_reg', std=0.01, bias=2)],
-        ),
+        # Negative distances are clamped to 0 and learn nothing: start from 2
+        # strides. The paper's long schedule does without.
+        init_reg_bias=2,
     ),
 )

@@ -54,8 +54,8 @@ model = dict(
         score_thr=0.05,
         nms=dict(type='nms', iou_threshold=0.6),
         max_per_img=100,
-        # Proposals. Five levels of 2000 reach mmcv's limit of 10,000, from
-        # which it would take a slower way.
+        # Proposals. Five levels of 2000 reach mmcv's default limit of 10,000,
+        # from which its NMS loops over the classes.
         proposals=dict(
             nms_pre=2000,
             min_bbox_size=0,

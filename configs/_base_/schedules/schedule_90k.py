@@ -5,9 +5,6 @@ max_iters = 90000
 train_cfg = dict(
     type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000
 )
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0001),
@@ -26,10 +23,5 @@ param_scheduler = [
     ),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=16)
-
-# The hook deletes the old checkpoint before it writes the new one: with two
-# kept, a run killed in between still has one.
-default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=2)
-)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000))
 log_processor = dict(by_epoch=False)

@@ -1,6 +1,25 @@
-# Three epochs from scratch, at the high rate that AdamW allows.
-_base_ = './schedule_epochs.py'
+# From scratch on the built-in data: three epochs of AdamW, cosine schedule.
+_base_ = '../default_runtime.py'
 
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=0.006, weight_decay=0.05)
+max_epochs = 3
+train_cfg = dict(
+    type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
 )
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=0.006, weight_decay=0.05),
+    clip_grad=dict(max_norm=10),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(
+        type='CosineAnnealingLR',
+        by_epoch=True,
+        convert_to_iter_based=True,
+        begin=0,
+        end=max_epochs,
+        T_max=max_epochs,
+        eta_min_ratio=0.01,
+    ),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -1,6 +1,5 @@
-# MobileNetV2 with ImageNet weights, for images of 256 to 384 pixels. For
-# `model`, which a file of its own can't set, as two bases can't share a key.
-mobilenetv2 = dict(
+# MobileNetV2 with ImageNet weights, for images of 256 to 384 pixels.
+mobilenetv2_fpn = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
@@ -21,11 +20,11 @@ mobilenetv2 = dict(
 )
 # Two stages on one more map, of stride 4. Square anchors of 4 strides meet 9%
 # of the training boxes of the COCO subset at IoU 0.7 and 80% at 0.3, of 8
-# strides 9% and 59%. RoIs of images a third as large as COCO's are divided
-# among the levels at a third of the usual sizes.
+# strides 9% and 59%. Images are a third as large as COCO's, and so are the
+# sizes by which RoIs go to the levels.
 mobilenetv2_rcnn = dict(
-    data_preprocessor=mobilenetv2['data_preprocessor'],
-    backbone=dict(mobilenetv2['backbone'], out_indices=(1, 2, 4, 6)),
+    data_preprocessor=mobilenetv2_fpn['data_preprocessor'],
+    backbone=dict(mobilenetv2_fpn['backbone'], out_indices=(1, 2, 4, 6)),
     neck=dict(in_channels=[24, 32, 96, 320], out_channels=64),
     rpn_head=dict(
         in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])
@@ -36,5 +35,5 @@ mobilenetv2_rcnn = dict(
     ),
     train_cfg=dict(rcnn=dict(sampler=dict(num=128))),
 )
-# Its last convolution is behind the maps taken and learns nothing.
+# The last convolution is behind the maps that the neck takes: no gradient.
 find_unused_parameters = True
