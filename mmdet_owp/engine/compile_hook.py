@@ -1,7 +1,7 @@
-"""``torch.compile`` of the parts of a detector that it makes faster.
+"""``torch.compile`` of the parts of a detector that become faster.
 
 mmengine's own switch (``compile`` in the config) compiles the whole training
-step, losses and assignment included, whose shapes change with every batch.
+step, including losses and assignment, whose shapes change with every batch.
 """
 
 from __future__ import annotations
@@ -10,81 +10,71 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-# Where the time goes: convolutions and the norms between them.
+from mmdet_owp.errors import UserError
+
+# Most of the time goes into convolutions and the norms between them.
 PARTS = ('backbone', 'neck', 'bbox_head.cls_convs', 'bbox_head.reg_convs')
 
 
 def compile_parts(
-    model: nn.Module,
-    parts: Sequence[str] | None = None,
-    backend: str = 'inductor',
+    model: nn.Module, parts: Sequence[str] | None = None
 ) -> list[str]:
     """Compile modules in place, each at its first call.
 
-    The names of the weights stay as they are, so that checkpoints fit the
-    model compiled or not. The modules of a list, such as a tower, are
-    compiled one by one. Sizes of images and of levels are left open
-    (dynamic shapes), so that few graphs serve them all.
+    Names of weights do not change, so checkpoints fit the compiled and the
+    original model. The modules of a list, such as a tower, are compiled one
+    by one. Sizes of images and levels are dynamic: few graphs serve them all.
 
     Args:
         model (nn.Module): a detector.
-        parts (Sequence[str], optional): names of its modules. None: those
-            of :data:`PARTS` that it has.
-        backend (str): of ``torch.compile``.
+        parts (Sequence[str], optional): names of its modules. None: those of
+            :data:`PARTS` that it has.
 
     Returns:
-        list[str]: names of what is compiled.
+        list[str]: names of the compiled parts.
 
     Raises:
-        ValueError: in one line, if the model has no such part.
+        UserError: if the model has no such part.
     """
     modules = dict(model.named_modules())
-    if parts is None:
-        parts = [name for name in PARTS if name in modules]
+    usual = [name for name in PARTS if name in modules]
+    parts = usual if parts is None else list(parts)
     for name in parts:
         if name not in modules:
-            raise ValueError(
+            raise UserError(
                 f'{type(model).__name__} has no part {name!r} to compile; '
-                f'usual are {", ".join(p for p in PARTS if p in modules)}'
+                f'usual parts are {", ".join(usual)}'
             )
     for name in parts:
         part = attrgetter(name)(model)
         for module in part if isinstance(part, nn.ModuleList) else [part]:
-            module.compile(dynamic=True, backend=backend)
-    return list(parts)
+            module.compile(dynamic=True)
+    return parts
 
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Compiles parts of the detector before a training or a test.
+    """Compiles parts of the detector before training or testing.
 
-    In a config: ``custom_hooks = [dict(type='CompileHook')]``. Results are
-    those of the model as it is up to rounding.
+    In a config: ``custom_hooks = [dict(type='CompileHook')]``. Results equal
+    those of the original model up to rounding.
 
     Args:
         parts (Sequence[str], optional): as in :func:`compile_parts`.
-        backend (str): likewise.
     """
 
-    def __init__(
-        self, parts: Sequence[str] | None = None, backend: str = 'inductor'
-    ) -> None:
+    def __init__(self, parts: Sequence[str] | None = None) -> None:
         self.parts = parts
-        self.backend = backend
 
     def before_run(self, runner: Runner) -> None:
-        """Compile the runner's model.
-
-        Args:
-            runner (Runner): with the model, wrapped or not.
-
-        Raises:
-            ValueError: in one line, if the model has no such part.
-        """
-        model = getattr(runner.model, 'module', runner.model)
-        done = compile_parts(model, self.parts, self.backend)
-        runner.logger.info(f'compiled at their first call: {", ".join(done)}')
+        """Compile the runner's model."""
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        names = ', '.join(compile_parts(model, self.parts))
+        runner.logger.info(f'compiled at their first call: {names}')

@@ -1,4 +1,4 @@
-"""Logs the least that the losses of the cues could be."""
+"""Log the lower bounds of the cues' losses."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import torch
 from mmdet.models.losses import CrossEntropyLoss
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from mmdet_owp.errors import UserError
+from mmdet_owp.models.dense_heads.cues import CUES
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
 
@@ -17,40 +20,38 @@ from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 class CueFloorHook(Hook):
     r"""Logs the entropy of the cues' soft targets as ``floor_loss_<cue>``.
 
-    Binary cross entropy of a prediction p against a soft target t is
-    :math:`H(t) + \mathrm{KL}(t \| p)`: it falls to the entropy :math:`H(t)`
-    and no further, which is 0 only if all targets are 0 or 1. How far a loss
-    is from its floor tells what is left to learn (paper, Sec. 5.1, where a
+    Binary cross entropy of a prediction p with a soft target t is
+    :math:`H(t) + \mathrm{KL}(t \| p)`. Its minimum is the entropy
+    :math:`H(t)`, which is 0 only if all targets are 0 or 1. The distance of a
+    loss from this floor shows what is left to learn (paper, Sec. 5.1, where a
     centerness loss near 0.6 is taken for a failure to learn).
 
-    The floor is the loss itself, computed once more of the same targets,
-    weights and divisor with the targets as prediction. The training is the
-    same with and without. ``tools/analysis_tools/plot_metrics.py`` draws it::
+    The floor is the loss computed with the targets as prediction, and the
+    same weights and divisor. It does not change the training.
+    ``tools/analysis_tools/plot_metrics.py`` draws it::
 
         python tools/train.py CONFIG \
             --cfg-options default_hooks.cue_floor.type=CueFloorHook
 
     Raises:
-        ValueError: before the training, if the model has no cues, or their
-            loss is no binary cross entropy.
+        UserError: before the training, if the model has no cues or their
+            loss is not a binary cross entropy.
     """
 
     def before_train(self, runner: Any) -> None:
-        """Listen to the loss of the cues.
-
-        Args:
-            runner (Runner): of the training.
-        """
-        model = getattr(runner.model, 'module', runner.model)
+        """Start to listen to the loss of the cues."""
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
         self._head = getattr(model, 'bbox_head', None)
         if not isinstance(self._head, OWPFCOSHead):
-            raise ValueError(
-                'CueFloorHook: the bbox_head has no cues; it '
-                'must be an OWPFCOSHead'
+            raise UserError(
+                'CueFloorHook: the bbox_head has no cues; it must be an '
+                'OWPFCOSHead'
             )
         loss = self._head.loss_objectness
         if not (isinstance(loss, CrossEntropyLoss) and loss.use_sigmoid):
-            raise ValueError(
+            raise UserError(
                 'CueFloorHook: only a binary cross entropy has the floor it '
                 'logs: loss_objectness must be CrossEntropyLoss with '
                 'use_sigmoid=True'
@@ -61,20 +62,16 @@ class CueFloorHook(Hook):
         )
 
     def after_train(self, runner: Any) -> None:
-        """Stop listening.
-
-        Args:
-            runner (Runner): of the training.
-        """
+        """Stop listening."""
         self._handle.remove()
 
     @torch.no_grad()
     def _listen(
         self, loss: nn.Module, inputs: tuple, options: dict, output: Tensor
     ) -> None:
-        """Compute the floor of one cue; the head takes cue after cue."""
+        """Compute the floor of a cue; the head computes cue after cue."""
         _, target, *others = inputs
-        # Logits of 0 and 1 are kept finite.
+        # eps keeps the logits of 0 and 1 finite.
         self._floors.append(
             loss.forward(
                 target.float().logit(eps=1e-6), target, *others, **options
@@ -88,15 +85,11 @@ class CueFloorHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Log the floors of the iteration, smoothed as the losses are.
-
-        Args:
-            runner (Runner): of the training.
-            batch_idx (int): unused.
-            data_batch (dict, optional): unused.
-            outputs (dict, optional): unused.
-        """
+        """Log the floors of the iteration, smoothed as the losses are."""
+        cues = [
+            c for c in self._head.cues if CUES[c].loss == 'loss_objectness'
+        ]
         # A frozen head computes no losses of cues.
-        for cue, floor in zip(self._head.cues, self._floors):
+        for cue, floor in zip(cues, self._floors):
             runner.message_hub.update_scalar(f'train/floor_loss_{cue}', floor)
         self._floors.clear()

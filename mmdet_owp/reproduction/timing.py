@@ -1,4 +1,4 @@
-"""Timing what is to be compared, in turns."""
+"""Timing functions in turns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ import torch
 
 
 def synchronize(device: str) -> None:
-    """Wait for a device.
-
-    Args:
-        device (str): ``'cpu'`` or one of CUDA.
-    """
+    """Wait for a CUDA device; do nothing on ``'cpu'``."""
     if device != 'cpu':
         torch.cuda.synchronize()
 
@@ -24,27 +20,27 @@ def take_turns(
     device: str = 'cpu',
     limit: float = 60,
 ) -> dict[str, list[float]]:
-    """Time what is to be compared in turns, of which the first doesn't count.
+    """Time functions in turns, so that a slow phase of the machine hits all.
 
-    What slows a machine for a while so hits all of them.
+    The first turn warms up and does not count.
 
     Args:
         parts (dict[str, Callable]): by name; each prepares a turn and returns
-            what is timed.
-        repeat (int): turns that count, at most.
-        device (str): what they run on, which is waited for.
-        limit (float): seconds after which no turn begins, but for the first
-            that counts.
+            the function to time.
+        repeat (int): maximum number of turns that count.
+        device (str): device to wait for.
+        limit (float): seconds after which no further turn begins, except the
+            first that counts.
 
     Returns:
-        dict[str, list[float]]: seconds a turn, by name, alike many for each.
+        dict[str, list[float]]: seconds per turn, equally many for each name.
     """
     times = {name: [] for name in parts}
     begin = time.perf_counter()
     for turn in range(repeat + 1):
         if turn > 1 and time.perf_counter() - begin > limit:
             break
-        # In a fixed order each would always follow the same one.
+        # Alternate the order, so that no part always follows the same one.
         for name in sorted(parts, reverse=bool(turn % 2)):
             function = parts[name]()
             synchronize(device)

@@ -1,7 +1,8 @@
-"""Compiled parts against the detector as it is."""
+"""Compiled parts against the original detector."""
 
 import copy
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 @pytest.fixture
 def model(tiny_config):
-    """A tiny joint model, whose two towers are run on three levels."""
+    """A tiny joint model with two towers on three levels."""
     torch.manual_seed(0)
     config = Config.fromfile(tiny_config('fcos_iou_cs_is_joint_shapes'))
     model = MODELS.build(config.model)
@@ -25,7 +26,7 @@ def model(tiny_config):
 
 
 def outputs_and_gradients(model, size):
-    """Maps of the head and the gradient of all weights by all of them."""
+    """Outputs of the head and gradients of all weights."""
     torch.manual_seed(1)
     model.zero_grad()
     outs = model(torch.rand(2, 3, *size), mode='tensor')
@@ -52,17 +53,30 @@ def assert_same(model, compiled, size):
         )
 
 
-def test_compiled_parts_are_the_model(model):
-    """Same outputs, gradients and names of weights, at any image size."""
-    compiled = copy.deepcopy(model)
-    calls = []
+@pytest.fixture
+def graphs(monkeypatch):
+    """Run compiled graphs as they are and collect them."""
+    graphs = []
+    compile_module = torch.nn.Module.compile
 
     def backend(graph, inputs):
-        calls.append(graph)
+        graphs.append(graph)
         return graph.forward
 
-    done = compile_parts(compiled, backend=backend)
-    assert done == [
+    monkeypatch.setattr(
+        torch.nn.Module,
+        'compile',
+        lambda module, **kwargs: compile_module(
+            module, backend=backend, **kwargs
+        ),
+    )
+    return graphs
+
+
+def test_compiled_parts_are_the_model(model, graphs):
+    """Same outputs, gradients and names of weights, at any image size."""
+    compiled = copy.deepcopy(model)
+    assert compile_parts(compiled) == [
         'backbone',
         'neck',
         'bbox_head.cls_convs',
@@ -71,11 +85,11 @@ def test_compiled_parts_are_the_model(model):
     assert compiled.state_dict().keys() == model.state_dict().keys()
     compiled.load_state_dict(model.state_dict())
     assert_same(model, compiled, (64, 96))
-    assert len(calls) >= 3  # backbone, neck and what the towers share
+    assert len(graphs) >= 3  # backbone, neck and what the towers share
     assert_same(model, compiled, (96, 64))
-    graphs = len(calls)
+    num_graphs = len(graphs)
     assert_same(model, compiled, (160, 128))
-    assert len(calls) == graphs  # further sizes need no further graph
+    assert len(graphs) == num_graphs  # further sizes need no further graph
 
 
 @pytest.mark.skipif(
@@ -83,28 +97,25 @@ def test_compiled_parts_are_the_model(model):
     reason='torch.compile needs a C++ compiler on a CPU',
 )
 def test_inductor(model):
-    """Code that torch generates, of a tower."""
+    """Code that torch generates for a tower."""
     compiled = copy.deepcopy(model)
     compile_parts(compiled, ['bbox_head.reg_convs'])
     assert_same(model, compiled, (64, 96))
 
 
-def test_hook(model):
-    class Runner:
-        pass
-
-    class Logger:
-        def info(self, text):
-            self.text = text
-
-    runner = Runner()
-    runner.model, runner.logger = model, Logger()
-    CompileHook(['neck'], backend='eager').before_run(runner)
-    assert 'neck' in runner.logger.text
-    assert model.neck._compiled_call_impl is not None
-    assert model.backbone._compiled_call_impl is None
-    # Parts that a proposer lacks are no error unless they are asked for.
+def test_hook(model, monkeypatch):
+    compiled, messages = [], []
+    monkeypatch.setattr(
+        torch.nn.Module, 'compile', lambda m, **_: compiled.append(m)
+    )
+    logger = SimpleNamespace(info=messages.append)
+    CompileHook(['neck']).before_run(
+        SimpleNamespace(model=model, logger=logger)
+    )
+    assert 'neck' in messages[0]
+    assert compiled == [model.neck]
+    # Parts that a proposer lacks are an error only if they are named.
     del model.bbox_head.cls_convs
-    assert 'bbox_head.cls_convs' not in compile_parts(model, backend='eager')
+    assert 'bbox_head.cls_convs' not in compile_parts(model)
     with pytest.raises(ValueError, match="no part 'bbox_head.cls_convs'"):
         compile_parts(model, ['bbox_head.cls_convs'])

@@ -9,20 +9,24 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmdet_owp.reproduction.profiling import (
+    count_flops,
+    count_waits,
+    peak_memory,
+)
+
 REPO = Path(__file__).parents[2]
 TOOL = REPO / 'tools/analysis_tools/benchmark.py'
 PROPOSER = REPO / 'configs/owp/fcos_iou_cs_is_coco.py'
 JOINT = REPO / 'configs/owp_cls/fcos_iou_cs_is_joint_lvis.py'
-# Of a tenth of the channels.
-SMALL = [
-    'model.backbone.depth=18',
-    'model.backbone.base_channels=8',
-    'model.neck.in_channels=[8,16,32,64]',
-    'model.neck.out_channels=32',
-    'model.bbox_head.in_channels=32',
-    'model.bbox_head.feat_channels=32',
-    'model.bbox_head.stacked_convs=1',
-]
+# With a tenth of the channels.
+SMALL = """
+    --device cpu --batch 2 --cfg-options
+    model.backbone.depth=18 model.backbone.base_channels=8
+    model.neck.in_channels=[8,16,32,64] model.neck.out_channels=32
+    model.bbox_head.in_channels=32 model.bbox_head.feat_channels=32
+    model.bbox_head.stacked_convs=1
+""".split()
 
 
 @pytest.fixture
@@ -33,34 +37,25 @@ def tool():
 
 @pytest.fixture
 def run_tool(monkeypatch, capsys):
-    """Run the tool; returns what it prints."""
+    """Run the tool; returns what it prints and the cells of its table."""
 
-    def run(*arguments):
-        monkeypatch.setattr('sys.argv', [TOOL.name, *map(str, arguments)])
+    def run(config, arguments='', options=SMALL):
+        argv = [TOOL.name, str(config), *arguments.split(), *options]
+        monkeypatch.setattr('sys.argv', argv)
         runpy.run_path(str(TOOL), run_name='__main__')
-        return capsys.readouterr().out
+        out = capsys.readouterr().out
+        lines = [line for line in out.splitlines() if line.startswith('|')]
+        return out, [
+            [cell.strip() for cell in line.split('|')[1:-1]]
+            for line in lines[2:]
+        ]
 
     return run
 
 
-def build(tool, config, monkeypatch, *arguments):
-    monkeypatch.setattr(
-        'sys.argv',
-        [
-            TOOL.name,
-            str(config),
-            '--size',
-            '192',
-            '256',
-            '--batch',
-            '2',
-            '--device',
-            'cpu',
-            '--cfg-options',
-            *SMALL,
-            *arguments,
-        ],
-    )
+def build(tool, config, monkeypatch):
+    size = ['--size', '192', '256']
+    monkeypatch.setattr('sys.argv', [TOOL.name, str(config), *size, *SMALL])
     args = tool['parse_args']()
     images, _ = tool['draw'](args)
     return tool['build_all'](images, args), args
@@ -81,21 +76,14 @@ def test_both_heads_find_the_same_targets(tool, monkeypatch):
     ]
     labels, distances = tool['targets_of'](stock, maps, truth)()
     labels = torch.cat(labels)
-    found, at_cue = tool['targets_of'](ours, maps, truth)()
-    assert torch.equal(found, labels)
+    targets = tool['targets_of'](ours, maps, truth)()
+    assert torch.equal(targets.labels, labels)
     assert (labels < 1103).sum() > 100
-    # Ours has the locations of the cue, too, of which these are a part.
-    strides = torch.cat(
-        [
-            torch.full((len(d), 1), float(s))
-            for d, s in zip(distances, stock.strides)
-        ]
-    )
-    theirs = (torch.cat(distances) * strides)[labels < 1103]
-    missing = set(map(tuple, theirs.tolist())) - set(
-        map(tuple, at_cue.tolist())
-    )
-    assert not missing
+    theirs = torch.cat(distances)[labels < 1103]
+    # Ours include the locations that train the cue only.
+    mine = targets.boxes.distances[targets.boxes.in_regression]
+    assert targets.num_pos == len(mine) == len(theirs)
+    assert torch.equal(mine, theirs)
 
 
 def test_stock_twin(tool, monkeypatch):
@@ -122,11 +110,12 @@ def test_goals_without_a_clock(tool, monkeypatch):
     boxes = tool['boxes_of_number'](50, args)
     stock, ours = subjects.values()
     assert not any('cls' in name for name, _ in ours.model.named_modules())
-    parts = [tool['parts_of'](s, boxes, args) for s in (stock, ours)]
-    waits = [tool['waits'](p['step'](), 'cpu') for p in parts]
+    parts = [tool['_Parts'](s, boxes, args) for s in (stock, ours)]
+    waits = [count_waits(p.prepare('step')) for p in parts]
     assert waits[1] <= waits[0] and waits[1]['item'] < waits[0]['item']
+    assert sum(waits[1].values()) == 2
     for part, most in (('head', 0.6), ('targets', 0.3), ('loss', 0.3)):
-        theirs, mine = (tool['peak'](p[part](), 'cpu') for p in parts)
+        theirs, mine = (peak_memory(p.prepare(part)) for p in parts)
         assert 0 < mine < most * theirs, part
 
 
@@ -135,28 +124,26 @@ def test_steps_leave_the_weights(tool, monkeypatch):
     subjects, args = build(tool, PROPOSER, monkeypatch)
     subject = list(subjects.values())[1]
     before = {k: v.clone() for k, v in subject.model.state_dict().items()}
-    step = tool['parts_of'](subject, tool['draw'](args)[1], args)['step']()
-    step()
+    tool['_Parts'](subject, tool['draw'](args)[1], args).prepare('step')()
     after = subject.model.state_dict()
     assert all(torch.equal(after[name], v) for name, v in before.items())
     # It did step: momentum is there.
-    assert tool['state_of'](subject) > 1.5 * sum(
+    assert tool['state_size'](subject) > 1.5 * sum(
         p.numel() * 4 for p in subject.model.parameters() if p.requires_grad
     )
 
 
-def test_peak_is_what_is_allocated_at_once(tool):
-
+def test_peak_is_what_is_allocated_at_once():
     def work():
         for _ in range(5):
             torch.ones(3, 2**20)  # 12 MiB, given back
         kept = [torch.ones(2**20) for _ in range(5)]
         del kept[1:]
 
-    assert tool['peak'](work, 'cpu') / 2**20 == pytest.approx(20, abs=0.01)
+    assert peak_memory(work) / 2**20 == pytest.approx(20, abs=0.01)
 
 
-def test_waits_are_counted(tool):
+def test_waits_are_counted():
     x = torch.rand(10)
 
     def work():
@@ -164,7 +151,7 @@ def test_waits_are_counted(tool):
         x[x > 0.5]
         torch.nn.functional.one_hot(x.long())  # looks on a CPU only
 
-    assert tool['waits'](work, 'cpu') == dict(item=1, nonzero=1)
+    assert count_waits(work) == dict(item=1, nonzero=1)
 
 
 def test_boxes_of_a_file(tool, tmp_path):
@@ -196,35 +183,11 @@ def test_boxes_of_a_file(tool, tmp_path):
 
 def test_table(run_tool, tmp_path):
     """All parts of three models."""
-    out = run_tool(
+    out, rows = run_tool(
         PROPOSER,
-        '--also',
-        JOINT,
-        '--size',
-        64,
-        64,
-        '--batch',
-        2,
-        '--boxes',
-        3,
-        7,
-        '--repeat',
-        2,
-        '--device',
-        'cpu',
-        '--json',
-        tmp_path / 'all.json',
-        '--profile',
-        tmp_path / 'trace.json',
-        '--channels-last',
-        '--cfg-options',
-        *SMALL,
+        f'--also {JOINT} --size 64 64 --boxes 3 7 --repeat 2 --channels-last '
+        f'--json {tmp_path}/all.json --profile {tmp_path}/trace.json',
     )
-    rows = [
-        [cell.strip() for cell in line.split('|')[1:-1]]
-        for line in out.splitlines()
-        if line.startswith('|')
-    ][2:]
     models = ['FCOSHead', PROPOSER.stem, JOINT.stem]
     assert [row[2] for row in rows] == models * (len(rows) // 3)
     assert len(rows) == 3 * (10 + 4)
@@ -239,72 +202,48 @@ def test_table(run_tool, tmp_path):
 
 
 def test_mixed_precision(run_tool):
-    out = run_tool(
-        PROPOSER,
-        '--size',
-        64,
-        64,
-        '--batch',
-        2,
-        '--repeat',
-        1,
-        '--device',
-        'cpu',
-        '--amp',
-        '--cfg-options',
-        *SMALL,
-    )
+    out, _ = run_tool(PROPOSER, '--size 64 64 --repeat 1 --amp')
     assert ', --amp.' in out and 'nan' not in out
 
 
 def test_two_stages(run_tool, tmp_path):
-    """--also takes any detector, as far as it has the parts."""
+    """--also takes any detector and measures the parts that it has."""
     other = tmp_path / 'two_stage.py'
     other.write_text(
         "_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'\n"
+        'model = dict(\n'
+        '    roi_head=dict(bbox_head=dict(fc_out_channels=16)),\n'
+        '    train_cfg=dict(rpn_proposal=dict(max_per_img=20)),\n'
+        '    test_cfg=dict(rpn=dict(max_per_img=20)),\n'
+        ')\n'
     )
-    out = run_tool(
+    _, rows = run_tool(
         PROPOSER,
-        '--also',
-        other,
-        '--size',
-        64,
-        64,
-        '--batch',
-        2,
-        '--repeat',
-        1,
-        '--device',
-        'cpu',
-        '--parts',
-        'step',
-        'inference',
-        'loss',
-        '--cfg-options',
-        'model.backbone.depth=18',
+        f'--also {other} --size 64 64 --repeat 1 --batch 2 --device cpu '
+        '--parts step inference loss --cfg-options model.backbone.depth=18 '
         'model.neck.in_channels=[64,128,256,512]',
+        options=(),
     )
-    rows = [
-        [cell.strip() for cell in line.split('|')[1:4:2]]
-        for line in out.splitlines()
-        if line.startswith('|')
-    ][2:]
     names = ['FCOSHead', PROPOSER.stem, 'two_stage']
-    assert rows == [['step', n] for n in names] + [
-        ['inference', n] for n in names
-    ] + [['loss', n] for n in names[:2]]
+    assert [[row[0], row[2]] for row in rows] == [
+        *(['step', n] for n in names),
+        *(['inference', n] for n in names),
+        *(['loss', n] for n in names[:2]),
+    ]
 
 
 def test_bad_input(run_tool):
     with pytest.raises(SystemExit, match='no such config file'):
         run_tool('gone.py')
     with pytest.raises(SystemExit):
-        run_tool(PROPOSER, '--checkpoint', 'only_ours.pth')
+        run_tool(PROPOSER, '--checkpoint only_ours.pth')
+    with pytest.raises(SystemExit, match='error: .*gone.json'):
+        run_tool(PROPOSER, '--annotations gone.json')
 
 
-def test_operations_by_hand(tool):
+def test_operations_by_hand():
     conv = torch.nn.Conv2d(3, 8, 3)
     # 8 x 8 positions of 8 channels, of 3 x 3 x 3 products and sums each.
-    assert tool['flops_of'](lambda: conv(torch.rand(1, 3, 10, 10))) == (
+    assert count_flops(lambda: conv(torch.rand(1, 3, 10, 10))) == (
         2 * 8 * 8 * 8 * 27
     )

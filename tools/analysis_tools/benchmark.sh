@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Regenerates the tables of docs/results/performance.md, on a CPU. For the one
-# of trained weights it needs those of tools/quickstart.sh or others:
+# Regenerates the tables of docs/results/performance.md, on a CPU:
 #
 #   bash tools/analysis_tools/benchmark.sh [PROPOSER.pth BASELINE.pth]
 #
-# ANNOTATIONS names a COCO annotation file to take boxes from, instead of the
-# built-in data's.
+# The last table needs trained weights, by default those of
+# tools/quickstart.sh. ANNOTATIONS may name a COCO annotation file to take
+# boxes from, instead of the built-in data's.
 set -eu
 cd "$(dirname "$0")/../.."
 . tools/python.sh

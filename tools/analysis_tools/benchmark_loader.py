@@ -1,15 +1,15 @@
-"""Measure how many images a second a worker of a training loader gives.
+"""Measure the images per second that a worker of a training loader gives.
 
     python tools/analysis_tools/benchmark_loader.py \
         configs/owp/fcos_iou_cs_is_coco.py --synthetic --workers 1 2
 
-Images go through the config's training pipeline, decoding included, and
-nothing else is done meanwhile. --synthetic writes images of 640 x 480 as JPEGs
-of the usual size of COCO's to a temporary folder, for machines without COCO.
+Images go through the config's training pipeline, including decoding; the
+machine should be idle otherwise. --synthetic writes JPEGs of 640 x 480 pixels,
+about as large as COCO's, to a temporary folder, for machines without COCO.
 
-A training waits for its data unless workers x images/s of a worker exceeds
-what the device trains on a second: workers needed = images/s of the device /
-images/s of a worker, rounded up, as far as there are cores for them.
+Training waits for data unless workers x (images/s per worker) exceeds the
+images/s of the device. Workers needed: images/s of the device / (images/s per
+worker), rounded up, if there are as many cores.
 """
 
 from __future__ import annotations
@@ -29,53 +29,42 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
-from mmdet_owp.engine.launch import (
-    add_cfg_options,
-    check_data,
-    one_line_errors,
-    read_config,
-)
+from mmdet_owp.cli import add_cfg_options, report_errors
+from mmdet_owp.cli import parser as make_parser
+from mmdet_owp.engine.launch import check_data, read_config
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
 from mmdet_owp.shapes.scenes import draw_image
 from mmdet_owp.tables import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('config')
-    parser.add_argument(
+    """Parse the command line."""
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    add('config')
+    add(
         '--workers', nargs='+', type=int, default=[1, 2], help='(default: 1 2)'
     )
-    parser.add_argument(
+    add(
         '--batches',
         type=int,
         default=20,
-        help='measured, after two each worker that are not (default: 20)',
+        help='batches to measure, after a warm-up (default: 20)',
     )
-    parser.add_argument(
-        '--synthetic', action='store_true', help='instead of COCO'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
+    add('--synthetic', action='store_true', help='generate the images')
+    add('--seed', type=int, default=0, help='(default: 0)')
     add_cfg_options(parser)
     args = parser.parse_args()
     if min(args.workers) < 1 or args.batches < 1:
         parser.error(
-            '--workers and --batches start at 1: without a worker '
-            'the training itself loads'
+            '--workers and --batches start at 1: without workers the '
+            'training process loads the images itself'
         )
     return args
 
 
 def write_synthetic(folder: Path, seed: int, number: int = 16) -> float:
-    """Write images in COCO's format and sizes.
-
-    Returns:
-        float: mean size of a file, in KiB.
-    """
+    """Write images like COCO's; return their mean file size in KiB."""
     images, annotations, sizes = [], [], []
     for index in range(number):
         image, objects = draw_image(np.random.default_rng([seed, index]), 640)
@@ -113,15 +102,15 @@ def write_synthetic(folder: Path, seed: int, number: int = 16) -> float:
     return statistics.mean(sizes)
 
 
-def images_a_second(
+def images_per_second(
     config: Config, workers: int, args: argparse.Namespace
 ) -> float:
-    """Measure a loader with so many workers, once they all run."""
+    """Measure a loader after a warm-up of all its workers."""
     cfg = config.train_dataloader.copy()
     cfg.update(num_workers=workers, persistent_workers=False)
     cfg.sampler = dict(type='InfiniteSampler', shuffle=True)
     batches = iter(Runner.build_dataloader(cfg, seed=args.seed))
-    # What the workers have fetched ahead is not theirs to count.
+    # Do not count batches that the workers prefetched.
     for _ in range(2 * workers):
         next(batches)
     start = time.perf_counter()
@@ -133,7 +122,7 @@ def main() -> None:
     """Measure and print the table."""
     args = parse_args()
     logging.disable(logging.INFO)
-    with one_line_errors(), tempfile.TemporaryDirectory() as folder:
+    with report_errors(), tempfile.TemporaryDirectory() as folder:
         config = read_config(args.config)
         source = 'images of the config'
         if args.synthetic:
@@ -150,13 +139,13 @@ def main() -> None:
         set_multi_processing(**config.env_cfg.mp_cfg)
         rows = []
         for workers in args.workers:
-            rate = images_a_second(config, workers, args)
+            rate = images_per_second(config, workers, args)
             rows.append([str(workers), f'{rate:.1f}', f'{rate / workers:.1f}'])
     print(
         f'{source}, batches of {config.train_dataloader.batch_size}, seed '
         f'{args.seed}.\n'
     )
-    print(markdown_table(['workers', 'images/s', 'images/s a worker'], rows))
+    print(markdown_table(['workers', 'images/s', 'images/s per worker'], rows))
 
 
 if __name__ == '__main__':

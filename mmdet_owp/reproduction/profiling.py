@@ -1,0 +1,114 @@
+"""Memory, operations and host waits of a function."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmdet_owp.reproduction.timing import synchronize
+
+# Operators that make the host wait for a CUDA device: a number taken from a
+# tensor, and results whose size depends on values. A mask as index is a
+# nonzero.
+WAITS = {
+    'aten::_local_scalar_dense': 'item',
+    'aten::nonzero': 'nonzero',
+    'aten::masked_select': 'masked_select',
+    'aten::_unique2': 'unique',
+}
+# Callers that take numbers on a CPU only: one_hot checks its input, assigning
+# a Python number makes a tensor of it, image sizes and the optimizer's
+# counters are on the host.
+NOT_ON_CUDA = (
+    'aten::one_hot',
+    'aten::index_put_',
+    'preprocess',
+    'Optimizer.step',
+)
+
+
+def peak_memory(function: Callable, device: str = 'cpu') -> float:
+    """Return the bytes that a function allocates at once."""
+    if device != 'cpu':
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        function()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    with profile(
+        activities=[ProfilerActivity.CPU], profile_memory=True
+    ) as trace:
+        function()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'trace.json'
+        trace.export_chrome_trace(str(path))
+        events = json.loads(path.read_text())['traceEvents']
+    changes = [
+        (e['ts'], e['args']['Bytes'])
+        for e in events
+        if e.get('name') == '[memory]'
+    ]
+    # Sorting is stable: events of equal time keep their order.
+    changes.sort(key=lambda change: change[0])
+    return max(accumulate(size for _, size in changes), default=0)
+
+
+def count_flops(function: Callable) -> int:
+    """Count floating-point operations of convolutions and matrix products.
+
+    A multiplication and an addition count as two.
+    """
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def count_waits(function: Callable, device: str = 'cpu') -> Counter:
+    """Count where the host waits for the device; on a CPU, where it would."""
+    if device != 'cpu':
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            torch.cuda.set_sync_debug_mode('warn')
+            function()
+            torch.cuda.set_sync_debug_mode('default')
+        return Counter('wait' for w in caught if 'synchroniz' in str(w))
+    with profile(activities=[ProfilerActivity.CPU]) as trace:
+        function()
+
+    def on_host(event) -> bool:
+        while event is not None and not event.name.startswith(NOT_ON_CUDA):
+            event = event.cpu_parent
+        return event is not None
+
+    return Counter(
+        WAITS[e.name]
+        for e in trace.events()
+        if e.name in WAITS
+        and not (e.name == 'aten::_local_scalar_dense' and on_host(e))
+    )
+
+
+def write_trace(
+    steps: dict[str, Callable[[], Callable]], path: str, device: str
+) -> None:
+    """Write one trace of prepared functions, for chrome://tracing."""
+    activities = [ProfilerActivity.CPU]
+    if device != 'cpu':
+        activities.append(ProfilerActivity.CUDA)
+    with profile(activities=activities) as trace:
+        for name, prepare in steps.items():
+            function = prepare()
+            with record_function(f'step: {name}'):
+                function()
+                synchronize(device)
+    trace.export_chrome_trace(path)
