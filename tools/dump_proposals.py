@@ -100,7 +100,13 @@ def main() -> None:
     """Run the tool."""
     args = parse_args()
     with cli.report_errors():
-        cfg = launch.load_config(args)
+        cfg = launch.load_config(
+            args.config,
+            args.work_dir,
+            args.cfg_options,
+            args.launcher,
+            args.local_rank,
+        )
         check_exists(args.checkpoint)
         launch.check_data(cfg, *args.splits)
         cfg.load_from, cfg.resume = args.checkpoint, False

@@ -49,7 +49,13 @@ def parse_args() -> argparse.Namespace:
 
 def build_runner(args: argparse.Namespace) -> Runner:
     """Build the runner of the test."""
-    cfg = launch.load_config(args)
+    cfg = launch.load_config(
+        args.config,
+        args.work_dir,
+        args.cfg_options,
+        args.launcher,
+        args.local_rank,
+    )
     check_exists(args.checkpoint)
     launch.check_data(cfg, 'test')
     cfg.load_from, cfg.resume = args.checkpoint, False

@@ -69,7 +69,13 @@ def main() -> None:
     """Run the tool."""
     args = parse_args()
     with report_errors():
-        cfg = launch.load_config(args)
+        cfg = launch.load_config(
+            args.config,
+            args.work_dir,
+            args.cfg_options,
+            args.launcher,
+            args.local_rank,
+        )
         apply_arguments(cfg, args)
         launch.check_data(cfg, 'train', 'val')
         launch.build_runner(cfg).train()

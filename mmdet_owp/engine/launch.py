@@ -10,7 +10,7 @@ import datetime
 import glob
 import os
 import os.path as osp
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser
 from collections.abc import Iterator
 
 import torch.distributed as dist
@@ -79,8 +79,14 @@ def read_config(path: str) -> Config:
     return Config.fromfile(path)
 
 
-def load_config(args: Namespace) -> Config:
-    """Read the config and apply the arguments of :func:`add_arguments`.
+def load_config(
+    path: str,
+    work_dir: str | None = None,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+    local_rank: int = 0,
+) -> Config:
+    """Read a config and apply the arguments of :func:`add_arguments`.
 
     Returns:
         Config: with ``launcher`` and ``work_dir`` set.
@@ -88,14 +94,14 @@ def load_config(args: Namespace) -> Config:
     Raises:
         UserError: if there is no such config.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config)
-    cfg.launcher = args.launcher
-    cfg.merge_from_dict(args.cfg_options or {})
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    cfg = read_config(path)
+    cfg.launcher = launcher
+    cfg.merge_from_dict(cfg_options or {})
+    if work_dir is not None:
+        cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
-        name = osp.splitext(osp.basename(args.config))[0]
+        name = osp.splitext(osp.basename(path))[0]
         cfg.work_dir = osp.join('work_dirs', name)
     return cfg
 
@@ -182,7 +188,7 @@ def build_runner(cfg: Config) -> Runner:
     group is started here, before the runner looks for it.
 
     Args:
-        cfg (Config): as :func:`load_config` returns it; changed in place.
+        cfg (Config): from :func:`load_config`; changed in place.
 
     Raises:
         UserError: if the launcher needs CUDA and there is none.

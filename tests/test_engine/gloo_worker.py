@@ -15,7 +15,7 @@ from mmdet_owp.engine import launch
 
 
 def losses_and_gradients(config, launcher, work_dir):
-    """Of the first four images, which the processes share."""
+    """Take those of the first four images, shared by the processes."""
     cfg = Config.fromfile(config)
     cfg.launcher, cfg.work_dir = launcher, str(work_dir)
     runner = launch.build_runner(cfg)
@@ -37,7 +37,6 @@ def losses_and_gradients(config, launcher, work_dir):
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
-        result = losses_and_gradients(sys.argv[1], 'pytorch', sys.argv[2])
-        if get_dist_info()[0] == 0:
-            torch.save(result, sys.argv[2] + '.pth')
+    result = losses_and_gradients(sys.argv[1], 'pytorch', sys.argv[2])
+    if get_dist_info()[0] == 0:
+        torch.save(result, sys.argv[2] + '.pth')

@@ -6,6 +6,7 @@ import torch
 from mmengine.config import Config
 
 from mmdet_owp.engine import launch
+from mmdet_owp.errors import UserError
 
 
 def test_missing_data_is_named(tmp_path):
@@ -24,38 +25,34 @@ def test_missing_data_is_named(tmp_path):
             val_dataloader=None,
         )
     )
-    with pytest.raises(FileNotFoundError, match='train.json.*make_shapes.py'):
+    with pytest.raises(UserError, match='train.json.*make_shapes.py'):
         launch.check_data(cfg, 'train', 'val')
     (tmp_path / 'train.json').touch()
     launch.check_data(cfg, 'train', 'val')
     (tmp_path / 'train').rmdir()
-    with pytest.raises(FileNotFoundError, match='train/: no such data'):
+    with pytest.raises(UserError, match='train/: no such data'):
         launch.check_data(cfg, 'train')
-    # Only what the run reads is asked for.
+    # Only data that the run reads are checked.
     launch.check_data(cfg, 'val')
 
 
-def test_one_line_errors():
-    cfg = Config(dict(launcher='slurm'))
-    with pytest.raises(SystemExit, match='^error: --launcher slurm needs'):
-        with launch.one_line_errors():
-            launch.init_cpu_group(cfg)
-    # An error of other code is a bug and keeps its traceback.
-    with pytest.raises(ValueError, match='invalid literal'):
-        with launch.one_line_errors():
-            int('x')
+def test_cpus_need_torchrun():
+    with pytest.raises(UserError, match='^--launcher slurm needs CUDA'):
+        launch.init_cpu_group(Config(dict(launcher='slurm')))
 
 
-# Objectness that is spread out, so that some of it is masked.
+# Objectness with a spread, so that some of it is masked.
 MASKING = """
 _base_ = '{config}'
 
 model = dict(
     bbox_head=dict(
         loss_cls=dict(threshold=0.5, start_iter=0),
+        init_reg_bias=0,
+        cue_prior=None,
         init_cfg=dict(
-            override=_base_.model.bbox_head.init_cfg.override +
-            [dict(type='Normal', name='conv_iou', std=1)])))
+            type='Normal', layer='Conv2d', std=0.01,
+            override=[dict(type='Normal', name='conv_iou', std=1)])))
 """
 
 
@@ -66,7 +63,7 @@ model = dict(
 def test_two_processes_have_the_gradients_of_one(
     run, tiny_config, tmp_path, shapes_dir, monkeypatch, name
 ):
-    """Batch 2 in each of two processes against batch 4 in one."""
+    """Compare batch 2 in each of two processes with batch 4 in one."""
     config = tiny_config(name)
     if 'unknown' in name:
         text = MASKING.format(config=config)
@@ -91,7 +88,7 @@ def test_two_processes_have_the_gradients_of_one(
     assert one['losses'].keys() >= {'loss', 'loss_bbox'}
     assert any(g.abs().max() > 1e-3 for g in one['gradients'].values())
     if 'unknown' in name:
-        # What is logged is each process's own.
+        # Each process logs its own background.
         for result in (one, two):
             assert 0.01 < result['losses'].pop('masked_background') < 0.99
             assert result['losses'].pop('background_objectness_max') > 0.5

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
 
 import pytest
 
 from mmdet_owp.engine import launch
+from mmdet_owp.errors import UserError
 from mmdet_owp.shapes.dataset import make_shapes
 
-# Of images of 96 px; weights that cannot be downloaded are left out.
+# Images of 96 px, no weights to download.
 SMALL = {
     'train_dataloader.dataset.pipeline.2.scale': (96, 96),
     'val_dataloader.dataset.pipeline.1.scale': (96, 96),
@@ -43,12 +43,11 @@ def newest_metrics(folder):
 
 
 def test_train_and_test_the_proposer(run, lvis_root, tmp_path):
-    """The data named by options to train, by the environment to test."""
+    """Options name the data to train, the environment that to test."""
     config = 'configs/owp/fcos_iou_cs_is_lvis.py'
     where = {
         'train_dataloader.dataset.data_root': lvis_root,
         'val_dataloader.dataset.data_root': lvis_root,
-        'val_evaluator.0.ann_file': lvis_root / 'annotations/lvis_v1_val.json',
     }
     status, output = run(
         'python',
@@ -80,26 +79,14 @@ def test_train_and_test_the_proposer(run, lvis_root, tmp_path):
     assert not any('class-wise' in name for name in metrics)
 
 
-def load(config, work_dir, options):
-    return launch.load_config(
-        Namespace(
-            config=f'configs/{config}.py',
-            work_dir=str(work_dir),
-            cfg_options=options,
-            launcher='none',
-            local_rank=0,
-        )
-    )
-
-
 def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
-    """With areas masked; class-wise numbers of 1103 classes, federated."""
+    """With area masking and federated class-wise AP of 1103 classes."""
     monkeypatch.setenv('LVIS_ROOT', str(lvis_root))
-    monkeypatch.chdir(repo)
     loss = 'model.bbox_head.loss_cls'
-    cfg = load(
-        'owp_cls/fcos_iou_cs_is_joint_unknown_area_lvis-count',
-        tmp_path,
+    cfg = launch.load_config(
+        f'{repo}/configs/owp_cls/'
+        'fcos_iou_cs_is_joint_unknown_area_lvis-count.py',
+        str(tmp_path),
         {
             **SMALL,
             **SHORT,
@@ -109,9 +96,7 @@ def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
             'train_dataloader.persistent_workers': False,
             'test_dataloader.num_workers': 0,
             'test_dataloader.persistent_workers': False,
-            'val_cfg': None,
-            'val_dataloader': None,
-            'val_evaluator': None,
+            **dict.fromkeys(('val_cfg', 'val_dataloader', 'val_evaluator')),
         },
     )
     cfg.experiment_name = 'test_lvis'
@@ -129,10 +114,9 @@ def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
 
 def test_missing_data_say_what_is_needed(tmp_path, monkeypatch, repo):
     monkeypatch.setenv('LVIS_ROOT', str(tmp_path))
-    monkeypatch.chdir(repo)
-    cfg = load('owp/fcos_iou_cs_is_lvis', tmp_path, {})
+    cfg = launch.load_config(f'{repo}/configs/owp/fcos_iou_cs_is_lvis.py')
     with pytest.raises(
-        FileNotFoundError,
+        UserError,
         match='lvis_v1_train.json: no such data; put '
         r'annotations/lvis_v1_\{train,val\}.json .* LVIS_ROOT',
     ) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from argparse import Namespace
+import sys
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import load_checkpoint
 
 CLASSIFIER = ('bbox_head.cls_convs', 'bbox_head.conv_cls')
+NO_VALIDATION = dict(val_cfg=None, val_dataloader=None, val_evaluator=None)
 runs = itertools.count()
 
 
@@ -25,17 +26,9 @@ def shapes(shapes_dir):
 
 
 def build(config, work_dir, **options) -> Runner:
-    """As tools/train.py and tools/test.py build it."""
-    cfg = launch.load_config(
-        Namespace(
-            config=str(config),
-            work_dir=str(work_dir),
-            cfg_options=options,
-            launcher='none',
-            local_rank=0,
-        )
-    )
-    # Else runs that begin in the same second share one message hub.
+    """Build it as tools/train.py and tools/test.py do."""
+    cfg = launch.load_config(str(config), str(work_dir), options)
+    # Runs that begin in the same second would share one message hub.
     cfg.experiment_name = f'recipe_{os.getpid()}_{next(runs)}'
     return launch.build_runner(cfg)
 
@@ -44,10 +37,7 @@ def train(config, work_dir, epochs=1, **options) -> Runner:
     runner = build(
         config,
         work_dir,
-        val_cfg=None,
-        val_dataloader=None,
-        val_evaluator=None,
-        **{'train_cfg.max_epochs': epochs, **options},
+        **{**NO_VALIDATION, 'train_cfg.max_epochs': epochs, **options},
     )
     runner.train()
     return runner
@@ -59,7 +49,7 @@ def weights(path):
 
 @pytest.fixture(scope='module')
 def proposer(tiny_config, tmp_path_factory):
-    """Its config and its checkpoint."""
+    """The config of a proposer and its checkpoint."""
     config, folder = tiny_config(), tmp_path_factory.mktemp('proposer')
     train(config, folder)
     return config, folder / 'epoch_1.pth'
@@ -70,7 +60,7 @@ def log_of(folder):
 
 
 def test_finetune_starts_from_the_proposer(proposer, tiny_config, tmp_path):
-    """Nothing but the classifier differs where nothing is learnt."""
+    """Without a learning rate, only the classifier is added."""
     train(
         tiny_config('fcos_iou_cs_is_finetune_shapes'),
         tmp_path,
@@ -81,7 +71,7 @@ def test_finetune_starts_from_the_proposer(proposer, tiny_config, tmp_path):
     assert new and got.keys() == given.keys() | new
     for name, value in given.items():
         assert torch.equal(got[name], value), name
-    # As initialised: probability 0.01.
+    # As initialized: probability 0.01.
     torch.testing.assert_close(
         got['bbox_head.conv_cls.bias'].sigmoid(), torch.full((8,), 0.01)
     )
@@ -91,7 +81,7 @@ def test_finetune_starts_from_the_proposer(proposer, tiny_config, tmp_path):
 
 
 def predict(config, checkpoint, work_dir):
-    """Metrics, and the proposals of the test images."""
+    """Return metrics and the proposals of the test images."""
     runner = build(
         config,
         work_dir,
@@ -109,12 +99,12 @@ def predict(config, checkpoint, work_dir):
 
 
 def test_frozen_fb_keeps_its_proposals(proposer, tiny_config, tmp_path):
-    """To the bit, after two epochs and with weight decay, on resuming too."""
+    """Bit by bit, after two epochs with weight decay and a resume."""
     config = tiny_config('fcos_iou_cs_is_frozen_fb_shapes')
     options = {
         'load_from': str(proposer[1]),
         'optim_wrapper.optimizer.weight_decay': 0.1,
-        # Statistics would move, were it not for the freezing.
+        # Unless frozen, the statistics would change.
         'model.backbone.norm_eval': False,
     }
     train(config, tmp_path, epochs=1, **options)
@@ -134,20 +124,20 @@ def test_frozen_fb_keeps_its_proposals(proposer, tiny_config, tmp_path):
     )
     assert 0 < expected['novel_drop-base/AR@100']
     for name, value in expected.items():
-        # No objects of a size give no number.
+        # NaN without objects of a size.
         assert metrics[name] == value or value != value, name
     assert len(kept) == len(proposals) == 4
     for ours, theirs in zip(kept, proposals):
         assert torch.equal(ours.bboxes, theirs.bboxes)
         assert torch.equal(ours.scores, theirs.scores)
-    # All columns of Table 3 come out of the same call.
+    # One call gives all columns of Table 3.
     for name in ('AP', 'AR@10', 'AR@100'):
         assert 0 <= metrics[f'base_class-wise/{name}'] <= 1
         assert 0 <= metrics[f'novel_drop-base/{name}'] <= 1
 
 
 def shares(runner):
-    """Masked share of the background in each iteration."""
+    """Return the masked share of the background per iteration."""
     return runner.message_hub.get_scalar('train/masked_background').data[0]
 
 
@@ -176,7 +166,7 @@ def test_start_of_masking_survives_a_resume(
     for name, value in weights(tmp_path / 'whole/epoch_2.pth').items():
         got = resumed.model.state_dict()[name]
         assert torch.equal(got, value), name
-    # The masks are what made the weights.
+    # Masking has changed the weights.
     options[f'{loss}.threshold'] = 1.0
     unmasked = train(config, tmp_path / 'unmasked', epochs=2, **options)
     assert not shares(unmasked).any()
@@ -187,27 +177,20 @@ def test_start_of_masking_survives_a_resume(
 
 
 def test_two_processes_train_frozen_fb(proposer, tiny_config, tmp_path, run):
-    """Without a search for unused parameters, more than one step."""
+    """Several steps, without a search for unused parameters."""
     config = tiny_config('fcos_iou_cs_is_frozen_fb_shapes')
     status, output = run(
-        'python',
-        '-m',
-        'torch.distributed.run',
-        '--standalone',
-        '--nproc_per_node',
-        '2',
-        'tools/train.py',
+        'bash',
+        'tools/dist_train.sh',
         config,
-        '--launcher',
-        'pytorch',
+        2,
         '--work-dir',
         tmp_path,
         '--cfg-options',
         f'load_from={proposer[1]}',
         'train_cfg.max_epochs=2',
-        'val_cfg=None',
-        'val_dataloader=None',
-        'val_evaluator=None',
+        *(f'{key}=None' for key in NO_VALIDATION),
+        PYTHON=sys.executable,
     )
     assert status == 0, output
     last = weights(tmp_path / 'epoch_2.pth')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import time
 
 import cv2
@@ -128,19 +129,14 @@ def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['draw_proposals', 'draw_locations'])
-def test_pictures_are_drawn(trained, run, config, tmp_path, name):
+def test_pictures_are_drawn(
+    trained, call_tool, config, repo, shapes_dir, monkeypatch, tmp_path, name
+):
+    monkeypatch.setenv('SHAPES', str(shapes_dir))
     path = tmp_path / 'picture.png'
-    status, output = run(
-        'python',
-        f'tools/analysis_tools/{name}.py',
-        config,
-        trained[0],
-        '--out',
-        path,
-        '--num',
-        2,
-    )
-    assert status == 0, output
+    tool = repo / f'tools/analysis_tools/{name}.py'
+    words = (config, trained[0], '--out', path, '--num', 2)
+    assert call_tool(tool, *words) is None
     # Not a plain color.
     assert cv2.imread(str(path)).std() > 10
 
@@ -234,6 +230,12 @@ def test_corrupt_image_in_a_worker(tool, config, corrupt, monkeypatch):
     )
 
 
+def assert_one_message(output, path):
+    assert len(re.findall('^error: ', output, re.M)) == 1, output
+    assert output.count(path) == 1, output
+    assert 'Traceback' not in output and 'ChildFailed' not in output, output
+
+
 def test_corrupt_image_in_one_of_two_processes(run, config, corrupt, tmp_path):
     data, image = corrupt
     status, output = run(
@@ -246,17 +248,17 @@ def test_corrupt_image_in_one_of_two_processes(run, config, corrupt, tmp_path):
         '--cfg-options',
         *NO_VALIDATION,
         SHAPES=str(data),
+        PYTHON=sys.executable,
     )
     assert status == 1, output
-    assert output.count(str(image)) == output.count('error: ') == 1, output
-    assert 'Traceback' not in output and 'ChildFailed' not in output
+    assert_one_message(output, str(image))
 
 
 def test_error_of_both_processes(run):
-    status, output = run('bash', 'tools/dist_test.sh', 'none.py', 'a.pth', 2)
+    words = ('bash', 'tools/dist_test.sh', 'none.py', 'a.pth', 2)
+    status, output = run(*words, PYTHON=sys.executable)
     assert status == 1
-    assert output.count('none.py') == output.count('error: ') == 1, output
-    assert 'Traceback' not in output and 'ChildFailed' not in output
+    assert_one_message(output, 'none.py')
 
 
 def test_file_that_is_no_checkpoint(tool, config, tmp_path):
