@@ -16,6 +16,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet_owp import cli
 from mmdet_owp.evaluation.class_wise import STYLES
@@ -45,7 +46,7 @@ def add_annotation_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def add_split_argument(parser: ArgumentParser, **kwargs: str) -> None:
+def add_split_argument(parser: ArgumentParser, **kwargs: Any) -> None:
     """Add ``--split``; ``kwargs`` are further ones of ``add_argument``."""
     parser.add_argument(
         '--split',
@@ -166,8 +167,9 @@ def _evaluate_files(args: Namespace) -> None:
             'difference and 95% interval (paired bootstrap over images, '
             f'{args.resamples} resamples, seed {args.seed})'
         )
+        first, second = evaluations
         metrics['difference'] = compare(
-            *evaluations, args.k, args.resamples, args.seed
+            first, second, args.k, args.resamples, args.seed
         )
         print(text_table(metrics['difference']))
     _write(Path(args.out), metrics)

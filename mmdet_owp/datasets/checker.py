@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os.path as osp
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product, zip_longest
 from typing import Any, NamedTuple
 
@@ -125,7 +125,7 @@ class FileReport(NamedTuple):
 
 
 def _findings(
-    entries: Mapping[str, Collection], **values: object
+    entries: Mapping[str, Sequence], **values: object
 ) -> list[Finding]:
     """Return a finding for every name in ``entries`` that has entries.
 
@@ -486,7 +486,7 @@ def find_unlabeled(
     median = float(np.median(list(counts.values()) or [0]))
     sparse = [image for image, n in counts.items() if n <= median / 5]
     empty = sorted({i['id'] for i in content['images']} - counts.keys())
-    stats = dict(
+    stats: dict[str, Any] = dict(
         training_images=len(training),
         with_novel=len(hidden) - hidden.count(0),
         hidden_boxes=sum(hidden),

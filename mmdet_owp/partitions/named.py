@@ -6,7 +6,7 @@ line into the table ``NAMED``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from mmdet_owp.errors import UserError
@@ -47,7 +47,7 @@ def _all_novel(
 
 # Name -> function of (name, categories, source) that returns the base and the
 # novel classes by id, or raises UserError for a file that does not have them.
-NAMED = {
+NAMED: dict[str, Callable[..., tuple]] = {
     'voc': partial(_listed, classes.COCO_VOC, classes.COCO_NON_VOC),
     'shapes': partial(_listed, classes.SHAPES_BASE, classes.SHAPES_NOVEL),
     'lvis-id': partial(lvis_sides, 'novel_by_id'),

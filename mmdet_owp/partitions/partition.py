@@ -150,7 +150,7 @@ def parse_partition(
     names = {c['name'] for c in categories}
     if text is None:
         return resolve_partition(list(ids.values()), categories, source)
-    base = []
+    base: list[str | int] = []
     for c in text.split(','):
         if c in names:
             base.append(c)

@@ -46,7 +46,9 @@ class Matcher(NamedTuple):
             ]
         )
 
-    def match(self, iou_thrs: Sequence[float], ignored: np.ndarray) -> Hits:
+    def match(
+        self, iou_thrs: Sequence[float] | np.ndarray, ignored: np.ndarray
+    ) -> Hits:
         """Match the proposals in the order of their scores.
 
         Each is matched to a free object: preferably one that is not ignored,
@@ -66,7 +68,7 @@ class Matcher(NamedTuple):
 
 def _match(
     pairs: Pairs,
-    iou_thrs: Sequence[float],
+    iou_thrs: Sequence[float] | np.ndarray,
     ignored: np.ndarray,
     crowd: np.ndarray,
 ) -> Hits:

@@ -74,7 +74,7 @@ class _Ranges(NamedTuple):
     """First row and number of rows per image."""
 
     start: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # tuple.count
 
 
 def _of_block(

@@ -119,7 +119,7 @@ class Proposals(NamedTuple):
     def from_rows(
         cls,
         known_ids: np.ndarray,
-        image_ids: Sequence[int],
+        image_ids: Sequence[int] | np.ndarray,
         boxes: np.ndarray,
         scores: np.ndarray,
     ) -> Proposals:
@@ -145,7 +145,7 @@ class Proposals(NamedTuple):
     def from_images(
         cls,
         known_ids: np.ndarray,
-        image_ids: Sequence[int],
+        image_ids: Sequence[int] | np.ndarray,
         boxes: Sequence[np.ndarray],
         scores: Sequence[np.ndarray],
     ) -> Proposals:

@@ -86,7 +86,7 @@ class _RunningJob:
 def run_jobs(
     jobs: Sequence[Job],
     slots: Sequence[dict[str, str]] = ({},),
-    on_finished: Callable[[Job], None] = lambda job: None,
+    on_finished: Callable[[Job], object] = lambda job: None,
     on_failed: Callable[[Job, str], None] = lambda job, reason: None,
 ) -> None:
     """Run jobs until each is finished or has failed.

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -26,7 +27,7 @@ from mmdet_owp.visualization.comparison import Cell, Comparison
 # Validation during training takes minutes and is not reported.
 _NO_VALIDATION = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
 # Methods were chosen on the validation images of the built-in data.
-_UNSEEN = dict(seed=90210, num_train=1, num_val=1000)
+_UNSEEN: dict[str, Any] = dict(seed=90210, num_train=1, num_val=1000)
 
 
 class TableRuns:

@@ -15,6 +15,7 @@ import os.path as osp
 import reprlib
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -74,7 +75,7 @@ class TrainingRun:
         options: tuple[str, ...] = (),
         gpus: int = 0,
         start: TrainingRun | None = None,
-        environments: tuple[dict, dict] = ({}, {}),
+        environments: Sequence[dict[str, str]] = ({}, {}),
     ) -> None:
         self.config, self.folder, self.tools = config, folder, tools
         self.settings, self.gpus, self.start = settings, gpus, start

@@ -77,7 +77,7 @@ def make_shapes(
         )
     if style not in STYLES:
         raise UserError(f'style must be one of {STYLES}, not {style!r}')
-    arguments = dict(
+    arguments: dict[str, object] = dict(
         version=VERSION,
         seed=seed,
         num_train=num_train,

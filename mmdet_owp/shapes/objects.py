@@ -118,7 +118,7 @@ def _shade(rng: Generator, texture: np.ndarray, alpha: np.ndarray) -> None:
     color.
     """
     angle, depth = rng.uniform(0, 2 * math.pi), rng.uniform(0.4, 0.7)
-    light = 1 + depth * ramp(*alpha.shape, angle)
+    light = 1 + depth * ramp(alpha.shape[0], alpha.shape[1], angle)
     soft = cv2.blur(alpha, (3, 3), borderType=cv2.BORDER_CONSTANT)
     soft = np.pad(soft, 1)
     slope = (soft[1:-1, 2:] - soft[1:-1, :-2]) * math.cos(angle) + (

@@ -263,13 +263,15 @@ def _is_large_enough(mask: np.ndarray, min_area: float = 0) -> bool:
 
 def _tight_box(mask: np.ndarray) -> tuple[float, float, float, float]:
     """Return x, y, width and height of the true pixels (at least one)."""
-    return tuple(float(v) for v in cv2.boundingRect(mask.astype(np.uint8)))
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return float(x), float(y), float(width), float(height)
 
 
 def _take_photo(rng: Generator, image: np.ndarray) -> np.ndarray:
     """Add uneven light, a mild blur and sensor noise; return uint8."""
     angle, depth = rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.3)
-    scale_brightness(image, 1 + depth * ramp(*image.shape[:2], angle))
+    height, width = image.shape[:2]
+    scale_brightness(image, 1 + depth * ramp(height, width, angle))
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.7))
     image += rng.uniform(1, 5) * rng.standard_normal(

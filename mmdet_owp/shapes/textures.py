@@ -50,7 +50,9 @@ def _draw_waves(
     """Draw stripes, a checkerboard or dots along the axes ``u`` and ``v``."""
     period = math.exp(rng.uniform(math.log(3.5), math.log(12)))
     # Smooth noise bends the lines: natural patterns are not straight.
-    bend = rng.uniform(0, 2.5) * draw_noise(rng, *u.shape, 12, 24)
+    bend = rng.uniform(0, 2.5) * draw_noise(
+        rng, u.shape[0], u.shape[1], 12, 24
+    )
     frequency = 2 * math.pi / period
     u = np.sin(u * frequency + bend + rng.uniform(0, 6.3))
     if kind == 'stripes':

@@ -203,7 +203,7 @@ class OWPFCOSHead(FCOSHead):
         for key, loss in losses.items():
             setattr(self, key, MODELS.build(loss))
         if not self.with_cls:
-            self.loss_cls = None
+            self.loss_cls: nn.Module | None = None
         self.masking: UnknownMasking | None = getattr(
             self.loss_cls, 'masking', None
         )
