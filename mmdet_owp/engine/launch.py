@@ -19,9 +19,9 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-# Importing `checkpoint` also makes mmengine's loaders safe.
 from mmdet_owp.cli import add_cfg_options
-from mmdet_owp.cli import report_errors as one_line_errors  # noqa: F401
+
+# Importing it makes mmengine's loaders of checkpoints safe.
 from mmdet_owp.engine.checkpoint import check_exists
 from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import LVIS_PARTITIONS
