@@ -107,15 +107,6 @@ def report_errors() -> Iterator[None]:
         sys.exit(1)
 
 
-@contextlib.contextmanager
-def writing(path: str | os.PathLike) -> Iterator[None]:
-    """Raise a :class:`UserError` where ``path`` cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror}') from error
-
-
 def _message(error: UserError) -> str:
     """Return the text of an error without the traceback of a worker.
 

@@ -28,6 +28,7 @@ from mmdet_owp.datasets.checker import (
     compare_classes,
 )
 from mmdet_owp.datasets.custom_config import config_text
+from mmdet_owp.errors import writing
 from mmdet_owp.partitions import SPLITS
 from mmdet_owp.tables import markdown_table
 
@@ -128,7 +129,7 @@ def _check(args: Namespace) -> None:
             _print_report(path, report)
         _print_findings(common)
     if args.save and config:
-        with cli.writing(args.save):
+        with writing(args.save):
             Path(args.save).parent.mkdir(parents=True, exist_ok=True)
             Path(args.save).write_text(config)
     if problems:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdet_owp import cli
+from mmdet_owp.errors import writing
 from mmdet_owp.evaluation.class_wise import STYLES
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile, compare
 from mmdet_owp.evaluation.proposal_files import ProposalRows, read_proposals
@@ -234,7 +235,7 @@ def _print_recall(
 
 def _write(folder: Path, metrics: Mapping[str, Rows]) -> None:
     """Write the metrics of all files as JSON and CSV."""
-    with cli.writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / 'recall.json'
         path.write_text(json.dumps(metrics, indent=1) + '\n')

@@ -1,9 +1,9 @@
-"""How all pictures look: one width, fonts and colours, with matplotlib alone.
+"""The common style of all pictures: width, fonts and colors.
 
-Every picture is eight inches wide, however many panels share that, so that
-its texts have the same size on a page: a README shows it about 800 pixels
-wide, where ten points are 14 pixels. Colours are those of Okabe and Ito, which
-the colour-blind can tell apart; where two meanings meet, shape differs too.
+Every picture is eight inches wide, so that text has the same size on a page: a
+README shows it about 800 pixels wide, where ten points are 14 pixels. The
+colors are those of Okabe and Ito, which color-blind people can tell apart;
+meanings also differ in shape or line style.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
+from mmdet_owp.errors import writing
+
 WIDTH = 8.0  # inches
 DPI = 120
 SERIES = (
@@ -32,11 +34,11 @@ SERIES = (
     '#000000',
 )
 LINES = ('-', '--', '-.', ':')
-# What is none of the series.
+# Everything that belongs to no series.
 REST = '#b8b8b8'
-# Objects that are looked for, and those of the other classes.
+# Novel objects found and missed, and objects of other classes.
 FOUND, MISSED, OTHER = '#00e0a4', '#ff6a13', '#ffffff'
-# Ground truth that trains, points, crosses and areas over an image.
+# Ground truth, points, crosses and areas over an image.
 TRUTH, POINTS, CROSSES, AREA = '#f0e442', '#ff6a13', '#56b4e9', '#0060ff'
 HEAT = 'inferno'
 
@@ -63,15 +65,15 @@ _SETTINGS = {
 def new_figure(
     rows: int, columns: int, height: float, title: str = ''
 ) -> Iterator[tuple[Figure, np.ndarray]]:
-    """Make a figure; what is drawn in this context is in the style.
+    """Create a figure; inside this context drawing uses the style.
 
-    It needs no window and leaves nothing behind, in a training process too.
+    It needs no display and does not change the global settings.
 
     Args:
-        rows (int): of panels.
-        columns (int): likewise.
-        height (float): of a row, in inches.
-        title (str): what the picture shows, above the panels.
+        rows (int): rows of panels.
+        columns (int): columns of panels.
+        height (float): height of a row, in inches.
+        title (str): text above the panels.
 
     Yields:
         tuple[Figure, ndarray]: the figure and its axes, (rows, columns).
@@ -89,7 +91,7 @@ def new_figure(
 
 
 def series(number: int) -> dict:
-    """Colour and dashes of the series of that number, for ``Axes.plot``."""
+    """Return color and line style of a series, for ``Axes.plot``."""
     return dict(
         color=SERIES[number % len(SERIES)],
         linestyle=LINES[number % len(LINES)],
@@ -97,7 +99,7 @@ def series(number: int) -> dict:
 
 
 def outlined(linewidth: float) -> list[AbstractPathEffect]:
-    """Give a line a dark rim, to be seen on any image (``path_effects``)."""
+    """Return ``path_effects`` that outline a line in black."""
     return [withStroke(linewidth=linewidth + 1, foreground='#000000a0')]
 
 
@@ -114,34 +116,38 @@ def show_image(ax: Axes, image: np.ndarray, **kwargs) -> None:
 
 
 def picture_path(text: str) -> Path:
-    """Check a path of a picture, as the ``type`` of a parser's argument.
+    """Parse the path of a picture, as the ``type`` of an argument.
 
     Raises:
-        ArgumentTypeError: if matplotlib writes no such files.
+        ArgumentTypeError: for another suffix than those below.
     """
     path = Path(text)
     if path.suffix not in ('.png', '.jpg', '.pdf', '.svg'):
         raise ArgumentTypeError(
-            f'{text}: pictures are .png, .jpg, .pdf or .svg'
+            f'{text}: must end in .png, .jpg, .pdf or .svg'
         )
     return path
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture, in a folder made for it where there is none.
+    """Write a picture and the folder that holds it.
 
     Args:
         figure (Figure): of :func:`new_figure`, in its context.
         path (Path): of :func:`picture_path`.
+
+    Raises:
+        UserError: if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # For pages: photographs of noise are large at the usual 75.
+    # Noisy images are large at the default quality of 75.
     options = dict(quality=65) if path.suffix == '.jpg' else {}
-    figure.savefig(path, pil_kwargs=options)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, pil_kwargs=options)
     print(f'wrote {path}')
 
 
 def as_array(figure: Figure) -> np.ndarray:
-    """Render a figure, (H, W, 3) uint8, RGB."""
+    """Render a figure to an array (H, W, 3), uint8, RGB."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

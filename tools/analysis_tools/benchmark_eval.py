@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdet_owp import cli
+from mmdet_owp.errors import writing
 from mmdet_owp.reproduction.evaluator_timing import (
     EVALUATORS,
     Benchmark,
@@ -131,7 +132,7 @@ def main() -> None:
         text = '\n'.join(tables)
         print(text)
         if args.out:
-            with cli.writing(args.out):
+            with writing(args.out):
                 Path(args.out).write_text(text)
 
 

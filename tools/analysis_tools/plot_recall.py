@@ -20,7 +20,7 @@ from mmdet_owp.commands.eval import (
     check_split,
     print_warnings,
 )
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, writing
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile
 from mmdet_owp.evaluation.proposal_files import read_proposals
 from mmdet_owp.recall import PROTOCOLS
@@ -94,7 +94,7 @@ def main() -> None:
         for label, evaluation in found.items():
             recall = evaluation.average_recall(args.k)
             print(f'{label}: AR@{args.k} {recall:.4f}')
-        with cli.writing(args.out):
+        with writing(args.out):
             draw_recall(
                 args.out,
                 found,

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from mmdet_owp import cli
 from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, writing
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile
 from mmdet_owp.evaluation.proposal_files import ProposalRows
 from mmdet_owp.evaluation.trivial_proposals import random_boxes, region_boxes
@@ -83,29 +83,27 @@ def make_proposals(
 ) -> ProposalRows:
     """Make the proposals of all images."""
     rng = np.random.default_rng(args.seed)
-    boxes, scores = [], []
+    found = []
     for info in tqdm(images, unit='image'):
         if args.method == 'random':
-            found = random_boxes(
+            boxes = random_boxes(
                 rng, train_boxes, args.number, info['width'], info['height']
             )
-            boxes.append(found)
-            scores.append(np.linspace(1, 0, len(found), endpoint=False))
+            scores = np.linspace(1, 0, len(boxes), endpoint=False)
+            found.append((boxes, scores))
             continue
         path = Path(args.images) / info['file_name']
         image = cv2.imread(str(path))
         if image is None:
             raise UserError(f'{path}: missing or not an image; check --images')
-        for column, values in zip(
-            (boxes, scores), region_boxes(image, args.number)
-        ):
-            column.append(values)
-    counts = [len(s) for s in scores]
+        found.append(region_boxes(image, args.number))
+    boxes, scores = map(np.concatenate, zip(*found))
+    image_ids = [i['id'] for i in images]
     return ProposalRows(
-        np.repeat([i['id'] for i in images], counts),
-        np.concatenate(boxes),
-        np.concatenate(scores),
-        np.ones(sum(counts), int),
+        np.repeat(image_ids, [len(scores) for _, scores in found]),
+        boxes,
+        scores,
+        np.ones(len(scores), int),
         False,
     )
 
@@ -115,7 +113,7 @@ def write(path: Path, rows: ProposalRows) -> None:
     columns = (rows.image_ids, rows.labels, rows.boxes.round(2), rows.scores)
     keys = ('image_id', 'category_id', 'bbox', 'score')
     results = zip(*(column.tolist() for column in columns))
-    with cli.writing(path):
+    with writing(path):
         path.write_text(json.dumps([dict(zip(keys, r)) for r in results]))
 
 

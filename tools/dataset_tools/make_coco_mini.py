@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mmdet_owp import cli
 from mmdet_owp.datasets.coco_subset import cut_part
+from mmdet_owp.errors import writing
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Cut both parts."""
     args = parse_args()
-    with cli.report_errors(), cli.writing(args.out):
+    with cli.report_errors(), writing(args.out):
         for part in ('train', 'val'):
             path, content = cut_part(
                 Path(args.coco),
