@@ -1,6 +1,6 @@
-"""Imports every registered module: what ``custom_imports`` of configs names.
+"""Import every registered module, for ``custom_imports`` of configs.
 
-It imports mmdet, which takes seconds; :mod:`mmdet_owp` itself does not.
+This imports mmdet, which takes seconds; importing :mod:`mmdet_owp` does not.
 """
 
 from mmdet_owp.datasets import coco_split, lvis_split
