@@ -109,14 +109,12 @@ class Finding(NamedTuple):
 
 
 class FileReport(NamedTuple):
-    """Everything the checker knows about an annotation file.
+    """Findings about an annotation file, problems first.
 
-    Attributes:
-        findings (list[Finding]): problems first.
-        summary (dict): number of ``images`` and ``annotations`` and, unless
-            problems prevent it, ``splits`` of :func:`count_splits` and, of a
-            training file, ``unlabelled`` of :func:`find_unlabeled`.
-        partition (Partition, optional): None if problems prevent it.
+    The summary has the numbers of ``images`` and ``annotations``. Unless
+    problems prevent it, there are a partition and, in the summary, ``splits``
+    (:func:`count_splits`) and ``unlabelled`` (:func:`find_unlabeled`; only of
+    training files).
     """
 
     findings: list[Finding]
@@ -166,7 +164,7 @@ def check_file(
 
     Args:
         path (str): the annotation file.
-        base (str): base classes, as :func:`parse_partition` takes them.
+        base (str): base classes; see :func:`parse_partition`.
         folder (str, optional): folder of the images. None skips them.
         training (bool): whether it is the training file.
         decode (bool): see :func:`check_images`.
@@ -197,10 +195,6 @@ def check_records(content: Mapping, path: str) -> list[Finding]:
     """Check ids, sizes and references of an annotation file.
 
     The other checks need a file without problems here.
-
-    Args:
-        content (dict): of the file.
-        path (str): of the file.
     """
     found = []
     for kind in ('images', 'annotations', 'categories'):
@@ -262,12 +256,7 @@ def _annotation_faults(content: Mapping) -> dict[str, list]:
 
 
 def check_boxes(content: Mapping) -> list[Finding]:
-    """Check the boxes of an annotation file.
-
-    Args:
-        content (dict): of a file in which :func:`check_records` finds no
-            problem.
-    """
+    """Check the boxes of an annotation file."""
     images = {i['id']: i for i in content['images']}
     annotations = [
         a for a in content['annotations'] if a['image_id'] in images
@@ -394,10 +383,6 @@ def _image_size(path: str, decode: bool) -> tuple[int, int] | None:
 def count_splits(content: Mapping, partition: Partition) -> dict[str, dict]:
     """Count images and boxes per split.
 
-    Args:
-        content (dict): of an annotation file.
-        partition (Partition): of its classes.
-
     Returns:
         dict[str, dict]: per split the number of ``images`` with a box, of
         ``boxes`` without crowd regions and of ``crowd`` regions; and
@@ -423,12 +408,7 @@ def count_splits(content: Mapping, partition: Partition) -> dict[str, dict]:
 def check_counts(
     counts: Mapping[str, Mapping], training: bool
 ) -> list[Finding]:
-    """Check that there are enough boxes to learn from or to evaluate.
-
-    Args:
-        counts (dict[str, dict]): of :func:`count_splits`.
-        training (bool): whether it is the training file.
-    """
+    """Check that :func:`count_splits` finds enough boxes to learn or test."""
     split = 'base' if training else 'novel'
     consequence = 'hard to learn' if training else 'their recall is noisy'
     found = []
@@ -459,10 +439,6 @@ def find_unlabeled(
 
     Boxes of novel classes are hidden in training, so a classifier learns
     these objects as background; others may be missing from the file itself.
-
-    Args:
-        content (dict): of the annotation file of the training images.
-        partition (Partition): of its classes.
 
     Returns:
         tuple[dict, list[Finding]]: ``training_images`` (with a base box),
@@ -550,12 +526,7 @@ def _check_federated(content: Mapping) -> list[Finding]:
 
 
 def compare_classes(train: Partition, val: Partition) -> list[Finding]:
-    """Check that labels mean the same classes in both files.
-
-    Args:
-        train (Partition): of the training file.
-        val (Partition): of the validation file.
-    """
+    """Check that labels mean the same classes in both files."""
     pairs = zip_longest(train.names('base'), val.names('base'))
     return _findings(
         dict(classes=[f'{a} and {b}' for a, b in pairs if a != b])

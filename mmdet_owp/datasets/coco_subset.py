@@ -14,15 +14,7 @@ from mmdet_owp.errors import UserError
 
 
 def choose_images(coco: Mapping, number: int, seed: int) -> list[dict]:
-    """Draw images that have objects.
-
-    Args:
-        coco (dict): content of an annotation file.
-        number (int): images to draw.
-        seed (int): of the draw.
-
-    Returns:
-        list[dict]: entries of ``coco['images']``, sorted by id.
+    """Draw images that have objects; return their entries, sorted by id.
 
     Raises:
         UserError: if fewer images have objects.
@@ -93,20 +85,13 @@ def cut_part(
     quality: int,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> tuple[Path, dict]:
-    """Cut the training or the validation part of COCO 2017.
+    """Cut ``number`` images of a part of COCO 2017, ``'train'`` or ``'val'``.
 
-    Args:
-        root (Path): folder of COCO 2017.
-        out (Path): folder to write to.
-        part (str): ``'train'`` or ``'val'``.
-        number (int): number of images.
-        seed (int): see :func:`choose_images`.
-        longest (int): see :func:`shrink_image`.
-        quality (int): see :func:`shrink_image`.
-        progress (Callable): wraps the iterable of images.
+    Args are those of :func:`choose_images` and :func:`shrink_image`;
+    ``progress`` wraps the iterable of images.
 
     Returns:
-        tuple[Path, dict]: the annotation file, and its content.
+        tuple[Path, dict]: the annotation file written, and its content.
 
     Raises:
         UserError: if files are missing or wrong, or images are too few.
@@ -117,39 +102,37 @@ def cut_part(
         chosen = choose_images(coco, number, seed)
     except UserError as error:
         raise UserError(f'{ann_file}: {error}') from error
-    (out / part).mkdir(parents=True, exist_ok=True)
-    (out / 'annotations').mkdir(exist_ok=True)
+    source, target = root / f'{part}2017', out / part
+    target.mkdir(parents=True, exist_ok=True)
     images, scales = [], {}
     for info in progress(chosen):
         entry, scales[info['id']] = shrink_image(
-            info, root / f'{part}2017', out / part, longest, quality
+            info, source, target, longest, quality
         )
         images.append(entry)
+    annotations = [
+        _scale_annotation(a, scales[a['image_id']])
+        for a in coco['annotations']
+        if a['image_id'] in scales
+    ]
+    description = 'subset of COCO 2017, made by mmdet_owp'
     content = dict(
-        info=dict(
-            description='subset of COCO 2017, made by mmdet_owp',
-            seed=seed,
-            longest=longest,
-        ),
+        info=dict(description=description, seed=seed, longest=longest),
         images=images,
-        annotations=[
-            _scale_annotation(a, scales[a['image_id']])
-            for a in coco['annotations']
-            if a['image_id'] in scales
-        ],
+        annotations=annotations,
         categories=coco['categories'],
     )
     # Written last, so that it marks a complete part.
     path = out / 'annotations' / f'instances_{part}.json'
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content))
     return path, content
 
 
 def _scale_annotation(annotation: Mapping, scale: float) -> dict:
+    kept = {k: annotation[k] for k in ('id', 'image_id', 'category_id')}
     return dict(
-        id=annotation['id'],
-        image_id=annotation['image_id'],
-        category_id=annotation['category_id'],
+        kept,
         bbox=[round(value * scale, 2) for value in annotation['bbox']],
         area=round(annotation['area'] * scale**2, 2),
         iscrowd=annotation['iscrowd'],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -22,14 +23,17 @@ from mmdet_owp.recall import (
 from mmdet_owp.tables import Rows
 
 
-class AnnotationFile(NamedTuple):
-    """An annotation file and its partition.
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Name the file in the text of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from error
 
-    Attributes:
-        content (dict): of the file.
-        partition (Partition): of its classes.
-        ground_truth (GroundTruth): the objects of both sides.
-    """
+
+class AnnotationFile(NamedTuple):
+    """The content of an annotation file, its partition and its objects."""
 
     content: dict
     partition: Partition
@@ -37,49 +41,38 @@ class AnnotationFile(NamedTuple):
 
     @classmethod
     def read(cls, path: str, partition: str | None) -> AnnotationFile:
-        """Read an annotation file.
-
-        Args:
-            path (str): of the file.
-            partition (str, optional): as :func:`parse_partition` takes it.
+        """Read an annotation file; see :func:`parse_partition`.
 
         Raises:
             UserError: if there is no such file, it is not in COCO format, or
                 does not have the classes of the partition.
         """
         content = read_coco(path)
-        classes = parse_partition(partition, content['categories'], path)
         try:
-            truth = GroundTruth.from_coco(content, classes.categories('all'))
-        except UserError as error:
-            raise UserError(f'{path}: {error}') from error
+            classes = parse_partition(partition, content['categories'], path)
+            with _naming(path):
+                truth = GroundTruth.from_coco(
+                    content, classes.categories('all')
+                )
         except (KeyError, TypeError) as error:
             raise UserError(
-                f'{path}: an image or annotation is incomplete; '
+                f'{path}: an entry is incomplete; '
                 'tools/dataset_tools/check_dataset.py shows which'
             ) from error
         return cls(content, classes, truth)
 
     def evaluator(self, rows: ProposalRows, source: str) -> RecallEvaluator:
-        """Return the evaluator of some proposals.
-
-        Args:
-            rows (ProposalRows): the proposals.
-            source (str): path of their file, for error messages.
+        """Return the evaluator of the proposals of the file ``source``.
 
         Raises:
             UserError: if a proposal is of another image or has no valid box.
         """
-        try:
+        truth = self.ground_truth
+        with _naming(source):
             proposals = Proposals.from_rows(
-                self.ground_truth.image_ids,
-                rows.image_ids,
-                rows.boxes,
-                rows.scores,
+                truth.image_ids, rows.image_ids, rows.boxes, rows.scores
             )
-        except UserError as error:
-            raise UserError(f'{source}: {error}') from error
-        return RecallEvaluator(self.ground_truth, proposals)
+        return RecallEvaluator(truth, proposals)
 
     def evaluate_classes(
         self, rows: ProposalRows, source: str, split: str, style: str
@@ -87,8 +80,8 @@ class AnnotationFile(NamedTuple):
         """Return AP and AR as means over the classes of a split.
 
         Args:
-            rows (ProposalRows): class detections.
-            source (str): path of their file, for error messages.
+            rows (ProposalRows): class detections of the file ``source``.
+            source (str): for error messages.
             split (str): classes to evaluate.
             style (str): see :func:`evaluate_class_wise`.
 
@@ -105,18 +98,11 @@ class AnnotationFile(NamedTuple):
                     'split that the detector was trained on'
                 )
             labels = np.array(list(categories))[labels]
-        try:
+        columns = rows.image_ids, rows.boxes, rows.scores, labels
+        with _naming(source):
             return evaluate_class_wise(
-                self.content,
-                categories,
-                rows.image_ids,
-                rows.boxes,
-                rows.scores,
-                labels,
-                style,
+                self.content, categories, *columns, style
             )
-        except UserError as error:
-            raise UserError(f'{source}: {error}') from error
 
 
 def compare(
@@ -126,14 +112,14 @@ def compare(
     resamples: int,
     seed: int,
 ) -> Rows:
-    """Compare AR@k of two proposal files by paired bootstrap over images.
+    """Compare AR@k of two proposal files; see :func:`bootstrap_difference`.
 
     Args:
         first (dict[str, Evaluation]): by split and protocol.
         second (dict[str, Evaluation]): of the other file, with the same keys.
         proposal_nums (Iterable[int]): the k.
-        resamples (int): draws of the bootstrap.
-        seed (int): of the draws.
+        resamples (int): of the bootstrap.
+        seed (int): of the bootstrap.
 
     Returns:
         dict: by metric the values of both files, their difference and the

@@ -31,12 +31,11 @@ def random_boxes(
         train_boxes (np.ndarray): (n, 4) x, y, width, height as fractions of
             their image.
         number (int): boxes to draw.
-        width (int): width of the image in pixels.
-        height (int): height of the image in pixels.
+        width (int): of the image, in pixels.
+        height (int): of the image, in pixels.
 
     Returns:
-        np.ndarray: (number, 4) x, y, width, height in pixels, inside the
-        image.
+        np.ndarray: (number, 4) x, y, width, height, inside the image.
     """
     sizes = train_boxes[rng.integers(len(train_boxes), size=number), 2:]
     sizes = np.minimum(sizes * np.exp(rng.normal(0, 0.1, sizes.shape)), 1)

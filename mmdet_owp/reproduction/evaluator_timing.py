@@ -30,39 +30,23 @@ SLOW_SECONDS = 60
 
 
 class Timing(NamedTuple):
-    """What one evaluator took.
+    """Time, memory and results of one evaluator."""
 
-    Attributes:
-        seconds (float): of the fastest run.
-        parsing (float): seconds that parsing the annotation file took.
-        objects (int): number of objects.
-        peak (float): peak memory in GiB.
-        before (float): peak memory before the evaluation, in GiB.
-        recall (np.ndarray): (IoU thresholds, k).
-        precision (np.ndarray): (IoU thresholds, 101 recalls).
-    """
-
-    seconds: float
-    parsing: float
+    seconds: float  # of the fastest run
+    parsing: float  # seconds to parse the annotation file
     objects: int
-    peak: float
-    before: float
-    recall: np.ndarray
-    precision: np.ndarray
+    peak: float  # memory in GiB
+    before: float  # peak memory before the evaluation
+    recall: np.ndarray  # (IoU thresholds, k)
+    precision: np.ndarray  # (IoU thresholds, 101 recalls)
 
 
 def make_data(
     annotations: dict, num_images: int, num: int, seed: int
 ) -> tuple[dict, np.ndarray]:
-    """Repeat the images of an annotation file and make proposals.
+    """Repeat the images of an annotation file; make ``num`` proposals each.
 
     Half of the proposals are jittered objects, half are anywhere.
-
-    Args:
-        annotations (dict): content of the file.
-        num_images (int): number of images to make.
-        num (int): proposals per image.
-        seed (int): random seed of the proposals.
 
     Returns:
         tuple: annotations with ids from 1, and proposals (num_images * num,
@@ -167,23 +151,14 @@ def _evaluation_by(evaluator: str) -> Callable:
 
 
 class Benchmark(NamedTuple):
-    """Times evaluators, each in a process of its own.
-
-    Attributes:
-        ann_file (str): COCO annotation file.
-        partition (str): as :func:`parse_partition` takes it.
-        num_images (int): see :func:`make_data`.
-        seed (int): see :func:`make_data`.
-        threads (int): CPU cores to use.
-        repeat (int): runs of an evaluator, unless it is slow.
-    """
+    """Times evaluators, each in its own process; see :func:`make_data`."""
 
     ann_file: str
     partition: str
     num_images: int
     seed: int
-    threads: int
-    repeat: int
+    threads: int  # CPU cores to use
+    repeat: int  # runs of an evaluator, unless it is slow
 
     def time(self, evaluator: str, num: int) -> Timing:
         """Time one of ``EVALUATORS`` on ``num`` proposals per image.

@@ -171,15 +171,13 @@ def test_config_of_the_docs(own_data, tmp_path, monkeypatch):
     """The config in docs/custom_data.md is what the tool writes."""
     from mmengine.config import Config
 
-    _, mine, shorter, *_ = [''] + re.findall(
-        r'```python\n(.*?)```',
-        (REPO / 'docs/custom_data.md').read_text(),
-        re.S,
-    )
-    (tmp_path / 'custom').mkdir()
-    path = tmp_path / 'custom/mine.py'
-    path.write_text(mine.replace("'../", f"'{REPO}/configs/"))
-    (path.parent / 'shorter.py').write_text(shorter)
+    pages = (REPO / 'docs/custom_data.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', pages, re.S)
+    paths = [tmp_path / f'custom/{n}.py' for n in ('mine', 'shorter', 'other')]
+    paths[0].parent.mkdir()
+    for path, block in zip(paths, blocks):
+        path.write_text(block.replace("'../", f"'{REPO}/configs/"))
+    path = paths[0]
     saved = path.parent / 'saved.py'
     monkeypatch.chdir(REPO)
     files = (own_data / name for name in ('train.json', 'val.json'))
@@ -192,8 +190,10 @@ def test_config_of_the_docs(own_data, tmp_path, monkeypatch):
         a, b = (c[f'{part}_dataloader'].dataset for c in (ours, theirs))
         assert set(a) == set(b) and a.split == b.split == 'base'
     assert ours.model == theirs.model
-    config = Config.fromfile(path.parent / 'shorter.py')
+    config = Config.fromfile(paths[1])
     assert config.param_scheduler[1].milestones == [6000, 8000]
     assert config.param_scheduler[1].type == 'MultiStepLR'
     assert config.train_cfg.type == 'IterBasedTrainLoop'
     assert config.default_hooks.checkpoint.max_keep_ckpts == 2
+    dataset = Config.fromfile(paths[2]).test_dataloader.dataset
+    assert len(dataset.partition) == 20 and dataset.split == 'novel'

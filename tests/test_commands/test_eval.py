@@ -200,7 +200,11 @@ def test_all_classes_count_without_a_partition(evaluate):
         ('ann.json gone.json', {}, 'gone.json: no such proposal file'),
         ('no.json good.json', {}, 'no annotation file no.json'),
         ('half.json good.json', {}, 'half.json is not a COCO annotation file'),
-        ('bare.json good.json', {}, 'bare.json: .* is incomplete; .*check_da'),
+        (
+            'bare.json good.json',
+            {},
+            'bare.json: an entry is incomplete; .*check_da',
+        ),
         (
             'ann.json good.json --style lvis --class-wise',
             {},
