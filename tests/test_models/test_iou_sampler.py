@@ -134,8 +134,8 @@ def test_locations_are_those_of_mmdet():
 def test_cue_box_follows_the_regression():
     """By hand: at (20, 20) the smallest box around is not the regressed one.
 
-    Box 0 is centred there; box 1 is smaller and contains the point, but its
-    centre (33, 33) is farther than 1.5 strides of 8 away.
+    Box 0 is centered there; box 1 is smaller and contains the point, but its
+    center (33, 33) is farther than 1.5 strides of 8 away.
     """
     boxes = torch.tensor([[0.0, 0, 40, 40], [16, 16, 50, 50]])
     assigned = IoUSampler('foreground').assign(
@@ -143,10 +143,10 @@ def test_cue_box_follows_the_regression():
     )
     at = 2 * 8 + 2  # row 2, column 2: (20, 20)
     assert assigned.regression[at] == 0 and assigned.cue[at] == 0
-    # (28, 12) is no centre location and in box 0 alone.
+    # (28, 12) is no center location and in box 0 alone.
     outer = 1 * 8 + 4
     assert assigned.regression[outer] == -1 and assigned.cue[outer] == 0
-    # (44, 44) is in box 1 alone, and within 12 pixels of its centre.
+    # (44, 44) is in box 1 alone, and within 12 pixels of its center.
     assert assigned.regression[5 * 8 + 5] == 1
 
 

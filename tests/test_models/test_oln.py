@@ -118,7 +118,7 @@ def test_centerness_of_anchors():
     st.tuples(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 60)),
 )
 def test_centerness_is_that_of_fcos(distances, anchor):
-    """Of the anchor's centre; its size does not matter."""
+    """Of the anchor's center; its size does not matter."""
     x, y, half = anchor
     left, top, right, bottom = distances
     box = torch.tensor([[x - left, y - top, x + right, y + bottom]])
@@ -152,10 +152,10 @@ def test_few_positives_are_filled_with_zeros_from_below_a_tenth():
     assert sampled[positive].all()
     assert (best[sampled & ~positive] < 0.1).all()
     assert not targets[~positive].any()
-    centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).numpy()
+    centers = ((anchors[:, :2] + anchors[:, 2:]) / 2).numpy()
     for i in positive.nonzero().flatten().tolist():
         box = gt.bboxes[overlaps[i].argmax()].numpy()
-        low, high = centres[i] - box[:2], box[2:] - centres[i]
+        low, high = centers[i] - box[:2], box[2:] - centers[i]
         sides = np.minimum(low, high).clip(min=0) / np.maximum(low, high)
         assert targets[i] == pytest.approx(sides.prod() ** 0.5, abs=1e-5)
 
@@ -277,10 +277,10 @@ def test_feature_has_length_one():
         torch.testing.assert_close(
             feature.norm(dim=1), torch.ones(2, 8, 8), atol=1e-5, rtol=0
         )
-    # Where the convolution gives nothing there is no direction either.
+    # A feature of zeros has no direction.
     head.rpn_conv.bias.data.fill_(-1e6)
-    assert not seen[0].isnan().any()
     assert all(out.isfinite().all() for out in head.forward_single(x))
+    assert not seen[-1].any()
 
 
 def test_first_stage_has_no_classifier():
@@ -292,7 +292,7 @@ def test_first_stage_has_no_classifier():
     }
     with pytest.raises(TypeError, match='loss_cls'):
         build(**{'model.rpn_head.loss_cls': dict(type='CrossEntropyLoss')})
-    with pytest.raises(ValueError, match='one anchor a location, not 3'):
+    with pytest.raises(ValueError, match='one anchor per location, not 3'):
         build(**{'model.rpn_head.anchor_generator.ratios': [0.5, 1.0, 2.0]})
 
 

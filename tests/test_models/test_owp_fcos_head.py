@@ -403,7 +403,7 @@ def test_all_sampling_divides_by_the_foreground():
     feats = [f[:1] for f in inputs(0)[0]]
     box = [40, 40, 100, 100]
     locations = sum(f.shape[2] * f.shape[3] for f in feats)
-    # Fit the first level: centres 44, 52, ..., 92 within 64 of every side.
+    # Fit the first level: centers 44, 52, ..., 92 within 64 of every side.
     # Fit the second, 64 to 128 to the farthest side: none, the box has 60.
     loss = head.loss(feats, [sample(box)])['loss_iou']
     foreground = 7 * 7
@@ -568,7 +568,7 @@ def losses_and_gradients(head, part='loss_cls'):
     )
 
 
-def places():
+def locations():
     """Image and (x, y) in pixels of every location."""
     return [
         (image, (x + 0.5) * s, (y + 0.5) * s)
@@ -579,15 +579,24 @@ def places():
     ]
 
 
-@pytest.mark.parametrize('cues', [('iou',), ('centerness', 'iou')])
-def test_unknown_objects_are_masked(cues):
-    """Where the objectness says, but never inside of a box."""
+@pytest.mark.parametrize(
+    'cues, masking_cues',
+    [
+        (('iou',), None),
+        (('centerness', 'iou'), None),
+        (('centerness', 'iou'), ('iou',)),
+    ],
+)
+def test_unknown_objects_are_masked(cues, masking_cues):
+    """By the objectness of the named cues, but never inside a box."""
     stock = classifier(objectness=cues)
-    ours = classifier(objectness=cues, loss_cls=UNKNOWN)
+    loss_cls = dict(UNKNOWN, cues=masking_cues)
+    ours = classifier(objectness=cues, loss_cls=loss_cls)
     expected_losses, expected = losses_and_gradients(stock)
     losses, gradient = losses_and_gradients(ours)
     for name in expected_losses.keys() - {'loss_cls'}:
         assert torch.equal(losses[name], expected_losses[name])
+    assert not losses['background_objectness_max'].requires_grad
     # Nothing of the classifier's loss reaches boxes and cues.
     for name, parameter in ours.named_parameters():
         if 'cls' not in name:
@@ -598,7 +607,11 @@ def test_unknown_objects_are_masked(cues):
         _, _, cue_logits = ours(feats)
     score = torch.cat(
         [
-            level.sigmoid().prod(1).pow(1 / len(cues)).flatten()
+            level[:, -len(masking_cues or cues) :]
+            .sigmoid()
+            .prod(1)
+            .pow(1 / len(masking_cues or cues))
+            .flatten()
             for level in cue_logits
         ]
     )
@@ -610,7 +623,7 @@ def test_unknown_objects_are_masked(cues):
                     image
                 ].gt_instances.bboxes.tolist()
             )
-            for image, x, y in places()
+            for image, x, y in locations()
         ]
     )
     masked = (score > 0.5) & ~inside
@@ -636,7 +649,7 @@ def test_areas_are_the_predicted_boxes(norm_on_bbox):
     left, top, right, bottom = torch.cat(
         [level.permute(0, 2, 3, 1).reshape(-1, 4) for level in distances]
     ).unbind(1)
-    _, x, y = torch.tensor(places()).unbind(1)
+    _, x, y = torch.tensor(locations()).unbind(1)
     torch.testing.assert_close(
         found.boxes, torch.stack([x - left, y - top, x + right, y + bottom], 1)
     )
@@ -649,8 +662,7 @@ def test_frozen_regression(masking):
     head = classifier(freeze_regression=True, **RUNNING, **loss_cls)
     reference = classifier(**RUNNING, **loss_cls)
     # What is masked depends on the norms, and frozen ones are in eval mode.
-    for module in (reference.reg_convs, head.train().reg_convs):
-        assert not module.training or module is reference.reg_convs
+    assert not head.train().reg_convs.training
     reference.reg_convs.eval()
     before = {k: v.clone() for k, v in head.state_dict().items()}
     calls = []
@@ -706,6 +718,17 @@ def test_half_precision_with_masking():
         ),
         (dict(objectness=('dice',)), 'objectness must name cues'),
         (dict(objectness=()), 'objectness must name cues'),
+        (dict(loss_centerness=dict(type='L1Loss')), 'loss_centerness'),
+        (
+            dict(
+                loss_cls=dict(
+                    type='UnknownMaskFocalLoss',
+                    use_sigmoid=True,
+                    cues=('centerness',),
+                )
+            ),
+            'loss_cls.cues must be among',
+        ),
         (dict(conditional='neck'), 'conditional must be'),
         (dict(proposal_score='best'), 'proposal_score must be'),
         (dict(loss_cls=None, proposal_score='cls'), 'need a classifier'),
@@ -717,5 +740,5 @@ def test_half_precision_with_masking():
     ],
 )
 def test_bad_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((UserError, TypeError), match=message):
         OWPFCOSHead(**COMMON, **arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,37 +13,56 @@ from mmdet.models.losses import FocalLoss
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.logging import MessageHub
 
+import mmdet_owp.register  # noqa: F401
+from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 from mmdet_owp.models.losses.unknown_mask_focal_loss import (
-    Locations,
     UnknownMaskFocalLoss,
 )
+from mmdet_owp.models.task_modules.unknown_masking import (
+    MaskingInputs,
+    UnknownMasking,
+)
 
+pytestmark = pytest.mark.usefixtures('mmdet_scope')
 CLASSES = 3
 NMS = dict(type='nms', iou_threshold=0.6)
+FACTOR = torch.tensor(7.0)
+hubs = itertools.count()
+
+
+def new_hub():
+    return MessageHub.get_instance(f'test_unknown_masking_{next(hubs)}')
 
 
 @pytest.fixture
 def iteration():
     """Set the iteration that a runner would be at, and its last."""
-    name = 'test_unknown_mask_focal_loss'
-    hub = MessageHub.get_instance(name)
+    hub = new_hub()
 
     def set_iteration(now, last=90000):
         hub.update_info('iter', now)
         hub.update_info('max_iters', last)
 
     yield set_iteration
-    MessageHub._instance_dict.pop(name)
+    new_hub()
 
 
-def locations(
+@pytest.fixture(scope='module')
+def head():
+    from mmengine.registry import DefaultScope
+
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return OWPFCOSHead(CLASSES, 8, feat_channels=8, norm_cfg=None)
+
+
+def inputs_of(
     objectness, in_object=None, boxes=None, sizes=None, strides=(8,)
 ):
     objectness = torch.as_tensor(objectness)
     if in_object is None:
         in_object = torch.zeros(len(objectness), dtype=torch.bool)
     sizes = sizes or [(1, len(objectness))]
-    return Locations(
+    return MaskingInputs(
         objectness, torch.as_tensor(in_object), boxes, sizes, strides
     )
 
@@ -55,110 +76,94 @@ def random_inputs(n=40, seed=0):
     return logits, labels, objectness, weight
 
 
-def with_gradient(loss, logits, *args, **kwargs):
-    """Value and gradient at the logits."""
+def with_gradient(head, loss, logits, labels, weight=None, inputs=None):
+    """Losses of the head with ``loss``, and the gradient at the logits."""
+    head.loss_cls = loss
+    head.masking = getattr(loss, 'masking', None)
     logits = logits.clone().requires_grad_()
-    value = loss(logits, *args, **kwargs)
-    if isinstance(value, dict):
-        value = value['loss_cls']
-    value.backward()
-    return value.detach(), logits.grad
+    losses = head._cls_losses(logits, labels, FACTOR, weight, inputs)
+    losses['loss_cls'].backward()
+    return losses, logits.grad
 
 
-def masked_by(loss, logits, labels, where, weight=None):
-    """Which locations have no gradient that FocalLoss gives one."""
-    _, expected = with_gradient(
-        FocalLoss(), logits, labels, weight, avg_factor=torch.tensor(7.0)
-    )
-    _, gradient = with_gradient(
-        loss,
-        logits,
-        labels,
-        weight,
-        avg_factor=torch.tensor(7.0),
-        locations=where,
-    )
+def masked_by(head, loss, logits, labels, inputs, weight=None):
+    """Which locations have no gradient although FocalLoss gives one."""
+    _, expected = with_gradient(head, FocalLoss(), logits, labels, weight)
+    _, gradient = with_gradient(head, loss, logits, labels, weight, inputs)
     masked = (gradient == 0).all(1) & (expected != 0).any(1)
-    # The others have theirs, to the bit: nothing else divides the loss.
+    # The others are equal to the bit: the divisor is the same.
     assert torch.equal(gradient[~masked], expected[~masked])
     return masked
 
 
-# --- without a mask it is FocalLoss ------------------------------------------
+# --- without masking it is FocalLoss -----------------------------------------
 
 
 @pytest.mark.parametrize('weighted', [False, True])
 @pytest.mark.parametrize('mode', ['pixel', 'area'])
 @pytest.mark.parametrize('off', ['threshold', 'start', 'nothing unknown'])
-def test_focal_loss_when_off(iteration, weighted, mode, off):
+def test_focal_loss_when_off(head, iteration, weighted, mode, off):
     iteration(4999)
-    arguments = dict(
+    focal = dict(alpha=0.3, gamma=1.5, loss_weight=2.0)
+    ours = UnknownMaskFocalLoss(
         threshold=1 if off == 'threshold' else 0.5,
         start_iter=5000 if off == 'start' else 0,
+        mode=mode,
+        **focal,
     )
     for seed in range(5):
         logits, labels, objectness, weight = random_inputs(seed=seed)
+        weight = weight if weighted else None
         if off == 'nothing unknown':
             objectness = objectness / 2
-        where = locations(
+        inputs = inputs_of(
             objectness, boxes=torch.tensor([[0.0, 0.0, 400.0, 400.0]] * 40)
         )
-        arguments.update(alpha=0.3, gamma=1.5, loss_weight=2.0, mode=mode)
-        ours = UnknownMaskFocalLoss(**arguments)
-        stock = FocalLoss(alpha=0.3, gamma=1.5, loss_weight=2.0)
-        weight = weight if weighted else None
-        for factor in (None, torch.tensor(3.0)):
-            got = with_gradient(
-                ours,
-                logits,
-                labels,
-                weight,
-                avg_factor=factor,
-                locations=where,
-            )
-            expected = with_gradient(
-                stock, logits, labels, weight, avg_factor=factor
-            )
-            assert torch.equal(got[0], expected[0])
-            assert torch.equal(got[1], expected[1])
+        losses, gradient = with_gradient(
+            head, ours, logits, labels, weight, inputs
+        )
+        expected, expected_gradient = with_gradient(
+            head, FocalLoss(**focal), logits, labels, weight
+        )
+        assert losses['masked_background'] == 0
+        assert torch.equal(losses['loss_cls'], expected['loss_cls'])
+        assert torch.equal(gradient, expected_gradient)
+
+
+def test_the_loss_itself_is_focal_loss():
+    logits, labels, _, weight = random_inputs()
+    loss = UnknownMaskFocalLoss(threshold=0.0)(logits, labels, weight)
+    assert torch.equal(loss, FocalLoss()(logits, labels, weight))
 
 
 # --- which locations are masked ----------------------------------------------
 
 
-def test_pixels_by_hand():
-    """Of six kinds of location only unknown background is masked."""
+def test_pixels_by_hand(head):
+    """Only unknown background is masked, out of six kinds of location."""
     bg = CLASSES
     labels = torch.tensor([bg, bg, bg, 0, bg, bg])
-    objectness = torch.tensor(
-        [0.96, 0.94, 0.96, 0.96, 0.96, 0.97]
-    ).requires_grad_()
+    objectness = torch.tensor([0.96, 0.94, 0.96, 0.96, 0.96, 0.97])
     in_object = [False, False, True, True, False, False]
     weight = torch.tensor([1.0, 1, 1, 1, 0, 1])
     loss = UnknownMaskFocalLoss(threshold=0.95)
     logits = random_inputs(6)[0]
-    where = locations(objectness, in_object)
-    masked = masked_by(loss, logits, labels, where, weight)
+    inputs = inputs_of(objectness, in_object)
+    masked = masked_by(head, loss, logits, labels, inputs, weight)
     assert masked.tolist() == [True, False, False, False, False, True]
-    assert objectness.grad is None
 
-    log = loss(logits, labels, weight, locations=where)
+    log, _ = with_gradient(head, loss, logits, labels, weight, inputs)
     # Background: 0, 1, 2 and 5. The one of weight 0 belongs to a crowd.
     assert float(log['masked_background']) == 2 / 4
     assert float(log['background_objectness_max']) == pytest.approx(0.97)
-    assert not log['masked_background'].requires_grad
-    assert not log['background_objectness_max'].requires_grad
 
 
 def test_threshold_edge():
     threshold = torch.tensor(0.95)
     above = torch.nextafter(threshold, torch.tensor(1.0))
-    labels = torch.full((2,), CLASSES)
-    masked = masked_by(
-        UnknownMaskFocalLoss(threshold=float(threshold)),
-        random_inputs(2)[0],
-        labels,
-        locations(torch.stack([threshold, above])),
+    masked = UnknownMasking(threshold=float(threshold)).mask(
+        torch.ones(2, dtype=torch.bool),
+        inputs_of(torch.stack([threshold, above])),
     )
     assert masked.tolist() == [False, True]
 
@@ -174,16 +179,17 @@ def test_threshold_edge():
         (5 / 90, 1314, 73),
     ],
 )
-def test_start(iteration, start_iter, last, first):
+def test_start(head, iteration, start_iter, last, first):
     loss = UnknownMaskFocalLoss(threshold=0.5, start_iter=start_iter)
     logits, labels, objectness, _ = random_inputs()
+    inputs = inputs_of(objectness)
     for now, expected in ((first - 1, False), (first, True), (last, True)):
         if now < 0:
             continue
         iteration(now, last)
-        masked = masked_by(loss, logits, labels, locations(objectness))
+        masked = masked_by(head, loss, logits, labels, inputs)
         assert bool(masked.any()) == expected
-        log = loss(logits, labels, locations=locations(objectness))
+        log, _ = with_gradient(head, loss, logits, labels, None, inputs)
         assert (float(log['masked_background']) > 0) == expected
         # Logged before the start, too.
         assert float(log['background_objectness_max']) == float(
@@ -192,24 +198,21 @@ def test_start(iteration, start_iter, last, first):
 
 
 def test_without_a_runner():
-    name = 'test_without_a_runner'
-    MessageHub.get_instance(name)
-    assert UnknownMaskFocalLoss(start_iter=0).has_started()
-    assert not UnknownMaskFocalLoss(start_iter=1).has_started()
-    assert not UnknownMaskFocalLoss(start_iter=0.01).has_started()
-    MessageHub._instance_dict.pop(name)
+    new_hub()
+    assert UnknownMasking(start_iter=0).has_started()
+    assert not UnknownMasking(start_iter=1).has_started()
+    assert not UnknownMasking(start_iter=0.01).has_started()
 
 
-def test_compiled_loss_starts(iteration):
-    loss = UnknownMaskFocalLoss(threshold=0.5, start_iter=3)
-    compiled = torch.compile(loss, backend='eager')
-    logits, labels, objectness, _ = random_inputs()
-    shares = []
+def test_compiled_masking_starts(iteration):
+    masking = UnknownMasking(threshold=0.5, start_iter=3)
+    compiled = torch.compile(masking.mask, backend='eager')
+    _, labels, objectness, _ = random_inputs()
+    masked = []
     for now in range(6):
         iteration(now)
-        log = compiled(logits, labels, locations=locations(objectness))
-        shares.append(float(log['masked_background']))
-    assert shares[:3] == [0] * 3 and min(shares[3:]) > 0
+        masked.append(compiled(labels == CLASSES, inputs_of(objectness)).any())
+    assert masked == [False] * 3 + [True] * 3
 
 
 # --- areas -------------------------------------------------------------------
@@ -227,7 +230,7 @@ def brute_force(
 ):
     """Every pair of locations, one after the other."""
     num_images = len(objectness) // sum(h * w for h, w in sizes)
-    places = [
+    locations = [
         (image, (x + 0.5) * stride, (y + 0.5) * stride)
         for (h, w), stride in zip(sizes, strides)
         for image in range(num_images)
@@ -237,18 +240,18 @@ def brute_force(
     outside = background & ~in_object
     seeds = [
         i
-        for i in range(len(places))
+        for i in range(len(locations))
         if outside[i] and objectness[i] > threshold
     ]
     if kept_by is not None:
-        seeds = kept_by(seeds, [place[0] for place in places])
-    masked = np.zeros(len(places), bool)
+        seeds = kept_by(seeds, [location[0] for location in locations])
+    masked = np.zeros(len(locations), bool)
     for i in seeds:
         x1, y1, x2, y2 = boxes[i]
-        for j, (image, x, y) in enumerate(places):
+        for j, (image, x, y) in enumerate(locations):
             if (
                 outside[j]
-                and image == places[i][0]
+                and image == locations[i][0]
                 and (x1 < x < x2 and y1 < y < y2)
             ):
                 masked[j] = True
@@ -268,7 +271,7 @@ def scenes(draw):
     n = draw(st.integers(1, 3)) * sum(h * w for h, w in sizes)
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
-    # Whole multiples of 4 fall on the centres of locations, too.
+    # Whole multiples of 4 fall on the centers of locations, too.
     corners = 4.0 * rng.integers(-5, 25, (n, 2, 2)) + rng.choice([0, 1.3])
     boxes = np.concatenate([corners.min(1), corners.max(1)], 1)
     labels = np.where(rng.random(n) < 0.2, 0, CLASSES)
@@ -284,15 +287,34 @@ def scenes(draw):
     )
 
 
-@settings(max_examples=150, deadline=None)
-@given(scene=scenes(), threshold=st.sampled_from([0.0, 0.5, 0.9, 0.99]))
-def test_areas_by_brute_force(scene, threshold):
+def greedy_nms(objectness, boxes):
+    """Per image, by descending objectness."""
+
+    def keep(seeds, images):
+        kept = []
+        for i in sorted(seeds, key=lambda i: -objectness[i]):
+            rivals = [k for k in kept if images[k] == images[i]]
+            if (
+                not rivals
+                or bbox_overlaps(boxes[i : i + 1], boxes[rivals]).max() <= 0.6
+            ):
+                kept.append(i)
+        return kept
+
+    return keep
+
+
+@pytest.mark.parametrize('nms', [None, NMS])
+@settings(max_examples=120, deadline=None)
+@given(scene=scenes(), threshold=st.sampled_from([0.0, 0.3, 0.9, 0.99]))
+def test_areas_by_brute_force(head, nms, scene, threshold):
     sizes, strides, boxes, labels, in_object, objectness = scene
     masked = masked_by(
-        UnknownMaskFocalLoss(threshold=threshold, mode='area'),
+        head,
+        UnknownMaskFocalLoss(threshold=threshold, mode='area', nms=nms),
         random_inputs(len(labels))[0],
         torch.from_numpy(labels),
-        locations(
+        inputs_of(
             objectness, in_object, torch.from_numpy(boxes), sizes, strides
         ),
     )
@@ -304,71 +326,31 @@ def test_areas_by_brute_force(scene, threshold):
         sizes,
         strides,
         threshold,
+        nms and greedy_nms(objectness, torch.from_numpy(boxes)),
     )
     np.testing.assert_array_equal(masked.numpy(), expected)
 
 
-@settings(max_examples=100, deadline=None)
-@given(scene=scenes())
-def test_areas_after_nms_by_brute_force(scene):
-    sizes, strides, boxes, labels, in_object, objectness = scene
-    boxes = torch.from_numpy(boxes)
-
-    def greedy(seeds, images):
-        kept = []
-        for i in sorted(seeds, key=lambda i: -objectness[i]):
-            rivals = [k for k in kept if images[k] == images[i]]
-            if (
-                not rivals
-                or bbox_overlaps(boxes[i : i + 1], boxes[rivals]).max() <= 0.6
-            ):
-                kept.append(i)
-        return kept
-
-    expected = brute_force(
-        objectness,
-        labels == CLASSES,
-        in_object,
-        boxes.numpy(),
-        sizes,
-        strides,
-        0.3,
-        greedy,
-    )
-    masked = masked_by(
-        UnknownMaskFocalLoss(threshold=0.3, mode='area', nms=NMS),
-        random_inputs(len(labels))[0],
-        torch.from_numpy(labels),
-        locations(objectness, in_object, boxes, sizes, strides),
-    )
-    np.testing.assert_array_equal(masked.numpy(), expected)
-
-
-def test_nms_leaves_areas_out():
-    """Two like boxes, of which the better reaches less far to the right."""
+@pytest.mark.parametrize(
+    'nms, expected',
+    [(None, [True, True, True, True]), (NMS, [True, True, True, False])],
+)
+def test_nms_leaves_areas_out(nms, expected):
+    """Two similar boxes; the better one extends less far to the right."""
     boxes = torch.tensor(
         [[-1.0, -1, 21, 9], [-1, -1, 29, 9], [0, 0, 0, 0], [0, 0, 0, 0]]
     )
-    labels = torch.full((4,), CLASSES)
-    for nms, expected in (
-        (None, [True, True, True, True]),
-        (NMS, [True, True, True, False]),
-    ):
-        where = locations([0.98, 0.97, 0.1, 0.1], boxes=boxes, sizes=[(1, 4)])
-        masked = masked_by(
-            UnknownMaskFocalLoss(mode='area', nms=nms),
-            random_inputs(4)[0],
-            labels,
-            where,
-        )
-        assert masked.tolist() == expected
+    masked = UnknownMasking(mode='area', nms=nms).mask(
+        torch.ones(4, dtype=torch.bool),
+        inputs_of([0.98, 0.97, 0.1, 0.1], boxes=boxes, sizes=[(1, 4)]),
+    )
+    assert masked.tolist() == expected
 
 
 def test_nms_keeps_images_apart():
     """The second image's box, moved by 41 pixels, would be the first's."""
     boxes = torch.tensor([[0.0, 0, 40, 40], [-41, -41, -1, -1]])
-    loss = UnknownMaskFocalLoss(mode='area', nms=NMS)
-    kept = loss._suppress(
+    kept = UnknownMasking(mode='area', nms=NMS)._suppress(
         boxes[:, None],
         torch.tensor([[0.9], [0.8]]),
         torch.ones(2, 1, dtype=torch.bool),
@@ -380,38 +362,38 @@ def test_nms_keeps_images_apart():
 
 
 @pytest.mark.parametrize('mode', ['pixel', 'area'])
-def test_half_precision(mode):
+def test_half_precision(head, mode):
     logits, labels, objectness, weight = random_inputs()
     boxes = torch.tensor([[0.0, 0.0, 90.0, 400.0]] * 40)
-    where = locations(objectness, boxes=boxes)
+    inputs = inputs_of(objectness, boxes=boxes)
     loss = UnknownMaskFocalLoss(threshold=0.5, mode=mode)
-    value, gradient = with_gradient(
-        loss, logits, labels, weight, locations=where
+    losses, gradient = with_gradient(
+        head, loss, logits, labels, weight, inputs
     )
     with torch.autocast('cpu', dtype=torch.bfloat16):
         half, half_gradient = with_gradient(
-            loss, logits.bfloat16(), labels, weight.bfloat16(), locations=where
+            head, loss, logits.bfloat16(), labels, weight.bfloat16(), inputs
         )
-    assert half.isfinite() and half_gradient.dtype == torch.bfloat16
-    torch.testing.assert_close(half.float(), value, rtol=0.02, atol=0)
+    assert half['loss_cls'].isfinite()
+    assert half_gradient.dtype == torch.bfloat16
+    torch.testing.assert_close(
+        half['loss_cls'].float(), losses['loss_cls'], rtol=0.02, atol=0
+    )
     assert torch.equal((half_gradient == 0).all(1), (gradient == 0).all(1))
 
 
-def test_no_background_at_all():
+def test_no_background_at_all(head):
     logits, _, objectness, _ = random_inputs()
-    log = UnknownMaskFocalLoss(threshold=0.0)(
+    log, _ = with_gradient(
+        head,
+        UnknownMaskFocalLoss(threshold=0.0),
         logits,
         torch.zeros(40, dtype=torch.long),
-        locations=locations(objectness),
+        None,
+        inputs_of(objectness),
     )
     assert log['loss_cls'] > 0
     assert log['masked_background'] == log['background_objectness_max'] == 0
-
-
-def test_head_without_objectness_is_told():
-    logits, labels, _, _ = random_inputs()
-    with pytest.raises(TypeError, match='locations'):
-        UnknownMaskFocalLoss()(logits, labels)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Region proposals by localisation quality: the first stage of OLN."""
+"""Region proposals by localization quality: the first stage of OLN."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from mmdet_owp.models.dense_heads.cues import centerness
 
 @MODELS.register_module()
 class OLNRPNHead(RPNHead):
-    r"""Region proposal network that learns how good a box is, not a class.
+    r"""Region proposal network that learns box quality instead of a class.
 
     Kim et al., *Learning Open-World Object Proposals without Learning to
-    Classify*, Sec. III. One anchor a location predicts the distances to the
-    sides of a box and one cue, the centerness of the anchor's centre in its
-    object,
+    Classify*, Sec. III. The single anchor of each location predicts the
+    distances to the sides of a box and one cue, the centerness of the anchor's
+    center in its object,
 
     .. math:: C^* = \sqrt{\frac{\min(l^*,r^*)}{\max(l^*,r^*)}
               \cdot \frac{\min(t^*,b^*)}{\max(t^*,b^*)}},
 
-    where 0 stands for a centre outside of it. There is no classifier. The
-    feature that both are predicted from has length 1 at each location.
+    or 0 if the center is outside. There is no classifier. Both are predicted
+    from a feature that is normalized to length 1 at each location.
 
-    With mmdet's ``RPN`` as detector it stands alone (1-RPN), in
-    ``FasterRCNN`` it feeds a second stage.
+    It is used alone in mmdet's ``RPN`` (1-RPN) or as the first stage of
+    ``FasterRCNN``.
 
     Args:
         in_channels (int): channels of the input feature maps.
-        loss_objectness (dict): loss of the cue, on its sigmoid.
+        loss_objectness (dict): loss of the cue's sigmoid.
         init_reg_bias (float): initial bias of ``rpn_reg``. An empty box
             learns nothing; with 0.5 and ``TBLRBBoxCoder`` boxes start as
             their anchors.
         **kwargs: those of mmdet's ``RPNHead``, without ``loss_cls``. The
-            anchor generator must give one anchor a location.
+            anchor generator must generate one anchor per location.
 
-    ``train_cfg`` has, beside ``RPNHead``'s ``assigner`` and ``sampler`` for
-    the boxes, ``objectness_assigner`` and ``objectness_sampler`` for the cue:
-    its positive samples get their centerness for a target, its negative ones
-    0. Either loss is divided by the number of the boxes' samples.
+    In addition to ``assigner`` and ``sampler`` for the boxes ``train_cfg`` has
+    ``objectness_assigner`` and ``objectness_sampler`` for the cue. The target
+    of positive samples is their centerness, that of negative samples 0. Both
+    losses are divided by the number of box samples.
 
     Raises:
-        ValueError: if there is more than one anchor a location.
+        UserError: if there is more than one anchor per location.
 
     Example:
         >>> import torch
@@ -79,7 +79,7 @@ class OLNRPNHead(RPNHead):
             kwargs['init_cfg'] = dict(normal, layer='Conv2d', override=bias)
         super().__init__(
             in_channels,
-            # The parent cannot do without; the loss has no parameters.
+            # ``RPNHead`` requires a loss; it is dropped below.
             loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True),
             **kwargs,
         )
@@ -97,10 +97,10 @@ class OLNRPNHead(RPNHead):
     def _init_layers(self) -> None:
         """Build the convolution and the predictors of boxes and cue."""
         if self.num_base_priors != 1:
-            raise ValueError(
-                'OLNRPNHead takes one anchor a location, not '
-                f'{self.num_base_priors}: give the anchor '
-                'generator one scale and one ratio'
+            raise UserError(
+                'OLNRPNHead takes one anchor per location, not '
+                f'{self.num_base_priors}: give the anchor generator one '
+                'scale and one ratio'
             )
         super()._init_layers()
         del self.rpn_cls
@@ -113,11 +113,10 @@ class OLNRPNHead(RPNHead):
             x (Tensor): (batch, in_channels, H, W) feature map.
 
         Returns:
-            tuple[Tensor, Tensor]: cue logits (batch, 1, H, W), where
-            ``RPNHead`` has its class scores, and boxes as ``bbox_coder`` has
-            them, (batch, 4, H, W).
+            tuple[Tensor, Tensor]: cue logits (batch, 1, H, W), in place of
+            ``RPNHead``'s class scores, and encoded boxes (batch, 4, H, W).
         """
-        # In single precision: half knows no epsilon to divide zeros by.
+        # In single precision: the epsilon of normalize() underflows in half.
         x = F.normalize(F.relu(self.rpn_conv(x)).float(), dim=1)
         return self.rpn_obj(x), self.rpn_reg(x)
 
@@ -132,15 +131,14 @@ class OLNRPNHead(RPNHead):
         """Compute the losses.
 
         Args:
-            cls_scores (list[Tensor]): cue logits of :meth:`forward_single`,
-                per level.
-            bbox_preds (list[Tensor]): likewise its boxes.
+            cls_scores (list[Tensor]): cue logits per level.
+            bbox_preds (list[Tensor]): encoded boxes per level.
             batch_gt_instances (list[InstanceData]): ``bboxes`` (x1, y1, x2,
                 y2) in pixels of the network input; ``labels`` are not used.
             batch_img_metas (list[dict]): ``img_shape`` and ``pad_shape`` of
                 each image.
             batch_gt_instances_ignore (list[InstanceData], optional): crowd
-                regions in ``bboxes``, for assigners that mind them.
+                regions in ``bboxes``, for assigners that use them.
 
         Returns:
             dict[str, list[Tensor]]: ``loss_rpn_obj`` and ``loss_rpn_bbox``,
@@ -171,16 +169,16 @@ class OLNRPNHead(RPNHead):
 
         Args:
             cls_score (Tensor): (batch, 1, H, W) cue logits.
-            bbox_pred (Tensor): (batch, 4, H, W) boxes.
+            bbox_pred (Tensor): (batch, 4, H, W) encoded boxes.
             anchors (Tensor): (batch, H * W, 4) as (x1, y1, x2, y2).
             labels (Tensor): (batch, H * W) targets of the cue.
-            label_weights (Tensor): (batch, H * W), 1 for the cue's samples.
-            bbox_targets (Tensor): (batch, H * W, 4) of the boxes.
-            bbox_weights (Tensor): (batch, H * W, 4), 1 for their positives.
-            avg_factor (Tensor): number of the boxes' samples.
+            label_weights (Tensor): (batch, H * W), 1 for samples of the cue.
+            bbox_targets (Tensor): (batch, H * W, 4) targets of the boxes.
+            bbox_weights (Tensor): (batch, H * W, 4), 1 for positive boxes.
+            avg_factor (Tensor): number of box samples.
 
         Returns:
-            tuple[Tensor, Tensor]: losses of the cue and of the boxes.
+            tuple[Tensor, Tensor]: losses of the cue and the boxes.
         """
         loss_objectness = self.loss_objectness(
             cls_score.flatten().sigmoid(),
@@ -204,10 +202,10 @@ class OLNRPNHead(RPNHead):
     def get_targets(
         self, anchor_list: list[list[Tensor]], *args, **kwargs
     ) -> tuple:
-        """Assign and sample; as ``AnchorHead``'s, with the cue's targets.
+        """Assign and sample as ``AnchorHead``.
 
-        They stand in place of the labels and their weights. The number of
-        samples, last, is averaged over the processes.
+        The targets and weights of the cue take the place of the labels'. The
+        number of samples, returned last, is averaged over processes.
         """
         *targets, avg_factor = super().get_targets(
             anchor_list, *args, **kwargs
@@ -224,8 +222,8 @@ class OLNRPNHead(RPNHead):
         gt_instances_ignore: InstanceData | None = None,
         unmap_outputs: bool = True,
     ) -> tuple:
-        """Targets of one image, the cue's in place of the labels."""
-        _, _, *of_boxes = super()._get_targets_single(
+        """Find the targets of an image, with the cue's instead of labels."""
+        _, _, *box_targets = super()._get_targets_single(
             flat_anchors,
             valid_flags,
             gt_instances,
@@ -241,7 +239,7 @@ class OLNRPNHead(RPNHead):
                 img_meta,
                 gt_instances_ignore,
             ),
-            *of_boxes,
+            *box_targets,
         )
 
     def _cue_targets(
@@ -252,7 +250,7 @@ class OLNRPNHead(RPNHead):
         img_meta: dict,
         gt_instances_ignore: InstanceData | None,
     ) -> tuple[Tensor, Tensor]:
-        """Targets of the cue and weights, 1 for samples, of all anchors."""
+        """Find target and weight, 1 for samples, of the cue per anchor."""
         inside = anchor_inside_flags(
             flat_anchors,
             valid_flags,
@@ -284,21 +282,20 @@ class OLNRPNHead(RPNHead):
         """Predict boxes ranked by the cue.
 
         Args:
-            x (tuple[Tensor]): feature maps, one a level.
-            batch_data_samples (list[DetDataSample]): of each image.
-            rescale (bool): boxes in pixels of the original image instead of
-                the network input. That is what detectors without a second
-                stage ask for, whose samples also get them as ``proposals``.
+            x (tuple[Tensor]): feature maps per level.
+            batch_data_samples (list[DetDataSample]): one per image.
+            rescale (bool): whether boxes are in pixels of the original image
+                instead of the network input. Detectors without a second stage
+                set it; then samples also get the boxes as ``proposals``.
 
         Returns:
-            list[InstanceData]: ``bboxes`` (n, 4) as (x1, y1, x2, y2),
-            ``scores`` (n, ), descending, and ``labels``, all 0, of each
-            image.
+            list[InstanceData]: per image ``bboxes`` (n, 4) as (x1, y1, x2,
+            y2), ``scores`` (n, ), descending, and ``labels``, all 0.
         """
         results = super().predict(x, batch_data_samples, rescale)
         if rescale:
-            for sample, found in zip(batch_data_samples, results):
-                sample.proposals = found
+            for sample, proposals in zip(batch_data_samples, results):
+                sample.proposals = proposals
         return results
 
 

@@ -1,4 +1,4 @@
-"""FCOS of which the head alone is trained."""
+"""FCOS with a frozen backbone and neck."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mmdet.registry import MODELS
 class FrozenFeaturesFCOS(FCOS):
     """FCOS with frozen backbone and neck (``fb`` in Table 3 of the paper).
 
-    Their parameters get no gradient, and they stay in eval mode: norms use
-    and keep their running statistics. Arguments are those of mmdet's
-    ``FCOS``; backbone and neck may be any of mmdet's.
+    Their parameters get no gradient and they stay in eval mode: norms use
+    their running statistics without updating them. Arguments are those of
+    mmdet's ``FCOS``.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        # Here and not in a hook: distributed wrappers look before these run.
+        # Not in a hook: DDP inspects ``requires_grad`` before hooks run.
         for module in self._features():
             module.requires_grad_(False)
 
@@ -27,11 +27,7 @@ class FrozenFeaturesFCOS(FCOS):
         )
 
     def train(self, mode: bool = True) -> FrozenFeaturesFCOS:
-        """Set the head to training mode, or all of it to eval mode.
-
-        Args:
-            mode (bool): whether to train.
-        """
+        """Set the head to training mode, or all modules to eval mode."""
         super().train(mode)
         for module in self._features():
             module.eval()

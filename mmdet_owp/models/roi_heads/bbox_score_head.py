@@ -1,4 +1,4 @@
-"""Box head with a score of how good the proposal is that it was given."""
+"""Box head that also scores its input proposals."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
-    """Second stage of OLN: boxes of whatever class, and their scores.
+    """Second stage of OLN: class-agnostic boxes and their scores.
 
     Kim et al., *Learning Open-World Object Proposals without Learning to
-    Classify*, Sec. III. From two shared fully connected layers it predicts
-    class-agnostic box deltas and a *box score*, trained with L1 on its
-    sigmoid toward the IoU of the input proposal (not of the refined box) with
-    its object, on positive RoIs alone. As in the released code, this loss is
-    divided by the number of all RoIs.
+    Classify*, Sec. III. Two shared fully connected layers predict
+    class-agnostic box deltas and a *box score*. Its target is the IoU of the
+    input proposal (not of the refined box) and its object. It is trained on
+    positive RoIs only; as in the released code, its loss is divided by the
+    number of all RoIs.
 
     Args:
-        num_classes (int): number of classes in the data set's labels, also
-            without a classifier: a label from it on marks background.
-        loss_cls (dict, optional): classification loss. None builds no
-            classifier.
+        num_classes (int): number of classes of the data set, also without a
+            classifier: larger labels mark background.
+        loss_cls (dict, optional): classification loss. None: no classifier.
         loss_bbox (dict): loss of the box deltas.
-        loss_bbox_score (dict): loss of the box score, on its sigmoid.
-        init_cfg (dict | list[dict], optional): initialisation. None: as
-            ``Shared2FCBBoxHead``, the box score as the classes.
+        loss_bbox_score (dict): loss of the box score's sigmoid.
+        init_cfg (dict | list[dict], optional): initialization. None: that of
+            ``Shared2FCBBoxHead``; the box score like the classes.
         **kwargs: those of mmdet's ``Shared2FCBBoxHead``, without ``with_cls``
             and ``reg_class_agnostic``.
     """
@@ -51,7 +50,7 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             num_classes=num_classes,
             with_cls=loss_cls is not None,
             reg_class_agnostic=True,
-            # The parent cannot do without; the loss has no parameters.
+            # The parent requires a loss; without a classifier it is unused.
             loss_cls=loss_cls or dict(type='CrossEntropyLoss'),
             loss_bbox=loss_bbox,
             init_cfg=init_cfg,
@@ -75,9 +74,8 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             x (Tensor): (num_rois, in_channels, h, w).
 
         Returns:
-            tuple: class logits (num_rois, num_classes + 1), or None without
-            a classifier; box deltas (num_rois, 4); box score logits
-            (num_rois, ).
+            tuple: class logits (num_rois, num_classes + 1) or None; box
+            deltas (num_rois, 4); box score logits (num_rois, ).
         """
         if self.with_avg_pool:
             x = self.avg_pool(x)
@@ -96,12 +94,9 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
         """Compute the loss of the box score.
 
         Args:
-            bbox_scores (Tensor): (num_rois, ) logits, the positive RoIs of
-                an image before its negative ones.
-            sampling_results (list[SamplingResult]): of each image.
-
-        Returns:
-            Tensor: the loss.
+            bbox_scores (Tensor): (num_rois, ) logits, per image first the
+                positive, then the negative RoIs.
+            sampling_results (list[SamplingResult]): one per image.
         """
         num_rois = [len(result.priors) for result in sampling_results]
         positive = [
@@ -132,20 +127,20 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
         cfg: ConfigType,
         rescale: bool = False,
     ) -> InstanceData:
-        """Class-agnostic proposals of one image.
+        """Return the class-agnostic proposals of an image.
 
-        They are scored with the geometric mean of both stages' scores.
+        Their score is the geometric mean of both stages' scores.
 
         Args:
-            roi (Tensor): (num_rois, 5) image number and (x1, y1, x2, y2).
+            roi (Tensor): (num_rois, 5) image index and (x1, y1, x2, y2).
             rpn_score (Tensor): (num_rois, ) scores of the first stage, from
                 0 to 1.
             bbox_pred (Tensor): (num_rois, 4) box deltas.
             bbox_score (Tensor): (num_rois, ) box score logits.
             img_meta (dict): ``img_shape`` and, to rescale, ``scale_factor``.
             cfg (dict): ``nms`` and ``max_per_img``.
-            rescale (bool): boxes in pixels of the original image instead of
-                the network input.
+            rescale (bool): whether boxes are in pixels of the original image
+                instead of the network input.
 
         Returns:
             InstanceData: ``bboxes`` (n, 4) as (x1, y1, x2, y2), ``scores``
