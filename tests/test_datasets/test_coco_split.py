@@ -1,15 +1,19 @@
 """CocoSplitDataset on a hand-made file."""
 
 import json
+import shutil
 
 import mmcv
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
 
-import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_split import CocoSplitDataset
 from mmdet_owp.errors import UserError
+from mmdet_owp.evaluation import class_agnostic_recall_metric  # noqa: F401
 
 CATEGORIES = [
     dict(id=3, name='cat'),
@@ -153,6 +157,95 @@ def test_side_without_classes_is_refused(make):
 
 def test_test_mode_keeps_every_image(make):
     assert len(make(test_mode=True)) == 7
+
+
+@pytest.mark.parametrize(
+    'partition', ['all-novel', ['cat', 5], dict(base=[3])]
+)
+def test_metainfo_is_plain_data(make, tmp_path, partition):
+    """Checkpoints and metrics get it, also from a config."""
+    given = ConfigDict(partition=partition).partition
+    train = make(partition=given, split='novel')
+    assert type(train.metainfo['partition']) is type(partition)
+    assert train.metainfo['partition'] == partition
+    assert 'ann_file' not in train.metainfo
+    tested = make(
+        partition=given,
+        split='novel',
+        data_root=str(tmp_path),
+        ann_file='ann.json',
+        test_mode=True,
+    )
+    assert tested.metainfo['partition'] == partition
+    assert tested.metainfo['ann_file'] == str(tmp_path / 'ann.json')
+
+
+class Toy(BaseModel):
+    """One weight; counts its training steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.steps = 0
+
+    def forward(self, inputs, data_samples, mode):
+        assert mode == 'loss'
+        self.steps += 1
+        return dict(loss=self.weight * inputs[0].float().mean())
+
+
+def train(folder, dataset, **kwargs):
+    runner = Runner(
+        Toy(),
+        str(folder),
+        train_dataloader=dict(
+            dataset=dataset,
+            batch_size=2,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='pseudo_collate'),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        experiment_name=folder.name,
+        **kwargs,
+    )
+    return runner.train()
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmengine'])
+def test_two_files_train_together(make, tmp_path, scope):
+    first = make()
+    shutil.copy(tmp_path / 'ann.json', tmp_path / 'other.json')
+    second = make(ann_file=str(tmp_path / 'other.json'))
+    concat = dict(type=f'{scope}.ConcatDataset', datasets=[first, second])
+    model = train(tmp_path / scope, concat)
+    assert model.steps == 2  # of two images each
+    saved = torch.load(tmp_path / scope / 'epoch_1.pth', weights_only=False)
+    assert saved['meta']['dataset_meta']['partition'] == ['cat', 'dog']
+
+
+@pytest.mark.parametrize(
+    'settings', [dict(ann_file='gone.json'), dict(partition=['fish'])]
+)
+def test_wrong_metric_is_refused_before_the_first_step(
+    make, tmp_path, monkeypatch, settings
+):
+    steps = []
+    monkeypatch.setattr(Toy, 'forward', lambda *args, **_: steps.append(1))
+    with pytest.raises(UserError, match='gone.json|no class named fish'):
+        train(
+            tmp_path / 'refused',
+            make(),
+            val_dataloader=dict(
+                dataset=make(test_mode=True),
+                sampler=dict(type='DefaultSampler', shuffle=False),
+            ),
+            val_cfg=dict(),
+            val_evaluator=dict(
+                type='mmdet.ClassAgnosticRecallMetric', **settings
+            ),
+        )
+    assert not steps
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from mmdet.datasets import LVISV1Dataset
 from mmengine.dataset import ClassBalancedDataset
 
-import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.lvis_split import LVISSplitDataset
 from mmdet_owp.partitions import COCO_VOC, LVIS
 
@@ -162,10 +161,7 @@ def of_coco(data):
             without_url,
             'lvis.json: image 4 has no coco_url.*use CocoSplitDataset',
         ),
-        (
-            cut_short,
-            r'lvis.json has only 1000 of the 1203 LVIS v1 categories',
-        ),
+        (cut_short, r'lvis.json has only 1000 of the 1203 LVIS v1 categories'),
         (of_coco, r'lvis.json has COCO classes \(20 categories\)'),
     ],
 )

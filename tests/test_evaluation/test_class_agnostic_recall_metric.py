@@ -1,7 +1,9 @@
 """The metric as mmengine's evaluator uses it."""
 
 import json
+import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +13,14 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-import mmdet_owp.register  # noqa: F401
+from mmdet_owp.datasets import coco_file
+from mmdet_owp.datasets.coco_split import CocoSplitDataset
+from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation import class_agnostic_recall_metric
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
     ClassAgnosticRecallMetric,
 )
-from mmdet_owp.errors import UserError
+from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 META = dict(classes=('base',))
@@ -26,7 +30,10 @@ META = dict(classes=('base',))
 def annotations():
     rng = np.random.default_rng(0)
     return dict(
-        images=[dict(id=i, width=64, height=64) for i in (3, 1, 2)],
+        images=[
+            dict(id=i, width=64, height=64, file_name=f'{i}.png')
+            for i in (3, 1, 2)
+        ],
         categories=[dict(id=1, name='base'), dict(id=2, name='novel')],
         annotations=[
             dict(
@@ -35,6 +42,7 @@ def annotations():
                 category_id=n % 2 + 1,
                 bbox=[float(v) for v in rng.uniform(5, 30, 4)],
                 iscrowd=int(n == 7),
+                segmentation=[],
             )
             for n in range(18)
         ],
@@ -82,8 +90,8 @@ def samples(annotations):
 
 
 @pytest.fixture
-def said(monkeypatch):
-    """What the metric logs."""
+def logged(monkeypatch):
+    """Texts that the metric logs."""
     texts = []
     monkeypatch.setattr(
         class_agnostic_recall_metric,
@@ -93,7 +101,7 @@ def said(monkeypatch):
     return texts
 
 
-def judge(samples, **settings):
+def evaluate(samples, **settings):
     with DefaultScope.overwrite_default_scope('mmdet'):
         evaluator = Evaluator(
             dict(
@@ -108,7 +116,7 @@ def judge(samples, **settings):
 
 
 def test_names_and_numbers(annotations, ann_file, samples):
-    metrics = judge(
+    metrics = evaluate(
         samples,
         ann_file=ann_file,
         split=('novel', 'base', 'all'),
@@ -120,13 +128,13 @@ def test_names_and_numbers(annotations, ann_file, samples):
     boxes = [np.column_stack([b[:, :2], b[:, 2:] - b[:, :2]]) for b in boxes]
     scores = [s.proposals.scores.numpy() for s in samples]
     truth = GroundTruth.from_coco(annotations)
-    judge_all = RecallEvaluator(
+    evaluator = RecallEvaluator(
         truth, Proposals.from_images(truth.image_ids, image_ids, boxes, scores)
     )
     expected = {}
     for split, targets in (('novel', [2]), ('base', [1]), ('all', [1, 2])):
         for protocol in ('drop-base', 'exclude-base'):
-            found = judge_all.evaluate(targets, protocol, (1, 4))
+            found = evaluator.evaluate(targets, protocol, (1, 4))
             for key, value in found.metrics().items():
                 expected[f'{split}_{protocol}/{key}'] = value
     np.testing.assert_equal(metrics, expected)
@@ -138,15 +146,15 @@ def test_names_and_numbers(annotations, ann_file, samples):
     assert not [name for name in metrics if name.startswith('AR')]
 
 
-def test_details(ann_file, samples, said):
-    metrics = judge(
+def test_details(ann_file, samples, logged):
+    metrics = evaluate(
         samples,
         ann_file=ann_file,
         split=('all', 'novel'),
         proposal_nums=(1, 4),
         details=True,
     )
-    plain = judge(
+    plain = evaluate(
         samples,
         ann_file=ann_file,
         split=('all', 'novel'),
@@ -178,29 +186,31 @@ def test_details(ann_file, samples, said):
         )
         / 17
     )
-    assert any('AR@4/base' in text for text in said)
+    assert any('AR@4/base' in text for text in logged)
 
 
-def test_warns_where_proposals_were_cut_too_short(ann_file, samples, said):
-    """Six an image; k=6 can't be reached where a base object takes one."""
+def test_warns_where_proposals_were_cut_too_short(ann_file, samples, logged):
+    """Six per image; k=6 can't be reached where a base object takes one."""
     for protocol, k, expected in (
         ('drop-base', 6, []),
         ('exclude-base', 2, []),
         ('exclude-base', 6, ['3 images have 6']),
     ):
-        said.clear()
-        judge(
+        logged.clear()
+        evaluate(
             samples, ann_file=ann_file, protocol=protocol, proposal_nums=(1, k)
         )
-        warnings = [text for text in said if 'raise max_per_img' in text]
+        warnings = [text for text in logged if 'raise max_per_img' in text]
         assert [
             re.search('[0-9]+ images have [0-9]+', text)[0]
             for text in warnings
         ] == expected
 
 
-def test_foreign_heads_are_judged_by_detections(ann_file, samples, said):
-    ours = judge(samples, ann_file=ann_file)
+def test_models_without_proposals_are_evaluated_by_detections(
+    ann_file, samples, logged
+):
+    ours = evaluate(samples, ann_file=ann_file)
     for sample in samples:
         sample.pred_instances = InstanceData(
             labels=torch.zeros(len(sample.proposals), dtype=torch.long),
@@ -211,22 +221,22 @@ def test_foreign_heads_are_judged_by_detections(ann_file, samples, said):
     for sample in samples:
         metric.process(None, [sample.to_dict()])
     np.testing.assert_equal(metric.evaluate(len(samples)), ours)
-    assert sum('gives no `proposals`' in text for text in said) == 1
+    assert sum('gives no `proposals`' in text for text in logged) == 1
 
 
-def test_untested_images_count_as_missed(ann_file, samples, said):
-    whole = judge(samples, ann_file=ann_file)
-    assert not any('were not tested' in text for text in said)
-    part = judge(samples[:1], ann_file=ann_file)
-    assert any('2 images of' in text for text in said)
+def test_untested_images_count_as_missed(ann_file, samples, logged):
+    whole = evaluate(samples, ann_file=ann_file)
+    assert not any('were not tested' in text for text in logged)
+    part = evaluate(samples[:1], ann_file=ann_file)
+    assert any('2 images of' in text for text in logged)
     assert part['novel_drop-base/AR@10'] < whole['novel_drop-base/AR@10']
 
 
-def test_table_has_a_line_for_each_protocol(ann_file, samples, said):
-    metrics = judge(
+def test_table_has_a_line_for_each_protocol(ann_file, samples, logged):
+    metrics = evaluate(
         samples, ann_file=ann_file, protocol=('drop-base', 'exclude-base')
     )
-    lines = said[-1].strip('\n').splitlines()
+    lines = logged[-1].strip('\n').splitlines()
     assert re.fullmatch(
         r' +AR@10 +AR@100 +AR_s@10 .*AUC +AP +proposals', lines[0]
     )
@@ -240,7 +250,77 @@ def test_table_has_a_line_for_each_protocol(ann_file, samples, said):
 def test_image_of_another_set(ann_file, samples):
     samples[0].set_metainfo(dict(img_id=99))
     with pytest.raises(ValueError, match='ann.json: 1 images .* id 99'):
-        judge(samples, ann_file=ann_file)
+        evaluate(samples, ann_file=ann_file)
+
+
+@pytest.fixture
+def evaluated(ann_file):
+    """The metainfo of a data set in test mode."""
+    dataset = CocoSplitDataset(
+        ann_file=ann_file,
+        partition=['base'],
+        split='base',
+        data_prefix=dict(img=''),
+        pipeline=[],
+        test_mode=True,
+    )
+    return dataset.metainfo
+
+
+def test_file_and_partition_come_from_the_data_set(
+    ann_file, evaluated, samples, monkeypatch
+):
+    """The file that the data set has read is not parsed again."""
+    monkeypatch.setattr(coco_file, 'read_coco', None)
+    metrics = [ClassAgnosticRecallMetric(), ClassWiseMetric()]
+    for metric in metrics:
+        metric.dataset_meta = evaluated
+        metric.process({}, [sample.to_dict() for sample in samples])
+        assert metric.ann_file == ann_file
+    given = ClassAgnosticRecallMetric(ann_file, ['base'])
+    given.process({}, [sample.to_dict() for sample in samples])
+    np.testing.assert_equal(metrics[0].evaluate(3), given.evaluate(3))
+    assert metrics[1].evaluate(3)
+
+
+def test_arguments_win_over_the_data_set(ann_file, evaluated, tmp_path):
+    metric = ClassAgnosticRecallMetric(partition=['novel'])
+    metric.dataset_meta = evaluated
+    assert metric.partition.names('base') == ('novel',)
+    with pytest.raises(UserError, match='no annotation file .*gone.json'):
+        metric = ClassAgnosticRecallMetric(str(tmp_path / 'gone.json'))
+        metric.dataset_meta = evaluated
+
+
+@pytest.mark.parametrize(
+    'meta, missing',
+    [
+        (dict(classes=('base',)), 'ann_file and partition'),
+        (dict(partition='voc'), 'ann_file'),
+        ([dict(), dict()], 'ann_file and partition'),  # of a ConcatDataset
+    ],
+)
+@pytest.mark.parametrize(
+    'metric', [ClassAgnosticRecallMetric, ClassWiseMetric]
+)
+def test_data_set_does_not_tell(metric, meta, missing):
+    with pytest.raises(UserError, match=f'does not know {missing}: evaluate'):
+        metric().dataset_meta = meta
+
+
+def test_no_parsed_file_is_kept(ann_file):
+    """Arrays only: the file of LVIS has a gigabyte."""
+    for metric in (ClassAgnosticRecallMetric, ClassWiseMetric):
+        kept = pickle.dumps(metric(ann_file, ['base']))
+        assert b'segmentation' in Path(ann_file).read_bytes()
+        assert b'segmentation' not in kept
+
+
+def test_changed_file_is_read_again(ann_file, annotations):
+    assert len(coco_file.read_objects(ann_file).images) == 3
+    annotations['images'].append(dict(id=4))
+    Path(ann_file).write_text(json.dumps(annotations))
+    assert len(coco_file.read_objects(ann_file).images) == 4
 
 
 def test_bad_arguments(ann_file, tmp_path):

@@ -14,7 +14,6 @@ from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-import mmdet_owp.register  # noqa: F401
 from mmdet_owp.evaluation.class_wise import evaluate_class_wise
 from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, resolve_partition

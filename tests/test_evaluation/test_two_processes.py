@@ -9,7 +9,6 @@ import torch.distributed as dist
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-import mmdet_owp.register  # noqa: F401
 from mmdet_owp.evaluation.class_agnostic_recall_metric import (
     ClassAgnosticRecallMetric,
 )
@@ -34,7 +33,7 @@ def annotations():
     )
 
 
-def judge(ann_file, images):
+def evaluate(ann_file, images):
     """Process the samples of some images; 3 in all."""
     metrics = [
         ClassAgnosticRecallMetric(
@@ -75,8 +74,8 @@ def work(rank, ann_file, out):
     dist.init_process_group(
         'gloo', init_method=f'file://{out}.init', rank=rank, world_size=2
     )
-    # Three images for two: the sampler gives the first one out again.
-    metrics = judge(ann_file, [3, 2] if rank == 0 else [1, 3])
+    # Three images for two processes: the sampler repeats the first.
+    metrics = evaluate(ann_file, [3, 2] if rank == 0 else [1, 3])
     torch.save(metrics, f'{out}.{rank}')
     dist.destroy_process_group()
 
@@ -86,7 +85,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
     with open(ann_file, 'w') as file:
         json.dump(annotations(), file)
     torch.multiprocessing.spawn(work, (ann_file, out), nprocs=2)
-    one = judge(ann_file, [3, 1, 2])
+    one = evaluate(ann_file, [3, 1, 2])
     assert 0.1 < one['novel_exclude-base/AR@10'] < 1
     assert one['base_class-wise/AP'] > 0.1
     for rank in range(2):
