@@ -97,9 +97,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _check(args: Namespace) -> None:
-    reports = {}
+    reports = []
     for n, path in enumerate(filter(None, (args.train, args.val))):
-        reports[path] = check_file(
+        report = check_file(
             path,
             args.base,
             (args.images * 2)[n] if args.images else None,
@@ -107,11 +107,12 @@ def _check(args: Namespace) -> None:
             decode=args.read,
             progress=_progress_bar(osp.basename(path)),
         )
-    partitions = [report.partition for report in reports.values()]
+        reports.append((path, report))
+    partitions = [report.partition for _, report in reports]
     common: list[Finding] = []
     if len(partitions) == 2 and None not in partitions:
         common = compare_classes(*partitions)
-    findings = common + [f for r in reports.values() for f in r.findings]
+    findings = common + [f for _, r in reports for f in r.findings]
     problems = sum(f.level == 'problem' for f in findings)
     config = None
     if args.val and args.images and not problems:
@@ -125,7 +126,7 @@ def _check(args: Namespace) -> None:
     if args.json:
         _print_json(reports, common, problems, config)
     else:
-        for path, report in reports.items():
+        for path, report in reports:
             _print_report(path, report)
         _print_findings(common)
     if args.save and config:
@@ -143,7 +144,7 @@ def _progress_bar(name: str) -> Callable[[Iterable], Iterable]:
 
 
 def _print_json(
-    reports: Mapping[str, FileReport],
+    reports: Sequence[tuple[str, FileReport]],
     common: Sequence[Finding],
     problems: int,
     config: str | None,
@@ -153,7 +154,7 @@ def _print_json(
 
     files = {
         path: dict(report.summary, findings=as_dicts(report.findings))
-        for path, report in reports.items()
+        for path, report in reports
     }
     content = dict(
         files=files,

@@ -141,14 +141,13 @@ def _evaluate_files(args: Namespace) -> None:
     metrics: dict[str, Rows] = {}
     evaluations = []
     for path in args.proposals:
-        print(f'{path}: ', end='', flush=True)  # reading takes a while
         rows = read_proposals(
             path,
             data.content['images'],
             detections=args.class_wise,
             trust=args.trust,
         )
-        print(f'{len(rows.scores)} proposals')
+        print(f'{path}: {len(rows.scores)} proposals')
         if args.class_wise:
             metrics[path] = {
                 f'{data.partition.prefix(split)}_class-wise': (

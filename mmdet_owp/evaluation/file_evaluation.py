@@ -48,6 +48,8 @@ class AnnotationFile(NamedTuple):
                 does not have the classes of the partition.
         """
         content = read_coco(path)
+        if not content['images']:
+            raise UserError(f'{path}: no images')
         try:
             classes = parse_partition(partition, content['categories'], path)
             with _naming(path):

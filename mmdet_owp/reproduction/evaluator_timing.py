@@ -187,6 +187,8 @@ class Benchmark(NamedTuple):
         start = time.perf_counter()
         content = read_coco(self.ann_file)
         parsing = time.perf_counter() - start
+        if not content['images']:
+            raise UserError(f'{self.ann_file}: no images')
         novel = parse_partition(
             self.partition, content['categories'], self.ann_file
         ).novel

@@ -144,6 +144,10 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
             ('train.json', '--base', 'voc'),
             "error: train.json: partition 'voc'",
         ),
+        (
+            (*'train.json train.json --base star --images no'.split(),),
+            '2 problems',  # of each use of the file
+        ),
     ],
 )
 def test_wrong_input_gets_one_message(tool, arguments, message):

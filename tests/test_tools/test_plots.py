@@ -195,7 +195,7 @@ def test_wrong_files(tool, files):
     )
     assert tool(
         'plot_recall.py', ann, good, '--partition', 'cat,dog,kite,cup', *out
-    ).endswith('no novel objects to evaluate')
+    ).endswith('ann.json: no objects of split novel')
     assert tool(
         'plot_recall.py', ann, good, '--out', ann / 'a.png'
     ).startswith('error: cannot write')

@@ -80,7 +80,7 @@ def main() -> None:
         truth = data.ground_truth
         if not set(names) & set(truth.category[~truth.crowd].tolist()):
             raise UserError(
-                f'{args.annotations}: no {args.split} objects to evaluate'
+                f'{args.annotations}: no objects of split {args.split}'
             )
         found = {}
         for label, (path,) in args.files:
