@@ -1,83 +1,109 @@
-"""Finds the images that tools are asked to look at; no torch, no mmdet."""
+"""Find the images and videos that a command line names; needs no torch."""
 
 from __future__ import annotations
 
 import glob
 import os
 import os.path as osp
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-# Those that mmdet's inferencers look for.
-IMAGE_SUFFIXES = (
-    '.jpg',
-    '.jpeg',
-    '.png',
-    '.ppm',
-    '.bmp',
-    '.pgm',
-    '.tif',
-    '.tiff',
-    '.webp',
-)
-VIDEO_SUFFIXES = (
-    '.mp4',
-    '.avi',
-    '.mov',
-    '.mkv',
-    '.webm',
-    '.m4v',
-    '.mpg',
-    '.mpeg',
-    '.wmv',
-)
+from mmdet_owp.errors import UserError
+
+# Those of mmdet's inferencers.
+_IMAGES = '.jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp'
+_VIDEOS = '.mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv'
+
+
+class Pending(NamedTuple):
+    """Images, or frames of a video, without a result yet.
+
+    Attributes:
+        sources (Iterable): paths or arrays.
+        entry (Callable): returns ``file_name``, ``image_id`` and further
+            fields of the source at a position.
+        total (int): number of sources; 0 if unknown.
+    """
+
+    sources: Iterable[str | np.ndarray]
+    entry: Callable[[int], dict]
+    total: int
 
 
 class ImageFiles(NamedTuple):
-    """Images by name.
+    """Images below a folder.
 
     Attributes:
-        folder (str): the folder that names are relative to, absolute.
-        names (list[str]): paths of the images in it, with ``/``, ascending.
+        folder (str): absolute path.
+        names (list[str]): paths relative to it, with ``/``, sorted.
     """
 
     folder: str
     names: list[str]
 
+    def pending(
+        self, done: Collection[str], ids: Mapping[str, int] | None = None
+    ) -> Pending:
+        """Return the images that are not done.
+
+        Args:
+            done (Collection[str]): names of images with a result.
+            ids (dict[str, int], optional): ids by name; images without one
+                are left out.
+        """
+        names = [
+            name
+            for name in self.names
+            if name not in done and (ids is None or name in ids)
+        ]
+        return Pending(
+            sources=[osp.join(self.folder, name) for name in names],
+            entry=lambda i: dict(
+                file_name=names[i], image_id=ids and ids[names[i]]
+            ),
+            total=len(names),
+        )
+
 
 def is_video(source: str) -> bool:
-    """Tell by its suffix whether an input is a video."""
-    return source.lower().endswith(VIDEO_SUFFIXES) and not osp.isdir(source)
+    """Return whether an input is a video, by its suffix."""
+    suffix = osp.splitext(source)[1].lower()
+    return suffix in _VIDEOS.split() and not osp.isdir(source)
 
 
-def find_images(sources: Sequence[str], leave_out: str = '') -> ImageFiles:
+def find_images(sources: Sequence[str], exclude: str = '') -> ImageFiles:
     """List the images that inputs name.
 
-    A folder stands for all images in it and in its subfolders, whatever the
-    case of their suffix; links are followed, each folder once. A file is
-    taken whatever its suffix. An image that two inputs name comes once.
+    A folder stands for the images in it and in its subfolders, by suffix in
+    any case; links are followed, each folder is visited once. A file is taken
+    whatever its suffix. An image that two inputs name is listed once.
 
     Args:
         sources (Sequence[str]): images, folders, or patterns such as
             ``'photos/**/*.jpg'``.
-        leave_out (str): a folder not to look into, where results go.
+        exclude (str): folder that is not searched, for the results.
 
     Returns:
-        ImageFiles: names are relative to the folder given or, for an image
-        or a pattern, the folder it starts with; with several inputs, to the
-        folder that holds them all.
+        ImageFiles: in the folder given or, for an image or a pattern, the
+        folder it starts with; for several inputs, their common parent.
 
     Raises:
-        FileNotFoundError: in one line, if an input isn't there.
-        ValueError: likewise, if no image is found.
+        UserError: if an input does not exist or no image is found.
     """
     paths, roots = [], []
     for source in sources:
         if osp.isdir(source):
-            found, root = _walk(source, leave_out), source
+            found, root = _walk(source, exclude), source
         elif osp.lexists(source):
             found, root = [source], osp.dirname(source)
         elif glob.has_magic(source):
@@ -90,36 +116,34 @@ def find_images(sources: Sequence[str], leave_out: str = '') -> ImageFiles:
                 if _is_image(match) and not osp.isdir(match)
             ]
         else:
-            raise FileNotFoundError(
-                f'{source}: no such image, folder or video'
-            )
+            raise UserError(f'{source}: no such image, folder or video')
         paths += map(osp.abspath, found)
         roots.append(osp.abspath(root))
     if not paths:
-        raise ValueError(
+        raise UserError(
             f'{", ".join(sources)}: no image here; looked for '
-            f'{" ".join(IMAGE_SUFFIXES)}, in subfolders too'
+            f'{_IMAGES}, in subfolders too'
         )
     folder = osp.commonpath(roots)
-    # By several ways through links to folders the shortest is taken.
-    once = {
+    # Of several paths to an image, through links, the shortest is taken.
+    unique = {
         (osp.realpath(osp.dirname(path)), osp.basename(path)): path
         for path in sorted(paths, key=len, reverse=True)
     }
     names = [
         osp.relpath(path, folder).replace(os.sep, '/')
-        for path in once.values()
+        for path in unique.values()
     ]
     return ImageFiles(folder, sorted(names))
 
 
 def _is_image(path: str) -> bool:
-    return path.lower().endswith(IMAGE_SUFFIXES)
+    return osp.splitext(path)[1].lower() in _IMAGES.split()
 
 
-def _walk(folder: str, leave_out: str) -> Iterator[str]:
-    """Yield the images below a folder; a loop of links ends."""
-    seen = {osp.realpath(leave_out)} if leave_out else set()
+def _walk(folder: str, exclude: str) -> Iterator[str]:
+    """Yield the images below a folder; loops of links end."""
+    seen = {osp.realpath(exclude)} if exclude else set()
     for root, folders, files in os.walk(folder, followlinks=True):
         real = osp.realpath(root)
         if real in seen:
@@ -132,7 +156,10 @@ def _walk(folder: str, leave_out: str) -> Iterator[str]:
 def match_annotations(
     names: Iterable[str], images: Sequence[Mapping], source: str
 ) -> dict[str, int]:
-    """Give images the ids that they have in an annotation file.
+    """Find the ids of images in an annotation file.
+
+    An image matches by its whole name or by a base name that is unique in
+    the file.
 
     Args:
         names (Iterable[str]): of image files, with ``/``.
@@ -141,55 +168,55 @@ def match_annotations(
         source (str): the annotation file, for messages.
 
     Returns:
-        dict[str, int]: the id of each image in the annotation file, found by
-        its whole name or, where that is clear, by its last part.
+        dict[str, int]: ids by name, of the images in the annotation file.
 
     Raises:
-        ValueError: in one line, if none is in the file, or two are the same
-            image of it.
+        UserError: if no image is in the file, or two match the same entry.
     """
     by_name = {i.get('file_name') or i['coco_url']: i['id'] for i in images}
-    by_last = {}
+    by_base_name: dict[str, int | None] = {}
     for name, image_id in by_name.items():
-        last = osp.basename(name)
-        by_last[last] = None if last in by_last else image_id
-    ids, owners = {}, {}
+        base_name = osp.basename(name)
+        by_base_name[base_name] = (
+            None if base_name in by_base_name else image_id
+        )
+    ids: dict[str, int] = {}
+    owners: dict[int, str] = {}
     for name in names:
-        image_id = by_name.get(name, by_last.get(osp.basename(name)))
+        image_id = by_name.get(name, by_base_name.get(osp.basename(name)))
         if image_id is None:
             continue
         if image_id in owners:
-            raise ValueError(
-                f'{source}: {owners[image_id]} and {name} are both image '
-                f'{image_id} of it; give only the folder of its images'
+            raise UserError(
+                f'{source}: {owners[image_id]} and {name} both match image '
+                f'{image_id}; give only the folder of its images'
             )
         ids[name], owners[image_id] = image_id, name
     if not ids:
-        raise ValueError(
-            f'{source}: none of the images is in it, which has '
-            f'{len(images)}, such as {next(iter(by_name), None)}'
+        raise UserError(
+            f'{source}: contains none of the images, but {len(images)} '
+            f'others, such as {next(iter(by_name), None)}'
         )
     return ids
 
 
 class Video:
-    """The frames of a video, one at a time.
+    """The frames of a video.
 
     Args:
-        path (str): of a file that OpenCV can read.
+        path (str): a file that OpenCV can read.
 
     Attributes:
-        num_frames (int): how many it says it has; 0 if it doesn't say.
-        fps (float): frames a second.
+        num_frames (int): as the file says; 0 if it does not.
+        fps (float): frames per second.
 
     Raises:
-        FileNotFoundError: in one line, if there is no such file.
-        ValueError: likewise, if it can't be read.
+        UserError: if there is no such file or it cannot be read.
     """
 
     def __init__(self, path: str) -> None:
         if not osp.isfile(path):
-            raise FileNotFoundError(f'{path}: no such video')
+            raise UserError(f'{path}: no such video')
         self.path = path
         capture = cv2.VideoCapture(path)
         self.num_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
@@ -197,7 +224,7 @@ class Video:
         readable = capture.grab()
         capture.release()
         if not readable:
-            raise ValueError(
+            raise UserError(
                 f'{path}: not a video that OpenCV can read, or a damaged one'
             )
 
@@ -205,17 +232,30 @@ class Video:
         """Read frames, (height, width, 3) uint8, BGR.
 
         Args:
-            start (int): the first one. Those before are decoded all the
-                same, since seeking is not exact in every format.
+            start (int): the first frame. Those before it are decoded as
+                well, since seeking is not exact in every format.
         """
         capture = cv2.VideoCapture(self.path)
         try:
             for _ in range(start):
                 capture.grab()
             while True:
-                read, frame = capture.read()
-                if not read:
+                is_read, frame = capture.read()
+                if not is_read:
                     return
                 yield frame
         finally:
             capture.release()
+
+    def pending(self, done: Collection[str]) -> Pending:
+        """Return the frames after the first ``len(done)``."""
+        start, name = len(done), osp.basename(self.path)
+        return Pending(
+            sources=self.frames(start),
+            entry=lambda i: dict(
+                file_name=f'{name}/{start + i:06}.jpg',
+                image_id=start + i + 1,
+                frame_id=start + i,
+            ),
+            total=max(0, self.num_frames - start),
+        )

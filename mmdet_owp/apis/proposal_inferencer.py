@@ -6,49 +6,45 @@ import collections
 import copy
 import glob
 import itertools
+import logging
 import os
 import os.path as osp
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Union
+from collections.abc import Callable, Iterator, Sequence
+from typing import Iterable, NamedTuple, Union
 
 import mmcv
 import numpy as np
 import torch
 from mmdet.apis import DetInferencer
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
-from mmengine.runner import CheckpointLoader
+from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import nn
 from tqdm import tqdm
 
-import mmdet_owp.register  # noqa: F401
 from mmdet_owp.apis.inputs import find_images
-from mmdet_owp.engine.checkpoint import (
-    RefusedCheckpointError,
-    check_exists,
-    load_checkpoint,
-    load_weights,
-)
+from mmdet_owp.apis.ranked_boxes import draw_ranked_boxes
+from mmdet_owp.engine.checkpoint import RefusedCheckpointError
+from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
-from mmdet_owp.evaluation.take_proposals import TakeProposals
-from mmdet_owp.visualization.ranked_boxes import draw_ranked_boxes
+from mmdet_owp.errors import UserError
+from mmdet_owp.evaluation.sample_proposals import proposals_of
 
 ImageType = Union[str, os.PathLike, np.ndarray]
 InputsType = Union[ImageType, Iterable[ImageType]]
 
 
 class Unreadable(NamedTuple):
-    """An input that no proposals could be made of.
+    """An input without a prediction.
 
     Attributes:
         index (int): its position in the inputs, from 0.
         name (str): its path, or ``'array 3'``.
-        reason (str): why, in one line.
+        reason (str): why, on one line.
     """
 
     index: int
@@ -57,42 +53,40 @@ class Unreadable(NamedTuple):
 
 
 class ProposalInferencer(DetInferencer):
-    """Proposes objects on images, with any detector of this package or mmdet.
+    """Propose objects on images, with any detector of this package or mmdet.
 
-    Used as mmdet's ``DetInferencer``, except that
+    It is used as mmdet's ``DetInferencer``, except that
 
-    - config and checkpoint must both be given: nothing is executed that a
-      checkpoint carries, nor is its text of a config;
-    - an image that can't be read ends nothing: it is left out and noted in
-      ``unreadable``;
+    - config and checkpoint are both required: nothing in the checkpoint is
+      executed, nor is a config read from it;
+    - an image that cannot be read is skipped and listed in ``unreadable``;
     - :meth:`stream` keeps no prediction in memory.
 
-    Proposals are ``sample.proposals``; of a detector that makes none, its
-    detections by score, whatever their class. Boxes are in pixels of the
-    image as it is loaded: upright, if its EXIF data say how to turn it.
+    Proposals are ``sample.proposals``; for a detector without them, its class
+    detections ranked by score. Boxes are in pixels of the image as loaded,
+    which is upright if its EXIF data give an orientation.
 
     Args:
-        config (str | Config): a config file, or a config.
-        checkpoint (str): a file or a URL, trained with that config.
+        config (str | Config): a config or its path.
+        checkpoint (str): a path or URL of weights trained with that config.
         device (str, optional): such as ``'cuda:0'``. None: the best there is.
-        top_k (int, optional): proposals an image, at most. None: as many as
-            the config keeps.
-        score_thr (float): smallest score of proposals and detections.
-        nms (float, optional): IoU above which the worse of two proposals is
-            suppressed, instead of that of the config.
-        trust (bool): let the checkpoint, a local file, execute what it likes
+        top_k (int, optional): maximum number of proposals per image. None: as
+            many as the config keeps.
+        score_thr (float): minimum score of proposals and detections.
+        nms (float, optional): IoU threshold of the NMS, instead of the
+            config's.
+        trust (bool): let the checkpoint, a local file, call any function
             while it is loaded.
         show_progress (bool): whether calls show a progress bar.
 
     Attributes:
         unreadable (list[Unreadable]): inputs that the last call or stream
-            left out.
+            skipped.
 
     Raises:
-        FileNotFoundError: in one line, if config or checkpoint isn't there.
-        ValueError: likewise, if the checkpoint is damaged, refused or made by
-            another config, the config has no NMS to set, or there is no such
-            device.
+        UserError: if config or checkpoint is missing, the checkpoint is
+            damaged, refused or from another config, the config has no NMS to
+            set, or there is no such device.
 
     With the model and the data of ``tools/quickstart.sh``::
 
@@ -128,47 +122,36 @@ class ProposalInferencer(DetInferencer):
         self.score_thr = score_thr
         self.unreadable = []
         self._trust = trust
-        self._take_proposals = TakeProposals()
+        self._fallback_logged = False
         super().__init__(
             config,
             checkpoint,
-            _usable_device(device),
+            get_device() if device is None else device,
             scope=config.get('default_scope', 'mmdet'),
             show_progress=show_progress,
         )
 
     def _init_model(self, cfg: Config, weights: str, device: str) -> nn.Module:
-        """Build the model and give it the weights, safely."""
-        check_exists(weights)
+        """Build the model and load all its weights, safely."""
         try:
-            checkpoint = (
-                load_checkpoint(weights, trust=True)
-                if self._trust
-                else CheckpointLoader.load_checkpoint(
-                    weights, map_location='cpu'
-                )
-            )
+            model = load_detector(cfg, weights, device, self._trust)
         except RefusedCheckpointError as error:
             raise RefusedCheckpointError(
                 f'{error}; --trust (trust=True) loads it and executes '
                 'what it carries'
             ) from error
-        model = MODELS.build(cfg.model)
-        load_weights(model, checkpoint, weights)
-        meta = checkpoint.get('meta', {}).get('dataset_meta', {})
-        self.classes = tuple(meta.get('classes', ()))
-        model.cfg = cfg
-        return model.to(device).eval()
+        self.classes = tuple(model.dataset_meta['classes'])
+        return model
 
     def _init_collate(self, cfg: Config) -> Callable:
-        """The only one that detectors take; mmengine warns as it seeks it."""
+        """Return the function that detectors need, without a warning."""
         return pseudo_collate
 
     def _init_visualizer(self, cfg: Config) -> None:
-        """None: :meth:`visualize` needs no visualizer of mmengine."""
+        """Return None: :meth:`visualize` needs no visualizer of mmengine."""
 
-    def _inputs_to_list(self, inputs: InputsType) -> Iterable:
-        """Images one by one; a folder stands for those in it."""
+    def _inputs_to_list(self, inputs: InputsType) -> Iterable[ImageType]:
+        """Return the images, those in a folder or of a pattern too."""
         if isinstance(inputs, os.PathLike):
             inputs = os.fspath(inputs)
         if isinstance(inputs, str):
@@ -179,25 +162,24 @@ class ProposalInferencer(DetInferencer):
         return [inputs] if isinstance(inputs, np.ndarray) else inputs
 
     def _get_chunk_data(
-        self, inputs: Iterable, chunk_size: int
+        self, inputs: Iterable[ImageType], chunk_size: int
     ) -> Iterator[list[dict]]:
         """Yield what can be read of each ``chunk_size`` inputs."""
         inputs = enumerate(inputs)
         while chunk := list(itertools.islice(inputs, chunk_size)):
-            read = []
+            readable = []
             for index, source in chunk:
                 if isinstance(source, os.PathLike):
                     source = os.fspath(source)
-                # Broken files make readers and transforms raise anything.
+                # A broken file can raise any exception.
                 try:
                     packed = self.pipeline(source)
                 except Exception as error:
                     self._note_unreadable(index, source, error)
                     continue
-                # By which a prediction is found among the inputs.
                 packed['data_samples'].set_metainfo(dict(img_id=index))
-                read.append(packed)
-            yield read
+                readable.append(packed)
+            yield readable
 
     def _note_unreadable(
         self,
@@ -210,7 +192,7 @@ class ProposalInferencer(DetInferencer):
             name = source
             if osp.isfile(source) and not osp.getsize(source):
                 reason = 'an empty file'
-        # OpenCV starts with its version and the line of its source.
+        # OpenCV starts with its version and a line of its source.
         reason = re.sub(r'^OpenCV\S* \S+ error: ', '', reason)
         reason = ' '.join(reason.split()) or type(error).__name__
         self.unreadable.append(Unreadable(index, name, reason))
@@ -225,41 +207,45 @@ class ProposalInferencer(DetInferencer):
             list[DetDataSample]: on the CPU, with ``proposals``, best first,
             and, where the model classifies, ``pred_instances``.
         """
-        samples = super().forward(inputs)
-        return [self._finish(sample) for sample in samples]
+        return [self._select(sample) for sample in super().forward(inputs)]
 
-    def _finish(self, sample: DetDataSample) -> DetDataSample:
-        """Keep the best, on the CPU, in a sample without anything else."""
-        done = DetDataSample(metainfo=sample.metainfo)
-        found = self._take_proposals(sample)
-        done.proposals = self._best(found)[: self.top_k]
+    def _select(self, sample: DetDataSample) -> DetDataSample:
+        """Keep the best predictions of a sample only, on the CPU."""
+        proposals = proposals_of(sample)
+        if 'proposals' not in sample and not self._fallback_logged:
+            self._fallback_logged = True
+            print_log(
+                'The model gives no `proposals`: its detections of all '
+                'classes, ranked by score, are used instead.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        selected = DetDataSample(metainfo=sample.metainfo)
+        selected.proposals = self._best(proposals)[: self.top_k]
         if sample.pred_instances is not sample.get('proposals'):
-            done.pred_instances = self._best(sample.pred_instances)
-        return done
+            selected.pred_instances = self._best(sample.pred_instances)
+        return selected
 
-    def _best(self, found: InstanceData) -> InstanceData:
-        """Those above the smallest score, best first."""
-        found = InstanceData(
-            bboxes=found.bboxes.cpu(),
-            scores=found.scores.cpu(),
-            labels=found.labels.cpu(),
-        )
-        found = found[found.scores >= self.score_thr]
-        return found[found.scores.argsort(descending=True, stable=True)]
+    def _best(self, instances: InstanceData) -> InstanceData:
+        """Return those of at least the minimum score, best first."""
+        fields = ('bboxes', 'scores', 'labels')
+        best = InstanceData(**{key: instances[key].cpu() for key in fields})
+        best = best[best.scores >= self.score_thr]
+        return best[best.scores.argsort(descending=True, stable=True)]
 
     def stream(
         self, inputs: InputsType, batch_size: int = 1
     ) -> Iterator[DetDataSample]:
-        """Predict image by image; nothing of those before is kept.
+        """Predict image by image, without keeping earlier predictions.
 
         Args:
             inputs (str | Path | np.ndarray | Iterable): an image, a folder, a
                 pattern such as ``'photos/*.jpg'``, an image as an array
-                (height, width, 3), BGR uint8, or any number of images and
-                arrays; a generator is read as it goes.
-            batch_size (int): images that are read and, where their sizes
-                are the same, go through the model at once. Predictions do
-                not depend on it.
+                (height, width, 3), BGR uint8, or several images and arrays; a
+                generator is read as needed.
+            batch_size (int): number of images that are read and, if their
+                sizes are the same, predicted at once. Predictions do not
+                depend on it.
 
         Yields:
             DetDataSample: on the CPU, with ``proposals`` (``bboxes`` as (x1,
@@ -269,12 +255,12 @@ class ProposalInferencer(DetInferencer):
             ``img_path`` its path, ``ori_shape`` its height and width.
 
         Raises:
-            ValueError: in one line, if a batch does not fit in memory.
+            UserError: if a batch does not fit in memory.
         """
         self.unreadable = []
         chunks = self._get_chunk_data(self._inputs_to_list(inputs), batch_size)
         for chunk in chunks:
-            # Padded to one size, images would get other proposals.
+            # Padding to one size would change the proposals.
             by_size = collections.defaultdict(list)
             for packed in chunk:
                 by_size[packed['inputs'].shape].append(packed)
@@ -284,16 +270,16 @@ class ProposalInferencer(DetInferencer):
             yield from sorted(samples, key=lambda sample: sample.img_id)
 
     def _predict(self, batch: list[dict]) -> list[DetDataSample]:
-        """Predict images of one size; one that is too large is noted."""
+        """Predict images of one size; skip one that does not fit in memory."""
         try:
             return self.forward(self.collate_fn(batch))
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             height, width = batch[0]['inputs'].shape[-2:]
             reason = f'no memory for images of {width} x {height}'
             if len(batch) > 1:
-                raise ValueError(
-                    f'{reason} in a batch of {len(batch)}; go on '
-                    'with a smaller batch size'
+                raise UserError(
+                    f'{reason} in a batch of {len(batch)}; continue with a '
+                    'smaller batch size'
                 ) from error
             sample = batch[0]['data_samples']
             self._note_unreadable(sample.img_id, sample.img_path, reason)
@@ -305,16 +291,16 @@ class ProposalInferencer(DetInferencer):
         batch_size: int = 1,
         return_datasamples: bool = False,
     ) -> dict[str, list]:
-        """Predict all images at once; of many, :meth:`stream` keeps less.
+        """Predict all images; :meth:`stream` needs less memory.
 
         Args:
-            inputs (str | Path | np.ndarray | Iterable): as in :meth:`stream`.
-            batch_size (int): likewise.
-            return_datasamples (bool): samples instead of dicts.
+            inputs (str | Path | np.ndarray | Iterable): see :meth:`stream`.
+            batch_size (int): see :meth:`stream`.
+            return_datasamples (bool): return samples instead of dicts.
 
         Returns:
-            dict[str, list]: ``predictions``, of each image that could be
-            read a dict of :meth:`pred2dict` or a sample.
+            dict[str, list]: ``predictions``, a dict of :meth:`pred2dict` or a
+            sample for each image that can be read.
         """
         samples = self.stream(inputs, batch_size)
         if self.show_progress:
@@ -332,7 +318,7 @@ class ProposalInferencer(DetInferencer):
         )
 
     def pred2dict(self, data_sample: DetDataSample) -> dict:
-        """Make plain lists and numbers of a prediction.
+        """Convert a prediction to lists and numbers.
 
         Args:
             data_sample (DetDataSample): of :meth:`stream`.
@@ -348,9 +334,9 @@ class ProposalInferencer(DetInferencer):
             scores=data_sample.proposals.scores.tolist(),
         )
         if 'pred_instances' in data_sample:
-            found = data_sample.pred_instances
+            detections = data_sample.pred_instances
             result['detections'] = {
-                key: found[key].tolist()
+                key: detections[key].tolist()
                 for key in ('bboxes', 'scores', 'labels')
             }
         return result
@@ -367,7 +353,7 @@ class ProposalInferencer(DetInferencer):
             inputs (Sequence[str | np.ndarray]): images, as given to
                 :meth:`stream`.
             preds (Sequence[DetDataSample]): their predictions.
-            num_boxes (int): how many proposals.
+            num_boxes (int): proposals to draw per image.
 
         Returns:
             list[np.ndarray]: pictures (height, width, 3), BGR uint8.
@@ -383,26 +369,13 @@ class ProposalInferencer(DetInferencer):
 
 
 def _set_nms(config: Config, iou_threshold: float) -> None:
-    """Set the NMS of the proposals, or of what a detector has instead."""
+    """Set the NMS of the proposals, or else of the detections."""
     test_cfg = config.model.get('test_cfg') or {}
     for part in (test_cfg.get('proposals'), test_cfg.get('rcnn'), test_cfg):
         if part and 'nms' in part:
             part.nms.iou_threshold = iou_threshold
             return
-    raise ValueError(
+    raise UserError(
         f'{config.filename}: its model.test_cfg has no NMS whose '
         'threshold could be set; leave --nms out'
     )
-
-
-def _usable_device(device: str | None) -> str:
-    """Check that a device is there; None stands for the best."""
-    if device is None:
-        return get_device()
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f'no device {device!r} here: {str(error).splitlines()[0]}'
-        ) from error
-    return device

@@ -1,4 +1,4 @@
-"""A folder of results that a killed run goes on with; no torch, no mmdet."""
+"""A folder of results that an interrupted run continues; needs no torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# How results.jsonl starts.
+from mmdet_owp.errors import UserError
+from mmdet_owp.recall import corners_to_xywh
+
+# Start of results.jsonl.
 _HEAD = b'{"made_by":'
 
 
 class ImageResult(NamedTuple):
-    """What is kept of an image.
+    """The result of an image.
 
     Attributes:
         image (dict): its entry in ``images`` of a COCO file: ``id``,
@@ -29,81 +32,98 @@ class ImageResult(NamedTuple):
     detections: list[Sequence[float]]
 
 
-class ResultsFolder:
-    """Writes results image by image, and COCO files of them at the end.
-
-    ``results.jsonl`` grows by a line an image, so that memory does not, and
-    a killed run leaves whole lines and at most one that is cut, which is
-    dropped. Its first line tells what made it: a run with anything else must
-    not go on with it.
+def result_rows(instances: Any, *columns: Sequence[int]) -> list[list[float]]:
+    """Return boxes as (x, y, width, height), scores and further columns.
 
     Args:
-        path (str): the folder; made if it isn't there.
-        made_by (dict): all that results depend on, by the name it
-            has in a message.
-        afresh (bool): start anew; what is there is deleted.
+        instances (InstanceData): on the CPU, with ``bboxes`` and ``scores``.
+        *columns (Sequence[int]): further values, one per box.
+    """
+    boxes = corners_to_xywh(instances.bboxes).tolist()
+    rows = zip(boxes, instances.scores.tolist(), *columns)
+    return [[*box, *values] for box, *values in rows]
+
+
+class ResultsFolder:
+    """Write results image by image, and COCO files at the end.
+
+    ``results.jsonl`` grows by one line per image, so memory does not. A
+    killed run leaves complete lines and at most one truncated line, which is
+    dropped. The first line records what the results depend on; a run that
+    differs in it cannot continue them.
+
+    Args:
+        path (str): the folder, created if missing.
+        made_by (dict): all that the results depend on, by the names that
+            messages use.
+        restart (bool): delete the results that exist.
 
     Attributes:
-        done (dict[str, int]): id of each image there is a result of, by
+        done (dict[str, int]): ids of the images with a result, by
             ``file_name``.
         drawn (Path): the folder for pictures.
 
     Raises:
-        ValueError: in one line, if the folder holds results that something
-            else made, or that are no such results.
+        UserError: if the folder holds other results.
     """
 
     def __init__(
-        self, path: str, made_by: Mapping[str, Any], afresh: bool = False
+        self, path: str, made_by: Mapping[str, Any], restart: bool = False
     ) -> None:
         self.path = Path(path)
         self.drawn = self.path / 'drawn'
         self._file = self.path / 'results.jsonl'
-        self.path.mkdir(parents=True, exist_ok=True)
-        before = self._open()
-        if afresh:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            previous = self._open()
+        except OSError as error:
+            raise UserError(
+                f'cannot write {path}: {error.strerror}'
+            ) from error
+        if restart:
             shutil.rmtree(self.drawn, ignore_errors=True)
             for name in ('proposals.json', 'detections.json', 'images.json'):
                 (self.path / name).unlink(missing_ok=True)
             self._writer.truncate(0)
-            before = None
-        if before is None:
+            previous = None
+        if previous is None:
             self._write(dict(made_by=made_by))
         else:
-            self._check(before, made_by)
+            self._check(previous, made_by)
         self.done = {
             r.image['file_name']: r.image['id'] for r in self.results()
         }
         self._last_id = max(self.done.values(), default=0)
 
     def _open(self) -> dict | None:
-        """Open the file, drop a line cut off, read what made the others."""
+        """Open the file, drop a truncated line, return the first."""
         self._writer = open(self._file, 'a+')
         with open(self._file, 'rb') as file:
             first = file.readline()
             if not (first.startswith(_HEAD) or _HEAD.startswith(first)):
-                raise ValueError(
+                raise UserError(
                     f'{self._file}: not written by tools/propose.py; give '
                     'another folder by --out'
                 )
             file.seek(0)
-            whole = sum(len(line) for line in file if line.endswith(b'\n'))
-        self._writer.truncate(whole)
-        return json.loads(first)['made_by'] if whole else None
+            size = sum(len(line) for line in file if line.endswith(b'\n'))
+        self._writer.truncate(size)
+        return json.loads(first)['made_by'] if size else None
 
-    def _check(self, before: Mapping, made_by: Mapping) -> None:
-        other = [key for key in made_by if before.get(key) != made_by[key]]
-        if other:
-            raise ValueError(
-                f'{self.path}: holds results of another {", ".join(other)}; '
-                'give another folder by --out, or start anew by --force'
+    def _check(self, previous: Mapping, made_by: Mapping) -> None:
+        differing = [k for k in made_by if previous.get(k) != made_by[k]]
+        if differing:
+            raise UserError(
+                f'{self.path}: holds results of another '
+                f'{", ".join(differing)}; give another folder by --out, or '
+                'start anew by --force'
             )
 
     def results(self) -> Iterator[ImageResult]:
-        """Read back the results so far, in the order they were written.
+        """Read the results back, in the order in which they were written.
 
         Raises:
-            ValueError: in one line, if the file is damaged.
+            UserError: if the file is damaged.
         """
         with open(self._file) as file:
             next(file)
@@ -111,7 +131,7 @@ class ResultsFolder:
                 try:
                     yield ImageResult(**json.loads(line))
                 except (ValueError, TypeError) as error:
-                    raise ValueError(
+                    raise UserError(
                         f'{self._file}: line {number} is damaged; remove it, '
                         'or start anew by --force'
                     ) from error
@@ -128,12 +148,12 @@ class ResultsFolder:
         """Write the result of an image to the disk.
 
         Args:
-            file_name (str): name of the image, unlike any other's.
+            file_name (str): unique name of the image.
             size (tuple[int, int]): its height and width in pixels.
             proposals (list): as in :class:`ImageResult`.
-            detections (list): likewise.
-            image_id (int, optional): None counts on from the highest.
-            **image (int): more of its entry in ``images``.
+            detections (list): as in :class:`ImageResult`.
+            image_id (int, optional): None: the highest id so far plus 1.
+            **image (int): further fields of its entry in ``images``.
         """
         if image_id is None:
             image_id = self._last_id + 1
@@ -142,39 +162,30 @@ class ResultsFolder:
         entry = dict(
             id=image_id, file_name=file_name, width=width, height=height
         )
-        self._write(
-            ImageResult(
-                {**entry, **image}, proposals, list(detections)
-            )._asdict()
-        )
+        result = ImageResult({**entry, **image}, proposals, list(detections))
+        self._write(result._asdict())
         self.done[file_name] = image_id
 
     def _write(self, content: Mapping) -> None:
         self._writer.write(json.dumps(content, separators=(',', ':')) + '\n')
-        # Into the hands of the system, which a killed process leaves it in.
+        # The operating system keeps what a killed process has flushed.
         self._writer.flush()
 
     def finish(self, categories: Mapping[int, str], detections: bool) -> None:
         """Write ``proposals.json``, ``images.json``, ``detections.json``.
 
         The first and the last hold COCO results, ``images.json`` the images
-        and categories that their ids stand for. Read and written a line at a
-        time.
+        and categories of their ids. They are read and written line by line.
 
         Args:
             categories (dict[int, str]): names of the categories by id.
-            detections (bool): whether detections were asked for.
+            detections (bool): whether to write detections.
         """
         self._writer.close()
         _write_list(
             self.path / 'proposals.json',
             (
-                dict(
-                    image_id=r.image['id'],
-                    category_id=0,
-                    bbox=box,
-                    score=score,
-                )
+                _coco_result(r, 0, box, score)
                 for r in self.results()
                 for *box, score in r.proposals
             ),
@@ -183,12 +194,7 @@ class ResultsFolder:
             _write_list(
                 self.path / 'detections.json',
                 (
-                    dict(
-                        image_id=r.image['id'],
-                        category_id=category,
-                        bbox=box,
-                        score=score,
-                    )
+                    _coco_result(r, category, box, score)
                     for r in self.results()
                     for *box, score, category in r.detections
                 ),
@@ -203,10 +209,17 @@ class ResultsFolder:
         )
 
 
+def _coco_result(
+    result: ImageResult, category: int, box: list[float], score: float
+) -> dict:
+    image_id = result.image['id']
+    return dict(image_id=image_id, category_id=category, bbox=box, score=score)
+
+
 def _write_list(
     path: Path, rows: Iterable[Mapping], before: str = '', after: str = '\n'
 ) -> None:
-    """Write a JSON list a row at a time; the file is there whole or not."""
+    """Write a JSON list row by row; the file appears once it is complete."""
     unfinished = path.with_suffix('.unfinished')
     with open(unfinished, 'w') as file:
         file.write(f'{before}[')

@@ -1,4 +1,4 @@
-"""From pixels to proposals as one ONNX graph, for any size of image."""
+"""Export a detector from pixels to proposals as one ONNX graph."""
 
 from __future__ import annotations
 
@@ -12,25 +12,22 @@ import torch
 import torch.nn.functional as F
 from mmcv.ops import nms
 from mmdet.models.detectors import SingleStageDetector
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mmdet_owp.engine.checkpoint import load_checkpoint, load_weights
-from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
+from mmdet_owp.engine.head_outputs import objectness_head
+from mmdet_owp.errors import UserError
 
-# The least that has all operators; runtimes of 2022 and later read it.
+# The lowest with all operators; runtimes since 2022 read it.
 OPSET = 17
-# Given to boxes that are none, where eager proposals leave them out.
+# Score of invalid boxes, which the detector itself drops.
 NO_BOX = -1.0
 
 
 def check_installed() -> None:
-    """Check that exported models can be written and run.
+    """Check that ONNX models can be written and run.
 
     Raises:
-        ValueError: in one line, naming what is not installed.
+        UserError: if a package is not installed.
     """
     missing = [
         name
@@ -38,90 +35,53 @@ def check_installed() -> None:
         if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise ValueError(
+        raise UserError(
             f'{" and ".join(missing)}: not installed; run `pip '
             'install onnx onnxruntime`'
         )
 
 
-def load_detector(
-    config: Config, checkpoint: str | None, device: str = 'cpu'
-) -> SingleStageDetector:
-    """Build the detector of a config with trained weights, in eval mode.
-
-    Args:
-        config (Config): a whole config.
-        checkpoint (str, optional): a file, in which nothing is executed.
-            None leaves the weights random.
-        device (str): to build it on.
-
-    Returns:
-        SingleStageDetector: with an :class:`OWPFCOSHead`.
-
-    Raises:
-        FileNotFoundError: in one line, if there is no such checkpoint.
-        ValueError: likewise, if it is of another config, or the config is
-            not of such a detector.
-    """
-    # Registers what the names in the config mean.
-    import mmdet_owp.register  # noqa: F401
-
-    head = config.model.get('bbox_head', {}).get('type')
-    if head != 'OWPFCOSHead':
-        raise ValueError(
-            f'{config.filename}: its head is {head}, of which no proposals '
-            'are exported; take a config with an OWPFCOSHead, such as '
-            'configs/owp/fcos_iou_cs_is_coco.py'
-        )
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(config.model)
-    if checkpoint is not None:
-        load_weights(model, load_checkpoint(checkpoint), checkpoint)
-    return model.to(device).eval()
-
-
 class ProposalNetwork(nn.Module):
-    """A detector's way from pixels to proposals, which can be traced.
+    """A detector from pixels to proposals, in a form that can be traced.
 
     Args:
         detector (SingleStageDetector): with an :class:`OWPFCOSHead`.
-        with_nms (bool): whether to suppress and cut; else all candidates are
-            given.
+        with_nms (bool): whether to include NMS and ``max_per_img``; otherwise
+            all candidates are returned.
 
     Raises:
-        ValueError: if ``test_cfg`` asks for a suppression that ONNX has not.
+        UserError: if the detector has another head, or its ``test_cfg`` an
+            NMS that ONNX lacks.
     """
 
     def __init__(self, detector: SingleStageDetector, with_nms: bool) -> None:
         super().__init__()
         self.detector = detector
         self.with_nms = with_nms
-        head: OWPFCOSHead = detector.bbox_head
-        self.cfg = head.proposal_cfg
-        # What makes no difference where all boxes are of one class.
+        self.cfg = objectness_head(detector).proposal_cfg
+        # The options dropped here matter for several classes only.
         options = set(self.cfg.nms) - {'split_thr', 'class_agnostic'}
         if with_nms and (
             options != {'type', 'iou_threshold'} or self.cfg.nms.type != 'nms'
         ):
-            raise ValueError(
+            raise UserError(
                 f'NMS with {dict(self.cfg.nms)} cannot be exported, only '
-                "dict(type='nms', iou_threshold=...): leave it outside (--nms "
-                'outside)'
+                "dict(type='nms', iou_threshold=...); leave it outside "
+                '(--nms outside)'
             )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Propose boxes.
 
         Args:
-            images (Tensor): (batch, height, width, 3) uint8, the channels in
-                the order that the images were trained in: BGR.
+            images (Tensor): (batch, height, width, 3) uint8, BGR.
 
         Returns:
             tuple[Tensor, ...]: with NMS ``boxes`` (n, 4) as (x1, y1, x2, y2)
             in pixels of the images, ``scores`` (n, ) and ``image`` (n, ), the
-            number of each box's image, sorted by image and then by falling
-            score. Else ``boxes`` (batch, n, 4) and ``scores`` (batch, n),
-            falling; boxes that are too small end the list, with score -1.
+            index of each box's image, sorted by image and descending score.
+            Without NMS ``boxes`` (batch, n, 4) and ``scores`` (batch, n),
+            descending; boxes that are too small come last, with score -1.
         """
         height, width = images.shape[1], images.shape[2]
         features = self.detector.extract_feat(self.preprocess(images))
@@ -145,13 +105,13 @@ class ProposalNetwork(nn.Module):
         return boxes.gather(1, order[..., None].expand(-1, -1, 4)), scores
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """What the detector's ``data_preprocessor`` does, for a traced size.
+        """Preprocess images of any size, as ``data_preprocessor`` does.
 
         Args:
             images (Tensor): (batch, height, width, 3) uint8.
 
         Returns:
-            Tensor: (batch, 3, padded height, padded width), normalised.
+            Tensor: (batch, 3, padded height, padded width), normalized.
         """
         settings = self.detector.data_preprocessor
         inputs = images.permute(0, 3, 1, 2)
@@ -170,14 +130,14 @@ class ProposalNetwork(nn.Module):
     def suppress(
         self, boxes: Tensor, scores: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Suppress and cut the candidates of each image.
+        """Apply NMS and ``max_per_img`` to the candidates of each image.
 
         Args:
             boxes (Tensor): (batch, n, 4).
             scores (Tensor): (batch, n).
 
         Returns:
-            tuple[Tensor, Tensor, Tensor]: as :meth:`forward`.
+            tuple[Tensor, Tensor, Tensor]: as :meth:`forward` with NMS.
         """
         kept = NonMaxSuppression.apply(
             boxes,
@@ -195,7 +155,7 @@ class ProposalNetwork(nn.Module):
 
 
 class NonMaxSuppression(torch.autograd.Function):
-    """The ONNX operator of this name, and mmcv's NMS where it isn't traced."""
+    """The ONNX operator of this name; mmcv's NMS outside of tracing."""
 
     @staticmethod
     def forward(
@@ -211,12 +171,12 @@ class NonMaxSuppression(torch.autograd.Function):
             ctx (object): unused.
             boxes (Tensor): (batch, n, 4) as (x1, y1, x2, y2).
             scores (Tensor): (batch, 1, n).
-            max_num (int): boxes an image to keep at most.
-            iou_threshold (float): from which on boxes are suppressed.
+            max_num (int): maximum number of boxes to keep per image.
+            iou_threshold (float): IoU above which boxes are suppressed.
 
         Returns:
-            Tensor: (kept, 3) number of the image, of the class, which is 0,
-            and of the box; by image and falling score.
+            Tensor: (num_kept, 3), indices of image, class (0) and box, sorted
+            by image and descending score.
         """
         rows = []
         for i, (box, score) in enumerate(zip(boxes, scores[:, 0])):
@@ -238,7 +198,7 @@ class NonMaxSuppression(torch.autograd.Function):
         max_num: int,
         iou_threshold: float,
     ) -> torch.Value:
-        """Stand for it in a graph; arguments as in :meth:`forward`."""
+        """Add the operator to a graph; arguments as in :meth:`forward`."""
         numbers = (
             torch.tensor([max_num]),
             torch.tensor([iou_threshold]),
@@ -255,19 +215,19 @@ class NonMaxSuppression(torch.autograd.Function):
 def export_onnx(
     detector: SingleStageDetector, path: str, with_nms: bool = True
 ) -> None:
-    """Write a detector's proposals as an ONNX model.
+    """Write a detector as an ONNX model that proposes boxes.
 
-    The number of images, their height and width are left open; inputs and
-    outputs are those of :class:`ProposalNetwork`.
+    Batch size, height and width are dynamic; inputs and outputs are those of
+    :class:`ProposalNetwork`.
 
     Args:
-        detector (SingleStageDetector): as :func:`load_detector` returns it.
-        path (str): of the file to write; its folder is made.
-        with_nms (bool): whether to suppress inside the graph.
+        detector (SingleStageDetector): in eval mode.
+        path (str): of the file to write; its folder is created.
+        with_nms (bool): whether NMS is part of the graph.
 
     Raises:
-        ValueError: in one line, if ``onnx`` is not installed or ``test_cfg``
-            asks for a suppression that ONNX has not.
+        UserError: as :class:`ProposalNetwork`, or if ``onnx`` is not
+            installed or the file cannot be written.
     """
     check_installed()
     network = ProposalNetwork(detector, with_nms).eval()
@@ -276,30 +236,33 @@ def export_onnx(
     if with_nms:
         names.append('image')
         axes = {name: {0: 'proposals'} for name in names}
-    # Two images whose sides are no multiples of a stride: nothing of that
-    # size may stay in the graph.
+    # Sides that are no multiples of a stride: no size may become a constant.
     device = next(detector.parameters()).device
     images = np.random.default_rng(0).integers(0, 256, (2, 70, 100, 3))
     images = torch.from_numpy(images.astype(np.uint8)).to(device)
-    os.makedirs(osp.dirname(path) or '.', exist_ok=True)
-    trace(
-        network,
-        (images,),
-        path,
-        input_names=['images'],
-        output_names=names,
-        dynamic_axes=dict(axes, images={0: 'batch', 1: 'height', 2: 'width'}),
-    )
+    axes['images'] = {0: 'batch', 1: 'height', 2: 'width'}
+    try:
+        os.makedirs(osp.dirname(path) or '.', exist_ok=True)
+        trace(
+            network,
+            (images,),
+            path,
+            input_names=['images'],
+            output_names=names,
+            dynamic_axes=axes,
+        )
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror}') from error
 
 
 def trace(
     network: nn.Module, inputs: tuple[Tensor, ...], path: str, **names
 ) -> None:
-    """Write what a network does to its inputs as an ONNX model.
+    """Trace a network and write it as an ONNX model.
 
     Args:
         network (nn.Module): in eval mode.
-        inputs (tuple[Tensor, ...]): of any of the sizes left open.
+        inputs (tuple[Tensor, ...]): example inputs.
         path (str): of the file to write.
         **names: ``input_names``, ``output_names`` and ``dynamic_axes`` of
             :func:`torch.onnx.export`.
@@ -307,9 +270,9 @@ def trace(
     import onnx
 
     with warnings.catch_warnings(), torch.no_grad():
-        # Of checks in mmdet and mmcv whose outcome no size changes, and of
-        # the exporter's age: the newer one wants a further package, and
-        # sizes that are multiples of the strides.
+        # They concern checks in mmdet and mmcv that do not depend on the
+        # size, and this exporter, which is deprecated: the new one needs
+        # another package, and sizes that are multiples of the strides.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             network, inputs, path, opset_version=OPSET, dynamo=False, **names

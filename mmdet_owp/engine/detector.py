@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -14,6 +15,7 @@ from mmdet_owp.engine.checkpoint import (
     load_weights,
 )
 from mmdet_owp.engine.launch import read_config
+from mmdet_owp.errors import UserError
 
 
 def load_detector(
@@ -42,8 +44,9 @@ def load_detector(
 
     Raises:
         UserError: if a file is missing, or the checkpoint is damaged, refused
-            or from another config.
+            or from another config, or there is no such device.
     """
+    check_device(device)
     if not isinstance(config, Config):
         config = read_config(config)
     weights = {}
@@ -64,3 +67,17 @@ def load_detector(
     model.dataset_meta = {'classes': (), **meta}
     model.cfg = config
     return model.to(device).eval()
+
+
+def check_device(device: str) -> None:
+    """Check that PyTorch can use a device.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f'no device {device!r} here: {str(error).splitlines()[0]}'
+        ) from error

@@ -1,7 +1,4 @@
-"""Measured numbers beside the paper's: Markdown, CSV, a picture.
-
-Needs neither torch nor mmdet.
-"""
+"""Tables of measured numbers beside the paper's; needs no torch."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from mmdet_owp.tables import markdown_table, percent
 from mmdet_owp.visualization import style
@@ -19,8 +17,8 @@ class Cell(NamedTuple):
     """One number of a table, in percent.
 
     Attributes:
-        paper (float, optional): what the paper prints.
-        measured (list[float]): one a seed; none where nothing was measured.
+        paper (float, optional): printed in the paper.
+        measured (list[float]): one number per seed.
     """
 
     paper: float | None
@@ -33,14 +31,14 @@ class Cell(NamedTuple):
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over the seeds, of a sample; None of one."""
+        """Sample standard deviation over the seeds."""
         if len(self.measured) < 2:
             return None
         return float(np.std(self.measured, ddof=1))
 
     @property
     def difference(self) -> float | None:
-        """Measured mean less the paper's number."""
+        """Measured mean minus the paper's number."""
         if self.paper is None or not self.measured:
             return None
         return self.mean - self.paper
@@ -57,10 +55,10 @@ class Comparison(NamedTuple):
     """A table of cells.
 
     Attributes:
-        title (str): of it.
-        note (str): what was measured, how, and what may be compared.
-        columns (list[str]): their heads.
-        rows (dict[str, list[Cell]]): label -> one a column.
+        title (str): of the table.
+        note (str): what was measured and how, and what may be compared.
+        columns (list[str]): column headings.
+        rows (dict[str, list[Cell]]): one cell per column, by row label.
     """
 
     title: str
@@ -69,7 +67,7 @@ class Comparison(NamedTuple):
     rows: dict[str, list[Cell]]
 
     def markdown(self) -> str:
-        """Lay it out in Markdown."""
+        """Return the table in Markdown."""
         rows = [
             [label, *map(str, cells)] for label, cells in self.rows.items()
         ]
@@ -81,47 +79,31 @@ class Comparison(NamedTuple):
         )
 
     def write_csv(self, path: Path) -> None:
-        """Write a line a cell that has a number.
+        """Write one line per cell that has a number.
 
         Args:
             path (Path): of the file.
         """
+        heading = ['row', 'column', 'paper', 'mean', 'standard deviation']
         with path.open('w', newline='') as file:
             writer = csv.writer(file)
-            writer.writerow(
-                [
-                    'row',
-                    'column',
-                    'paper',
-                    'mean',
-                    'standard deviation',
-                    'seeds',
-                    'difference',
-                ]
-            )
+            writer.writerow([*heading, 'seeds', 'difference'])
             for label, cells in self.rows.items():
-                for column, one in zip(self.columns, cells):
+                for column, cell in zip(self.columns, cells):
+                    if cell.paper is None and not cell.measured:
+                        continue
                     numbers = (
-                        one.paper,
-                        one.mean,
-                        one.deviation,
-                        len(one.measured),
-                        one.difference,
+                        cell.paper,
+                        cell.mean,
+                        cell.deviation,
+                        len(cell.measured),
+                        cell.difference,
                     )
-                    if one.paper is not None or one.measured:
-                        writer.writerow(
-                            [
-                                label,
-                                column,
-                                *(
-                                    x if x is None else round(x, 4)
-                                    for x in numbers
-                                ),
-                            ]
-                        )
+                    rounded = (x and round(x, 4) for x in numbers)
+                    writer.writerow([label, column, *rounded])
 
     def draw(self, path: Path) -> None:
-        """Draw a panel a column that the paper has numbers in.
+        """Draw one panel per column that has numbers in the paper.
 
         Args:
             path (Path): of the picture.
@@ -156,9 +138,9 @@ class Comparison(NamedTuple):
             style.save(figure, path)
 
 
-def _draw_panel(axis, cells: list[Cell]) -> None:
-    """Draw the numbers of a column, a row each."""
-    rows = [i for i, one in enumerate(cells) if one.measured]
+def _draw_panel(axis: Axes, cells: list[Cell]) -> None:
+    """Draw the numbers of a column, one row each."""
+    rows = [i for i, cell in enumerate(cells) if cell.measured]
     axis.errorbar(
         [cells[i].mean for i in rows],
         rows,
@@ -168,7 +150,7 @@ def _draw_panel(axis, cells: list[Cell]) -> None:
         capsize=3,
         label='measured, mean ± standard deviation',
     )
-    rows = [i for i, one in enumerate(cells) if one.paper is not None]
+    rows = [i for i, cell in enumerate(cells) if cell.paper is not None]
     axis.plot(
         [cells[i].paper for i in rows],
         rows,

@@ -1,20 +1,21 @@
-"""Panels of lines, of what runs have logged and of recall: no torch."""
+"""Panels of curves; needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Dict, List
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from mmdet_owp.visualization import style
 
-# Values by place on the axis, of one run or of several that differ in seed.
-Curve = Mapping[float, float]
-Lines = Mapping[str, Sequence[Curve]]
-# Places of a curve that are shown as points, too.
-FEW = 20
+# y values by x value, and by label the curves of the seeds of a run.
+Curve = Dict[float, float]  # noqa: UP006 (evaluated by Python 3.8)
+Lines = Dict[str, List[Curve]]  # noqa: UP006
+# Curves of at most so many values show them as points.
+MAX_MARKERS = 20
 
 
 def draw_panels(
@@ -26,16 +27,16 @@ def draw_panels(
     xticks: Sequence[float] | None = None,
     floors: Mapping[str, Lines] = {},
 ) -> None:
-    """Draw a line a label in each panel, and write the picture.
+    """Draw and write panels with one line per label.
 
     Args:
         path (Path): of the picture.
-        panels (dict): curves by title of the panel and label.
+        panels (dict): curves by panel title and label.
         columns (int): panels side by side.
-        xlabel (str): of the lowest panels.
-        xticks (Sequence[float], optional): where the axis has numbers.
-        floors (dict): as ``panels``: what the values can't fall below, thin
-            and dotted in the colour of the label.
+        xlabel (str): label of the x axis.
+        xticks (Sequence[float], optional): positions of the tick labels.
+        floors (dict): lower bounds of the curves in ``panels``, drawn dotted
+            in the color of the label.
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
@@ -67,19 +68,19 @@ def draw_panels(
 
 
 def draw_curves(ax: Axes, curves: Sequence[Curve], look: Mapping):
-    """Draw the mean of curves, in a band from the lowest to the highest.
+    """Draw the mean of curves in a band from minimum to maximum.
 
     Args:
         ax (Axes): where to draw.
-        curves (Sequence[Curve]): where one has no value the others count.
+        curves (Sequence[Curve]): where one has no value, the others count.
         look (dict): arguments of ``Axes.plot``.
 
     Returns:
-        Line2D: for a legend.
+        Line2D: for the legend.
     """
     x = sorted(set().union(*curves))
     values = [[curve[i] for curve in curves if i in curve] for i in x]
-    if len(x) <= FEW:
+    if len(x) <= MAX_MARKERS:
         look = {'marker': 'o', 'markersize': 4, **look}
     (line,) = ax.plot(x, list(map(np.mean, values)), **look)
     if len(curves) > 1:

@@ -1,7 +1,4 @@
-"""Pictures of what a proposer finds and of what trains it, on arrays.
-
-Objects found are solid green, missed ones dashed orange.
-"""
+"""Draw boxes, heat maps and locations over an image, from plain arrays."""
 
 from __future__ import annotations
 
@@ -18,12 +15,12 @@ from mmdet_owp.visualization import style
 def is_found(
     objects: np.ndarray, proposals: np.ndarray, iou_thr: float = 0.5
 ) -> np.ndarray:
-    """Tell which objects overlap one of the proposals enough.
+    """Return which objects overlap a proposal by at least ``iou_thr``.
 
     Args:
         objects (ndarray): (num_objects, 4) as (x1, y1, x2, y2) in pixels.
-        proposals (ndarray): (num_proposals, 4) likewise, cut at k.
-        iou_thr (float): smallest IoU.
+        proposals (ndarray): (num_proposals, 4).
+        iou_thr (float): smallest IoU. Defaults to 0.5.
 
     Returns:
         ndarray: (num_objects, ) bool.
@@ -38,18 +35,17 @@ def draw_found_and_missed(
     proposals: np.ndarray,
     others: np.ndarray,
 ) -> tuple[int, int]:
-    """Draw objects solid if a proposal finds them (IoU 0.5), else dashed.
+    """Draw found objects (IoU 0.5) in solid green, missed in dashed orange.
 
     Args:
         ax (Axes): where to draw.
         image (ndarray): (H, W, 3) uint8, RGB.
-        objects (ndarray): (n, 4) boxes (x1, y1, x2, y2) in pixels, the ones
-            looked for.
-        proposals (ndarray): (k, 4) likewise.
-        others (ndarray): (m, 4) objects of the other classes, dotted white.
+        objects (ndarray): (n, 4) boxes (x1, y1, x2, y2) in pixels.
+        proposals (ndarray): (k, 4).
+        others (ndarray): (m, 4) objects of other classes, in dotted white.
 
     Returns:
-        tuple[int, int]: how many are found, and how many there are.
+        tuple[int, int]: number of objects found, and of all objects.
     """
     style.show_image(ax, image)
     found = is_found(objects, proposals)
@@ -70,7 +66,7 @@ def draw_heat_map(ax: Axes, image: np.ndarray, heat: np.ndarray) -> AxesImage:
         heat (ndarray): (H, W) objectness in [0, 1].
 
     Returns:
-        AxesImage: the map, for a colour bar.
+        AxesImage: the map, for a color bar.
     """
     style.show_image(ax, image.mean(-1), cmap='gray', vmin=-100, vmax=355)
     return ax.imshow(heat, cmap=style.HEAT, vmin=0, vmax=1, alpha=0.65)
@@ -81,24 +77,23 @@ def draw_masked(
     image: np.ndarray,
     masked: np.ndarray,
     boxes: np.ndarray,
-    unlabelled: np.ndarray,
+    unlabeled: np.ndarray,
 ) -> None:
-    """Draw what unknown masking takes out, as the paper's Fig. 4 does.
+    """Draw masked background as in Fig. 4 of the paper.
 
     Args:
         ax (Axes): where to draw.
         image (ndarray): (H, W, 3) uint8, RGB.
         masked (ndarray): (H, W) bool, blue.
         boxes (ndarray): (n, 4) ground truth (x1, y1, x2, y2) in pixels.
-        unlabelled (ndarray): (m, 4) objects that the training doesn't know,
-            dotted white.
+        unlabeled (ndarray): (m, 4) unlabeled objects, in dotted white.
     """
     style.show_image(ax, image)
     blue = np.zeros((*masked.shape, 4))
     blue[masked] = to_rgba(style.AREA, 0.6)
     ax.imshow(blue)
     draw_boxes(ax, boxes, style.TRUTH)
-    draw_boxes(ax, unlabelled, style.OTHER, linestyle=':')
+    draw_boxes(ax, unlabeled, style.OTHER, linestyle=':')
 
 
 def draw_locations(
@@ -108,15 +103,15 @@ def draw_locations(
     regression: np.ndarray,
     hard: np.ndarray,
 ) -> None:
-    """Draw what trains a head, as the paper's Fig. 3 does.
+    """Draw training locations as in Fig. 3 of the paper.
 
     Args:
         ax (Axes): where to draw.
         image (ndarray): (H, W, 3) uint8, RGB.
         boxes (ndarray): (n, 4) ground truth (x1, y1, x2, y2) in pixels.
         regression (ndarray): (p, 2) locations (x, y) in pixels that train
-            the regression, and with it the cue: orange points.
-        hard (ndarray): (q, 2) locations that train the cue alone: blue
+            the regression and the cue, as orange points.
+        hard (ndarray): (q, 2) locations that train the cue only, as blue
             crosses.
     """
     style.show_image(ax, image)

@@ -1,4 +1,4 @@
-"""Shows during training what the proposals find."""
+"""Pictures of novel objects found and missed, during training."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mmdet.structures import DetDataSample
 from mmengine.dist import is_main_process
 from mmengine.fileio import get
 from mmengine.hooks import Hook
-from mmengine.structures import InstanceData
 
 from mmdet_owp.datasets.coco_file import read_boxes
+from mmdet_owp.engine.head_outputs import HeadOutputs, score_map
+from mmdet_owp.evaluation.sample_proposals import proposals_of
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 from mmdet_owp.visualization import style
-from mmdet_owp.visualization.head_outputs import HeadOutputs, score_map
 from mmdet_owp.visualization.overlays import (
     draw_found_and_missed,
     draw_heat_map,
@@ -27,25 +27,25 @@ from mmdet_owp.visualization.overlays import (
 
 @HOOKS.register_module()
 class ProposalVisualizationHook(Hook):
-    r"""Draws novel objects found and missed, and the objectness map.
+    r"""Draw novel objects found and missed, and the objectness map.
 
-    Of the first image of every ``interval``-th batch of a validation, the
-    same ones each time, for all backends of the visualizer: files,
-    TensorBoard, Weights & Biases. It takes the place of mmdet's
-    ``DetVisualizationHook``, which draws class detections only::
+    At each validation it draws the first image of every ``interval``-th
+    batch, for all backends of the visualizer: files, TensorBoard, Weights &
+    Biases. It replaces mmdet's ``DetVisualizationHook``, which draws class
+    detections only::
 
         python tools/train.py CONFIG --cfg-options \
             default_hooks.visualization.type=ProposalVisualizationHook
 
-    The map comes from the pass that is made anyway. A head that makes no
-    ``proposals`` is judged by its detections, and one without objectness has
-    no map. The data set must be a ``CocoSplitDataset`` or one of its kind,
-    which knows the novel classes.
+    The map comes from the forward pass of the validation. A model without
+    ``proposals`` is drawn with its detections, one without an ``OWPFCOSHead``
+    without a map. The data set must know the novel classes, as a
+    ``CocoSplitDataset`` does.
 
     Args:
-        interval (int): batches from one picture to the next.
-        k (int): proposals an image that count.
-        backend_args (dict, optional): where images are read from, as in
+        interval (int): draw every ``interval``-th batch.
+        k (int): proposals per image that count.
+        backend_args (dict, optional): where to read images from, as in
             ``LoadImageFromFile``.
     """
 
@@ -62,22 +62,21 @@ class ProposalVisualizationHook(Hook):
         self._outputs = None
 
     def before_val_epoch(self, runner: Any) -> None:
-        """Read the objects once.
+        """Read the objects, once.
 
         Args:
             runner (Runner): of the training.
 
         Raises:
-            ValueError: in one line, if the data set knows no novel classes.
+            UserError: if the data set knows no novel classes.
         """
-        if self._objects is not None or not is_main_process():
-            return
-        self._objects = read_boxes(runner.val_dataloader.dataset)
+        if self._objects is None and is_main_process():
+            self._objects = read_boxes(runner.val_dataloader.dataset)
 
     def before_val_iter(
         self, runner: Any, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Listen to the head, if an image of the batch will be drawn.
+        """Record the head outputs if an image of the batch will be drawn.
 
         Args:
             runner (Runner): of the training.
@@ -102,7 +101,7 @@ class ProposalVisualizationHook(Hook):
             runner (Runner): of the training.
             batch_idx (int): number of the batch in the validation.
             data_batch (dict, optional): unused.
-            outputs (Sequence[DetDataSample]): results of the batch.
+            outputs (Sequence[DetDataSample]): predictions for the batch.
         """
         if not self._draws(batch_idx):
             return
@@ -129,8 +128,8 @@ class ProposalVisualizationHook(Hook):
         """Draw one image.
 
         Args:
-            sample (DetDataSample): with ``proposals`` or, else,
-                ``pred_instances`` in pixels of the image file.
+            sample (DetDataSample): its prediction, in pixels of the image
+                file.
             heat (ndarray, optional): (H, W) objectness in [0, 1].
 
         Returns:
@@ -140,21 +139,22 @@ class ProposalVisualizationHook(Hook):
             get(sample.img_path, backend_args=self.backend_args),
             channel_order='rgb',
         )
-        found: InstanceData = sample.get('proposals', sample.pred_instances)
-        best = found.scores.argsort(descending=True)[: self.k]
+        proposals = proposals_of(sample)
+        best = proposals.scores.argsort(descending=True)[: self.k]
         novel, base, _ = (boxes[sample.img_id] for boxes in self._objects)
         columns = 1 if heat is None else 2
         height = style.WIDTH / columns * image.shape[0] / image.shape[1] + 0.3
         with style.new_figure(1, columns, height) as (figure, axes):
-            hits, of = draw_found_and_missed(
+            num_found, num_objects = draw_found_and_missed(
                 axes[0, 0],
                 image,
                 novel,
-                found.bboxes[best].cpu().numpy(),
+                proposals.bboxes[best].cpu().numpy(),
                 base,
             )
             axes[0, 0].set_title(
-                f'{hits} of {of} novel objects found by {self.k} proposals'
+                f'{num_found} of {num_objects} novel objects found by '
+                f'{self.k} proposals'
             )
             if heat is not None:
                 draw_heat_map(axes[0, 1], image, heat)

@@ -10,6 +10,7 @@ from mmdet_owp.apis.inputs import (
     is_video,
     match_annotations,
 )
+from mmdet_owp.errors import UserError
 
 
 @pytest.fixture
@@ -89,11 +90,11 @@ def test_a_file_is_taken_whatever_its_suffix(folder):
 
 
 def test_nothing_there(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match='none.jpg: no such image'):
+    with pytest.raises(UserError, match='none.jpg: no such image'):
         find_images([str(folder), str(tmp_path / 'none.jpg')])
     (tmp_path / 'empty').mkdir()
     for source in ('empty', 'photos/*.bmp'):
-        with pytest.raises(ValueError, match='no image here; looked for'):
+        with pytest.raises(UserError, match='no image here; looked for'):
             find_images([str(tmp_path / source)])
 
 
@@ -108,9 +109,11 @@ def test_ids_of_an_annotation_file():
         ['sub/a.jpg', 'x/b.jpg', 'c.jpg', 'd.jpg'], images, 'ann.json'
     ) == {'sub/a.jpg': 7, 'x/b.jpg': 8, 'c.jpg': 3}
     # `b.jpg` could be either of two.
-    with pytest.raises(ValueError, match='ann.json: none of the images'):
+    with pytest.raises(
+        UserError, match='ann.json: contains none of the images'
+    ):
         match_annotations(['b.jpg'], images, 'ann.json')
-    with pytest.raises(ValueError, match='1/a.jpg and 2/a.jpg are both'):
+    with pytest.raises(UserError, match='1/a.jpg and 2/a.jpg both match'):
         match_annotations(['1/a.jpg', '2/a.jpg'], images, 'ann.json')
 
 
@@ -132,8 +135,8 @@ def test_frames_of_a_video(tmp_path):
 
 def test_a_video_that_is_none(tmp_path):
     path = tmp_path / 'clip.mp4'
-    with pytest.raises(FileNotFoundError, match='clip.mp4: no such video'):
+    with pytest.raises(UserError, match='clip.mp4: no such video'):
         Video(str(path))
     path.write_bytes(b'not a video')
-    with pytest.raises(ValueError, match='clip.mp4: not a video'):
+    with pytest.raises(UserError, match='clip.mp4: not a video'):
         Video(str(path))

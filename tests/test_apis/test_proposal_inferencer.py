@@ -14,8 +14,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from PIL import Image
 
+from mmdet_owp.apis import proposal_inferencer
 from mmdet_owp.apis.proposal_inferencer import ProposalInferencer
-from mmdet_owp.evaluation import take_proposals
+from mmdet_owp.errors import UserError
 
 ATSS = """
 _base_ = '{config}'
@@ -40,20 +41,20 @@ model = dict(
 
 
 @pytest.fixture(scope='module')
-def made(tiny_config, untrained, tmp_path_factory):
+def files(tiny_config, untrained, tmp_path_factory):
     """Config and checkpoint of a proposer."""
     config = tiny_config()
     return str(config), str(untrained(config))
 
 
 @pytest.fixture(scope='module')
-def inferencer(made):
-    return ProposalInferencer(*made, device='cpu', show_progress=False)
+def inferencer(files):
+    return ProposalInferencer(*files, device='cpu', show_progress=False)
 
 
 @pytest.fixture(scope='module')
 def joint(tiny_config, untrained):
-    """One that classifies too."""
+    """A proposer that also classifies."""
     config = tiny_config('fcos_iou_cs_is_joint_shapes')
     config.write_text(
         config.read_text() + 'model.update(test_cfg=dict(score_thr=0.))'
@@ -79,12 +80,12 @@ def noise(*size, seed=0):
 
 
 def test_predicts_as_in_a_test(
-    made, inferencer, shapes_dir, monkeypatch, mmdet_scope
+    files, inferencer, shapes_dir, monkeypatch, mmdet_scope
 ):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
-    cfg = Config.fromfile(made[0])
+    cfg = Config.fromfile(files[0])
     model = MODELS.build(cfg.model)
-    model.load_state_dict(torch.load(made[1])['state_dict'])
+    model.load_state_dict(torch.load(files[1])['state_dict'])
     model.eval()
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     samples = list(inferencer.stream(shapes_dir / 'val'))
@@ -135,7 +136,7 @@ def test_size_of_batches_does_not_matter(inferencer):
 
 
 def test_kinds_of_images(inferencer, tmp_path):
-    """Read as the picture they show."""
+    """Each is read as the picture that it shows."""
     rgb = noise(60, 90)
     image = Image.fromarray(rgb)
     image.save(tmp_path / 'plain.png')
@@ -144,7 +145,7 @@ def test_kinds_of_images(inferencer, tmp_path):
     image.convert('CMYK').save(tmp_path / 'cmyk.jpg')
     cv2.imwrite(str(tmp_path / 'deep.png'), rgb[..., ::-1].astype('u2') * 257)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = 6  # rotated by 90 degrees
     image.save(tmp_path / 'turned.png', exif=exif)
     cv2.imwrite(str(tmp_path / 'one.png'), rgb[:1, :1])
     found = {
@@ -190,11 +191,11 @@ def test_keeps_nothing_in_memory(inferencer, batch_size):
             ]
         )
     assert len(samples) == 24
-    # The batch at hand, and that which is read while it is replaced.
+    # The current batch, and the next one while it is read.
     assert np.max(alive) <= 2 * batch_size
 
 
-def test_top_k_and_score_thr(made, inferencer, folder):
+def test_top_k_and_score_thr(files, inferencer, folder):
     path = str(folder / '0.png')
     whole = next(inferencer.stream(path)).proposals
     assert (whole.scores.diff() <= 0).all()
@@ -205,31 +206,31 @@ def test_top_k_and_score_thr(made, inferencer, folder):
         (dict(score_thr=thr, top_k=30), 21),
         (dict(score_thr=1.0), 0),
     ):
-        some = ProposalInferencer(*made, 'cpu', **settings)
+        some = ProposalInferencer(*files, 'cpu', **settings)
         found = next(some.stream(path)).proposals
         assert len(found) == num
         torch.testing.assert_close(found.bboxes, whole.bboxes[:num])
 
 
-def test_nms(made, inferencer, folder):
+def test_nms(files, inferencer, folder):
     path = str(folder / '0.png')
     few = next(
-        ProposalInferencer(*made, 'cpu', nms=0.2).stream(path)
+        ProposalInferencer(*files, 'cpu', nms=0.2).stream(path)
     ).proposals
     ious = bbox_overlaps(few.bboxes.numpy(), few.bboxes.numpy())
     np.fill_diagonal(ious, 0)
     assert ious.max() <= 0.2 + 1e-4
     assert 1 < len(few) < len(next(inferencer.stream(path)).proposals)
-    config = Config.fromfile(made[0])
+    config = Config.fromfile(files[0])
     config.model.test_cfg = None
-    with pytest.raises(ValueError, match='no NMS .* leave --nms out'):
-        ProposalInferencer(config, made[1], 'cpu', nms=0.2)
+    with pytest.raises(UserError, match='no NMS .* leave --nms out'):
+        ProposalInferencer(config, files[1], 'cpu', nms=0.2)
 
 
-def test_config_is_left_as_it_was(made):
-    config = Config.fromfile(made[0])
+def test_config_is_left_as_it_was(files):
+    config = Config.fromfile(files[0])
     before = config.to_dict()
-    ProposalInferencer(config, made[1], 'cpu', nms=0.2)
+    ProposalInferencer(config, files[1], 'cpu', nms=0.2)
     assert config.to_dict() == before
 
 
@@ -250,14 +251,16 @@ def test_class_detections(joint, folder):
 
 
 def test_detections_stand_in_for_proposals(
-    made, untrained, folder, tmp_path, monkeypatch
+    files, untrained, folder, tmp_path, monkeypatch
 ):
-    said = []
+    logged = []
     monkeypatch.setattr(
-        take_proposals, 'print_log', lambda text, logger: said.append(text)
+        proposal_inferencer,
+        'print_log',
+        lambda text, **kwargs: logged.append(text),
     )
     config = tmp_path / 'atss.py'
-    config.write_text(ATSS.format(config=made[0]))
+    config.write_text(ATSS.format(config=files[0]))
     atss = ProposalInferencer(
         str(config), str(untrained(config)), 'cpu', nms=0.3
     )
@@ -268,7 +271,7 @@ def test_detections_stand_in_for_proposals(
         torch.testing.assert_close(
             sample.proposals.bboxes, sample.pred_instances.bboxes
         )
-    (text,) = said  # of three images, once
+    (text,) = logged  # once for three images
     assert 'gives no `proposals`' in text
 
 
@@ -278,7 +281,7 @@ def test_pictures(inferencer):
     before = image.copy()
     (picture,) = inferencer.visualize([image], [sample], num_boxes=1)
     np.testing.assert_array_equal(image, before)
-    # Enlarged by two; the frame of the best box is bright, its inside not.
+    # Enlarged by two; only the outline of the best box is drawn.
     assert picture.shape == (200, 500, 3)
     x1, y1, x2, y2 = np.round(2 * sample.proposals.bboxes[0].numpy())
     changed = (picture != image.repeat(2, 0).repeat(2, 1)).any(-1)
@@ -289,7 +292,7 @@ def test_pictures(inferencer):
 
 
 class Call:
-    """Pickles as a call."""
+    """Pickled as a function call."""
 
     def __init__(self, path):
         self.path = path
@@ -298,25 +301,25 @@ class Call:
         return os.mkdir, (str(self.path),)
 
 
-def test_checkpoint_that_executes_is_refused(made, tmp_path):
+def test_checkpoint_that_executes_is_refused(files, tmp_path):
     path, mark = tmp_path / 'evil.pth', tmp_path / 'executed'
-    content = torch.load(made[1])
+    content = torch.load(files[1])
     torch.save(dict(content, extra=Call(mark)), path)
-    with pytest.raises(ValueError, match='evil.pth: refused.*--trust') as no:
-        ProposalInferencer(made[0], str(path), 'cpu')
-    assert '\n' not in str(no.value) and not mark.exists()
-    ProposalInferencer(made[0], str(path), 'cpu', trust=True)
+    with pytest.raises(UserError, match='evil.pth: refused.*--trust') as error:
+        ProposalInferencer(files[0], str(path), 'cpu')
+    assert '\n' not in str(error.value) and not mark.exists()
+    ProposalInferencer(files[0], str(path), 'cpu', trust=True)
     assert mark.exists()
 
 
-def test_config_text_of_a_checkpoint_is_not_executed(made, tmp_path):
+def test_config_text_of_a_checkpoint_is_not_executed(files, tmp_path):
     mark = tmp_path / 'executed'
     text = f'import os\nos.mkdir({str(mark)!r})\n'
-    content = torch.load(made[1])
+    content = torch.load(files[1])
     content['meta']['cfg'] = text
     content['message_hub'] = dict(runtime_info=dict(cfg=text))
     torch.save(content, tmp_path / 'text.pth')
-    ProposalInferencer(made[0], str(tmp_path / 'text.pth'), 'cpu')
+    ProposalInferencer(files[0], str(tmp_path / 'text.pth'), 'cpu')
     assert not mark.exists()
 
 
@@ -329,21 +332,21 @@ def test_config_text_of_a_checkpoint_is_not_executed(made, tmp_path):
         (dict(device='gpu'), "no device 'gpu' here"),
     ],
 )
-def test_wrong_arguments(made, change, message):
-    right = dict(config=made[0], checkpoint=made[1], device='cpu')
-    with pytest.raises((ValueError, FileNotFoundError), match=message) as no:
+def test_wrong_arguments(files, change, message):
+    right = dict(config=files[0], checkpoint=files[1], device='cpu')
+    with pytest.raises(UserError, match=message) as error:
         ProposalInferencer(**{**right, **change})
-    assert '\n' not in str(no.value)
+    assert '\n' not in str(error.value)
 
 
-def test_checkpoint_of_another_config(made, joint):
-    with pytest.raises(ValueError, match='made by another config: .*weight'):
-        ProposalInferencer(Config(dict(joint.cfg.to_dict())), made[1], 'cpu')
+def test_checkpoint_of_another_config(files, joint):
+    with pytest.raises(UserError, match='made by another config: .*weight'):
+        ProposalInferencer(Config(dict(joint.cfg.to_dict())), files[1], 'cpu')
 
 
 def test_out_of_memory(inferencer, folder, monkeypatch):
     def fail(inputs):
-        raise torch.OutOfMemoryError('full')
+        raise torch.cuda.OutOfMemoryError('full')
 
     monkeypatch.setattr(inferencer.model, 'test_step', fail)
     paths = [str(folder / '0.png'), str(folder / '2.png')]
@@ -351,16 +354,16 @@ def test_out_of_memory(inferencer, folder, monkeypatch):
     assert [u.reason for u in inferencer.unreadable] == [
         'no memory for images of 128 x 128'
     ] * 2
-    with pytest.raises(ValueError, match='in a batch of 2; .*smaller batch'):
+    with pytest.raises(UserError, match='in a batch of 2; .*smaller batch'):
         list(inferencer.stream(paths, batch_size=2))
 
 
-def test_example_of_the_docs(repo, made, shapes_dir, capsys):
+def test_example_of_the_docs(repo, files, shapes_dir, capsys):
     text = (repo / 'docs/inference.md').read_text()
     (code,) = re.findall('```python\n(.*?)```', text, re.DOTALL)
     for path, here in (
-        ('configs/shapes/fcos_iou_cs_is_shapes.py', made[0]),
-        ('work_dirs/quickstart/fcos_iou_cs_is_shapes/epoch_3.pth', made[1]),
+        ('configs/shapes/fcos_iou_cs_is_shapes.py', files[0]),
+        ('work_dirs/quickstart/fcos_iou_cs_is_shapes/epoch_3.pth', files[1]),
         ('data/shapes/val', str(shapes_dir / 'val')),
     ):
         assert path in code

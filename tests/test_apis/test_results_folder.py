@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from mmdet_owp.apis.results_folder import ResultsFolder
+from mmdet_owp.errors import UserError
 
 MADE_BY = dict(config='abc', checkpoint='def')
 
 
 def fill(folder, names):
-    """Append results unlike each other of the images that have none."""
+    """Append a different result for each image that has none."""
     for name in names:
         if name not in folder.done:
             n = int(name.split('.')[0])
@@ -75,7 +76,7 @@ def test_nothing_found(tmp_path):
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_goes_on_wherever_it_was_cut(data):
-    """Equals an unbroken run, whatever first part of the file a kill left."""
+    """Equals an unbroken run, wherever a kill cut the file."""
     with tempfile.TemporaryDirectory() as tmp:
         whole = ResultsFolder(f'{tmp}/whole', MADE_BY)
         fill(whole, NAMES)
@@ -104,18 +105,18 @@ def test_ids_count_on_from_the_highest(tmp_path):
 def test_results_of_something_else_are_refused(tmp_path):
     fill(ResultsFolder(str(tmp_path), MADE_BY), NAMES)
     before = (tmp_path / 'results.jsonl').read_bytes()
-    with pytest.raises(ValueError, match='of another checkpoint; .*--force'):
+    with pytest.raises(UserError, match='of another checkpoint; .*--force'):
         ResultsFolder(str(tmp_path), dict(MADE_BY, checkpoint='other'))
     assert (tmp_path / 'results.jsonl').read_bytes() == before
 
 
 @pytest.mark.parametrize('content', ['{"a": 1}', '{"a": 1}\n', 'text'])
-@pytest.mark.parametrize('afresh', [False, True])
-def test_a_file_of_another_program_is_left_alone(tmp_path, content, afresh):
+@pytest.mark.parametrize('restart', [False, True])
+def test_a_file_of_another_program_is_left_alone(tmp_path, content, restart):
     path = tmp_path / 'results.jsonl'
     path.write_text(content)
-    with pytest.raises(ValueError, match='not written by tools/propose.py'):
-        ResultsFolder(str(tmp_path), MADE_BY, afresh)
+    with pytest.raises(UserError, match='not written by tools/propose.py'):
+        ResultsFolder(str(tmp_path), MADE_BY, restart)
     assert path.read_text() == content
 
 
@@ -124,18 +125,18 @@ def test_a_damaged_line_is_named(tmp_path):
     path = tmp_path / 'results.jsonl'
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(''.join([*lines[:2], 'x' + lines[2], *lines[3:]]))
-    with pytest.raises(ValueError, match='jsonl: line 3 is damaged'):
+    with pytest.raises(UserError, match='jsonl: line 3 is damaged'):
         ResultsFolder(str(tmp_path), MADE_BY)
 
 
-def test_afresh(tmp_path):
+def test_restart(tmp_path):
     folder = ResultsFolder(str(tmp_path), MADE_BY)
     fill(folder, NAMES)
     finish(folder)
     folder.drawn.mkdir()
     (folder.drawn / 'a.jpg').touch()
     (tmp_path / 'mine.txt').touch()
-    again = ResultsFolder(str(tmp_path), dict(config='new'), afresh=True)
+    again = ResultsFolder(str(tmp_path), dict(config='new'), restart=True)
     assert again.done == {}
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         'mine.txt',

@@ -35,7 +35,7 @@ SECOND_STAGE = {
 
 @pytest.fixture(scope='module')
 def features():
-    """Names and shapes of mmdet's ResNet-50 and FPN, unchanged since 2."""
+    """Names and shapes of mmdet's ResNet-50 and FPN, as in mmdet 2."""
     config = Config.fromfile(REPO / 'configs/oln/oln_box_coco.py').model
     config.backbone.init_cfg = None
     shapes = {}
@@ -51,7 +51,7 @@ def features():
 
 
 def released(features, heads):
-    """A state dict whose tensors differ and take no room."""
+    """A state dict whose tensors differ and take no memory."""
     shapes = {name: (t.shape, t.dtype) for name, t in features.items()}
     for name, shape in heads.items():
         shapes[f'{name}.weight'] = shape, torch.float
@@ -64,7 +64,7 @@ def released(features, heads):
 
 @pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
-    """Convert a state dict; returns what the tool says and the file."""
+    """Convert a state dict, return output or error and the new one."""
 
     def run(state, *options):
         source, out = tmp_path / 'released.pth', tmp_path / 'out.pth'
@@ -89,8 +89,8 @@ def test_round_trip(features, call, stages):
     state = released(features, heads)
     name = 'oln_box_coco' if stages == 2 else 'oln_rpn_coco'
     path = REPO / f'configs/oln/{name}.py'
-    said, converted = call(state, '--config', path)
-    assert 'rpn_head.rpn_cls.weight -> left out: not trained' in said
+    output, converted = call(state, '--config', path)
+    assert 'rpn_head.rpn_cls.weight -> left out: not trained' in output
     config = Config.fromfile(path)
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model)
@@ -110,29 +110,37 @@ def test_round_trip(features, call, stages):
 @pytest.mark.parametrize(
     'remove, message',
     [
-        ('rpn_head.rpn_obj', 'for want of rpn_head.rpn_obj.weight, rpn_head'),
+        ('rpn_head.rpn_obj', 'lacks rpn_head.rpn_obj.weight, rpn_head'),
         ('roi_head.bbox_head.fc_bbox_score', 'bbox_head.fc_bbox_score.weight'),
-        ('neck.', r'for want of neck\.\*$'),
+        ('neck.', r'lacks neck\.\*$'),
     ],
 )
-def test_what_is_missing_is_named(features, call, remove, message):
+def test_missing_weights(features, call, remove, message):
     state = released(features, {**FIRST_STAGE, **SECOND_STAGE})
-    said, _ = call({k: v for k, v in state.items() if remove not in k})
-    assert said.startswith('error: ')
-    assert re.search(message, said)
+    output, _ = call({k: v for k, v in state.items() if remove not in k})
+    assert output.startswith('error: ')
+    assert re.search(message, output)
 
 
 def test_other_models_are_refused(features, call):
     heads = {**FIRST_STAGE, **SECOND_STAGE}
-    said, _ = call(released(features, {**heads, 'mask_head.conv': (1, 1)}))
-    assert 'mask_head.conv.weight is in none of' in said
+    output, _ = call(released(features, {**heads, 'mask_head.conv': (1, 1)}))
+    assert 'mask_head.conv.weight is in none of' in output
     heads['roi_head.bbox_head.fc_reg'] = (80, 1024)
-    said, _ = call(released(features, heads))
-    assert 'fc_reg has 80 outputs instead of 4' in said
+    output, _ = call(released(features, heads))
+    assert 'fc_reg has 80 outputs instead of 4' in output
 
 
 def test_config_must_fit(features, call):
     state = released(features, {**FIRST_STAGE, **SECOND_STAGE})
     config = REPO / 'configs/shapes/oln_box_shapes.py'
-    said, _ = call(state, '--config', config)
-    assert f'of another shape for {config}, such as backbone.' in said
+    output, _ = call(state, '--config', config)
+    assert f'another shape for {config}, such as backbone.' in output
+
+
+def test_bad_paths(features, call, tmp_path):
+    state = released(features, {**FIRST_STAGE, **SECOND_STAGE})
+    output, _ = call(state, '--config', 'none.py')
+    assert output.startswith('error: none.py: no such config')
+    output, _ = call(dict(weight=torch.ones(1)))
+    assert re.match(r'error: .*released.pth: not a checkpoint of OLN', output)

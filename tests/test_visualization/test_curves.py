@@ -45,5 +45,5 @@ def test_style_stays_in_its_context():
     assert matplotlib.rcParams == before
     assert picture.shape == (2 * style.DPI, style.WIDTH * style.DPI, 3)
     assert picture.dtype == np.uint8 and picture.min() < 100
-    with pytest.raises(argparse.ArgumentTypeError, match='a.gif: pictures'):
+    with pytest.raises(argparse.ArgumentTypeError, match='a.gif: must end in'):
         style.picture_path('a.gif')

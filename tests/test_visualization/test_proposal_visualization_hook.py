@@ -1,4 +1,6 @@
-"""Pictures of a validation, in the visualizer's backends."""
+"""Pictures of a validation, in the backends of the visualizer."""
+
+from __future__ import annotations
 
 import os
 
@@ -18,7 +20,7 @@ def runner(tiny_config, shapes_dir, monkeypatch, tmp_path):
     cfg = Config.fromfile(tiny_config())
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = f'hook_{os.getpid()}'
-    # One of a name is kept, with the folder of the test that made it.
+    # Visualizers are kept by name, with the folder of the test.
     cfg.visualizer.name = tmp_path.name
     cfg.merge_from_dict(
         {
@@ -57,11 +59,14 @@ def test_pictures_of_every_second_batch(
         ),
     )
     runner.val()
-    assert len(passes) == 4  # the maps cost none
+    assert len(passes) == 4  # none for the maps
     paths = sorted(tmp_path.glob('*/vis_data/vis_image/proposals_*_0.png'))
     assert len(paths) == 2
     annotations = read_coco(shapes_dir / 'annotations/instances_val.json')
     images = annotations['images'][::2]
+    by_category = sorted(
+        annotations['annotations'], key=lambda a: a['category_id']
+    )
     assert [p.name for p in paths] == [
         f'proposals_{i["file_name"].split(".")[0]}_0.png' for i in images
     ]
@@ -72,7 +77,7 @@ def test_pictures_of_every_second_batch(
         for boxes, is_base in ((novel, False), (base, True)):
             expected = [
                 a['bbox']
-                for a in annotations['annotations']
+                for a in by_category
                 if a['image_id'] == image['id']
                 and (a['category_id'] <= 8) == is_base
             ]

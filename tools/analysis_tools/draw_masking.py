@@ -1,14 +1,14 @@
-"""Draw the background that unknown masking takes out (paper, Fig. 4).
+r"""Draw the background that unknown-object masking masks (paper, Fig. 4).
 
     python tools/analysis_tools/draw_masking.py CONFIG CHECKPOINT \
         --threshold 0.95 --out masking.png
 
-The model may be any with an OWPFCOSHead, trained with masking or not. Images
-are training images, as the test prepares them: of `--pool` drawn at random
-those with the most unlabelled (novel) objects, which are dotted; yellow boxes
-are the ground truth. Each masked location is a blue square as wide as the
-stride of its level: above for single locations (`pixel`), below for the boxes
-they predict (`area`).
+The model needs an OWPFCOSHead; it may be trained with masking or without.
+Images are the training images with the most unlabeled (novel) objects, chosen
+from `--pool` random ones and prepared as in a test. Yellow boxes are the
+ground truth, dotted ones unlabeled. Each masked location is a blue square as
+wide as the stride of its level: in the first row single locations (`pixel`),
+in the second the boxes that they predict (`area`).
 """
 
 from __future__ import annotations
@@ -18,24 +18,21 @@ import argparse
 import mmcv
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from mmdet.structures import DetDataSample
 
-import mmdet_owp.register  # noqa: F401
+from mmdet_owp import cli
+from mmdet_owp.commands import drawing
 from mmdet_owp.datasets.coco_file import SideBoxes, read_boxes
-from mmdet_owp.engine.launch import one_line_errors
-from mmdet_owp.models.task_modules.locations import covered_locations
-from mmdet_owp.models.task_modules.unknown_masking import (
-    MaskingInputs,
-    UnknownMasking,
-)
-from mmdet_owp.visualization import command_line, style
-from mmdet_owp.visualization.head_outputs import HeadOutputs, score_map
+from mmdet_owp.engine.head_outputs import HeadOutputs, score_map
+from mmdet_owp.models.task_modules.unknown_masking import UnknownMasking
+from mmdet_owp.visualization import style
 from mmdet_owp.visualization.overlays import draw_masked
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = command_line.parser(__doc__, num=4)
+    """Parse the command line."""
+    parser = drawing.drawing_parser(__doc__, num=4, pool=True)
     parser.add_argument(
         '--threshold',
         type=float,
@@ -48,106 +45,81 @@ def parse_args() -> argparse.Namespace:
         metavar='IOU',
         help='also draw the areas that are left after NMS',
     )
-    parser.add_argument(
-        '--pool',
-        type=int,
-        default=60,
-        help='images drawn at random to choose from',
-    )
     return parser.parse_args()
 
 
-def masked_background(
+def draw_panel(
+    axis: Axes,
+    name: str,
     masking: UnknownMasking,
     outputs: HeadOutputs,
     sample: DetDataSample,
-    boxes: SideBoxes,
-) -> tuple[np.ndarray, float, float]:
-    """Mask the background of one image.
+    objects: SideBoxes,
+) -> None:
+    """Draw the masked background of an image.
 
     Args:
-        masking (UnknownMasking): chooses the locations.
+        axis (Axes): to draw on.
+        name (str): of the masking.
+        masking (UnknownMasking): what to mask.
         outputs (HeadOutputs): of the image.
-        sample (DetDataSample): likewise.
-        boxes (SideBoxes): of the image alone. Base objects are the ground
-            truth, crowds of them no background, novel objects unlabelled.
-
-    Returns:
-        tuple[ndarray, float, float]: what is masked, (H, W) bool; the share
-        of the background locations that is; and the share of these inside of
-        an unlabelled object, NaN where nothing is masked.
+        sample (DetDataSample): of the image.
+        objects (SideBoxes): of all images. Base objects are the ground
+            truth, novel objects are unlabeled.
     """
-    head, sizes = outputs.head, outputs.sizes
-    objectness = torch.cat([o.flatten() for o in outputs.objectness()])
+    novel, base, base_crowd = (boxes[sample.img_id] for boxes in objects)
     scale = np.tile(sample.scale_factor, 2)
-
-    def covered(boxes: np.ndarray) -> torch.Tensor:
-        boxes = torch.as_tensor(boxes * scale, device=objectness.device)
-        return covered_locations(sizes, head.strides, [boxes.float()])
-
-    in_object = covered(boxes.base)
-    outside = ~in_object
-    if head.sampler.ignore_crowd:
-        outside &= ~covered(boxes.base_crowd)
-    masked = masking.mask(
-        outside,
-        MaskingInputs(
-            objectness, in_object, outputs.boxes(), sizes, head.strides
-        ),
+    scaled = [
+        torch.as_tensor(boxes * scale).float().to(outputs.levels[1][0].device)
+        for boxes in (base, base_crowd, novel)
+    ]
+    masked, background = outputs.masked_background(masking, *scaled[:2])
+    image = mmcv.imread(sample.img_path, channel_order='rgb')
+    squares = score_map(
+        outputs.unflatten(masked), outputs.head.strides, sample, mode='nearest'
     )
-    levels = masked.split([h * w for h, w in sizes])
-    levels = [level.view(1, *size) for level, size in zip(levels, sizes)]
-    drawn = score_map(levels, head.strides, sample, mode='nearest') > 0
-    on_object = (masked & covered(boxes.novel)).sum() / masked.sum()
-    return drawn, float(masked.sum() / outside.sum()), float(on_object)
+    draw_masked(axis, image, squares > 0, base, novel)
+    num_masked = int(masked.sum())
+    if not num_masked:
+        axis.set_title(f'{name}: nothing')
+        return
+    share = num_masked / int(background.sum())
+    on_novel = int((masked & outputs.covered(scaled[2])).sum()) / num_masked
+    axis.set_title(
+        f'{name}: {share:.1%} of background\n{on_novel:.0%} of it in dotted '
+        'boxes'
+    )
 
 
 def draw(args: argparse.Namespace) -> None:
     """Draw the picture."""
-    losses = {
+    maskings = {
         mode: UnknownMasking(args.threshold, mode=mode)
         for mode in ('pixel', 'area')
     }
     if args.nms is not None:
-        losses['area after NMS'] = UnknownMasking(
-            args.threshold,
-            mode='area',
-            nms=dict(type='nms', iou_threshold=args.nms),
+        nms = dict(type='nms', iou_threshold=args.nms)
+        maskings['area after NMS'] = UnknownMasking(
+            args.threshold, mode='area', nms=nms
         )
-    model, dataset = command_line.load(args, train=True)
+    model, dataset = drawing.load(args, train=True)
     objects = read_boxes(dataset)
-    pool = command_line.shuffled(dataset, args.seed)[: args.pool]
-    chosen = command_line.richest(dataset, objects.novel, pool, args.num)
-
+    chosen = drawing.images_with_most_boxes(args, dataset, objects.novel)
     title = (
         f'Blue: background masked above an objectness of '
-        f'{args.threshold:g}. Yellow: labelled, dotted: unlabelled '
-        'objects.'
+        f'{args.threshold:g}. Yellow: labeled, dotted: unlabeled objects.'
     )
     with style.new_figure(
-        len(losses), len(chosen), 1.2 * style.WIDTH / len(chosen), title
+        len(maskings), len(chosen), 1.2 * style.WIDTH / len(chosen), title
     ) as (figure, axes):
-        found = command_line.run(model, dataset, chosen)
-        for column, (sample, outputs) in enumerate(found):
-            image = mmcv.imread(sample.img_path, channel_order='rgb')
-            boxes = SideBoxes(*(b[sample.img_id] for b in objects))
-            for axis, (name, loss) in zip(axes[:, column], losses.items()):
-                masked, share, on_object = masked_background(
-                    loss, outputs, sample, boxes
-                )
-                draw_masked(axis, image, masked, boxes.base, boxes.novel)
-                axis.set_title(
-                    f'{name}: '
-                    + (
-                        f'{share:.1%} of background\n{on_object:.0%} of it in '
-                        'dotted boxes'
-                        if share
-                        else 'nothing'
-                    )
-                )
+        predictions = drawing.run(model, dataset, chosen)
+        for column, (sample, outputs) in zip(axes.T, predictions):
+            for axis, (name, masking) in zip(column, maskings.items()):
+                draw_panel(axis, name, masking, outputs, sample, objects)
         style.save(figure, args.out)
 
 
 if __name__ == '__main__':
-    with one_line_errors():
-        draw(parse_args())
+    args = parse_args()
+    with cli.report_errors():
+        draw(args)

@@ -1,32 +1,36 @@
-"""Draw objectness maps of several models side by side (paper, Fig. 7).
+r"""Draw objectness maps of several models side by side (paper, Fig. 7).
 
     python tools/analysis_tools/draw_objectness.py \
-        'centre=CONFIG,CHECKPOINT' 'all=CONFIG,CHECKPOINT' --out maps.png
+        'center=CONFIG,CHECKPOINT' 'all=CONFIG,CHECKPOINT' --out maps.png
 
-A row is an image of the first model's test set, drawn at random; a column is
-a score of a model: each of its cues, and with a classifier the best class
-score times them. A pixel shows the highest score of any level.
+Rows are random images of the first model's test set. Columns are the scores
+of each model: each cue, their mean and, with a classifier, the highest class
+score times that. A pixel shows the maximum over the levels.
 """
+
+from __future__ import annotations
 
 import argparse
 
 import mmcv
+import numpy as np
 
-import mmdet_owp.register  # noqa: F401
-from mmdet_owp.engine.launch import one_line_errors
-from mmdet_owp.visualization import command_line, style
-from mmdet_owp.visualization.head_outputs import score_map
+from mmdet_owp import cli
+from mmdet_owp.commands import drawing
+from mmdet_owp.engine.head_outputs import score_map
+from mmdet_owp.errors import UserError
+from mmdet_owp.visualization import style
 from mmdet_owp.visualization.overlays import draw_heat_map
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    return command_line.parser(__doc__, num=3, several=True).parse_args()
+    """Parse the command line."""
+    return drawing.drawing_parser(__doc__, num=3, several=True).parse_args()
 
 
 def maps_of_model(
-    args: argparse.Namespace, files: command_line.ModelFiles, image_ids: list
-) -> tuple[list, list, dict]:
+    args: argparse.Namespace, files: drawing.ModelFiles, image_ids: list
+) -> tuple[list[str], dict[str, list[np.ndarray]]]:
     """Compute the score maps of one model.
 
     Args:
@@ -35,41 +39,42 @@ def maps_of_model(
         image_ids (list): images; an empty list is filled with ``args.num``.
 
     Returns:
-        tuple: paths of the images, and by column title their maps.
+        tuple: paths of the images, and their maps by column title.
 
     Raises:
-        ValueError: in one line, if its test set lacks one of the images.
+        UserError: if an image is not in the model's test set.
     """
-    model, dataset = command_line.load(args, files)
+    model, dataset = drawing.load(args, files)
     ids = [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))]
     if not image_ids:
-        chosen = command_line.shuffled(dataset, args.seed)[: args.num]
+        chosen = drawing.shuffled(dataset, args.seed)[: args.num]
         image_ids.extend(ids[i] for i in chosen)
     position = {image_id: i for i, image_id in enumerate(ids)}
-    maps, paths = {}, []
     missing = [i for i in image_ids if i not in position]
     if missing:
-        raise ValueError(
-            f'{files.config}: image {missing[0]} of the first '
-            'model is not in its test set; give models that are '
-            'tested on the same images'
+        raise UserError(
+            f'{files.config}: image {missing[0]} of the first model is not in '
+            'its test set; give models that are tested on the same images'
         )
+    maps: dict[str, list] = {}
+    paths = []
     chosen = [position[i] for i in image_ids]
-    for sample, outputs in command_line.run(model, dataset, chosen):
+    for sample, outputs in drawing.run(model, dataset, chosen):
         paths.append(sample.img_path)
         for name, levels in outputs.scores().items():
             maps.setdefault(f'{files.label}\n{name}', []).append(
-                score_map(levels, model.bbox_head.strides, sample)
+                score_map(levels, outputs.head.strides, sample)
             )
     return paths, maps
 
 
 def draw(args: argparse.Namespace) -> None:
     """Draw the picture."""
-    image_ids, maps = [], {}
+    image_ids: list = []
+    maps: dict[str, list] = {}
     for files in args.models:
-        paths, found = maps_of_model(args, files, image_ids)
-        maps.update(found)
+        paths, maps_of_one = maps_of_model(args, files, image_ids)
+        maps.update(maps_of_one)
     columns = len(maps) + 1
     with style.new_figure(len(paths), columns, style.WIDTH / columns) as (
         figure,
@@ -87,5 +92,6 @@ def draw(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    with one_line_errors():
-        draw(parse_args())
+    args = parse_args()
+    with cli.report_errors():
+        draw(args)

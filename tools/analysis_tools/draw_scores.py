@@ -1,12 +1,12 @@
-"""Draw how the scores of proposals are distributed (paper, Fig. 5).
+r"""Draw how the scores of proposals are distributed (paper, Fig. 5).
 
     python tools/analysis_tools/draw_scores.py \
         'FCOS=CONFIG,CHECKPOINT' 'IoU=CONFIG,CHECKPOINT' --out scores.png
 
-A panel is a model and a score that it can rank its proposals by: each cue,
-and with a classifier the best class score times it. Counted are the `-k` best
-proposals of images drawn at random from the test set, in colours that tell
-what they lie on (IoU of at least 0.5).
+A panel shows a score that a model can rank its proposals by: each cue, their
+mean and, with a classifier, the highest class score times that. It counts the
+`-k` best proposals of random test images, colored by the objects that they
+overlap with an IoU of at least 0.5.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import argparse
 import numpy as np
 from mmengine.utils import track_iter_progress
 
-import mmdet_owp.register  # noqa: F401
+from mmdet_owp import cli
+from mmdet_owp.commands import drawing
 from mmdet_owp.datasets.coco_file import read_boxes
-from mmdet_owp.engine.launch import one_line_errors
-from mmdet_owp.visualization import command_line, style
+from mmdet_owp.visualization import style
 from mmdet_owp.visualization.overlays import is_found
 
 GROUPS = ('on a base object', 'on a novel object', 'elsewhere')
@@ -27,16 +27,19 @@ BINS = np.linspace(0, 1, 51)
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = command_line.parser(__doc__, num=200, several=True)
+    """Parse the command line."""
+    parser = drawing.drawing_parser(__doc__, num=200, several=True)
     parser.add_argument(
-        '-k', type=int, default=100, help='proposals an image that count'
+        '-k',
+        type=cli.positive,
+        default=100,
+        help='proposals per image that count (default: 100)',
     )
     return parser.parse_args()
 
 
 def scores_of_model(
-    args: argparse.Namespace, files: command_line.ModelFiles
+    args: argparse.Namespace, files: drawing.ModelFiles
 ) -> dict[str, list[np.ndarray]]:
     """Collect the scores of a model's proposals.
 
@@ -45,14 +48,14 @@ def scores_of_model(
         files (ModelFiles): the model.
 
     Returns:
-        dict[str, list[ndarray]]: scores by panel title, in the order of
-        ``GROUPS``. A proposal on objects of both sides is on the base one.
+        dict[str, list[ndarray]]: scores by panel title, one array for each of
+        ``GROUPS``. A proposal on a base and a novel object is in the first.
     """
-    model, dataset = command_line.load(args, files)
+    model, dataset = drawing.load(args, files)
     novel, base, _ = read_boxes(dataset)
-    chosen = command_line.shuffled(dataset, args.seed)[: args.num]
-    found: dict[str, list[list]] = {}
-    samples = command_line.run(model, dataset, chosen)
+    chosen = drawing.shuffled(dataset, args.seed)[: args.num]
+    panels: dict[str, list[list]] = {}
+    samples = drawing.run(model, dataset, chosen)
     for sample, outputs in track_iter_progress((samples, len(chosen))):
         for name, proposals in outputs.proposals(sample).items():
             boxes = proposals.bboxes[: args.k].cpu().numpy()
@@ -62,13 +65,13 @@ def scores_of_model(
             )
             group = np.where(on_base, 0, np.where(on_novel, 1, 2))
             scores = proposals.scores[: args.k].cpu().numpy()
-            groups = found.setdefault(f'{files.label}: {name}', [[], [], []])
-            for i, members in enumerate(groups):
+            panel = panels.setdefault(f'{files.label}: {name}', [[], [], []])
+            for i, members in enumerate(panel):
                 members.append(scores[group == i])
-    print()  # after the bar
+    print()  # after the progress bar
     return {
-        title: [np.concatenate(members) for members in groups]
-        for title, groups in found.items()
+        title: [np.concatenate(members) for members in panel]
+        for title, panel in panels.items()
     }
 
 
@@ -103,5 +106,6 @@ def draw(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    with one_line_errors():
-        draw(parse_args())
+    args = parse_args()
+    with cli.report_errors():
+        draw(args)

@@ -1,11 +1,11 @@
-"""Time proposals by ONNX against the detector's own, on the CPU.
+r"""Compare the speed of an ONNX model with that of the detector, on the CPU.
 
     python tools/deployment/benchmark_onnx.py CONFIG CHECKPOINT \
         --images IMAGE... --json times.json
 
-Both start from the pixels of one resized image and end with its proposals,
-NMS included, and have as many threads. They take turns in one process; given
-are medians and, in brackets, the fastest and the slowest.
+Both start from the pixels of one resized image and end with its proposals
+after NMS, with equally many threads. They take turns in one process. The table
+shows medians and, in brackets, the fastest and the slowest turn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -21,46 +20,51 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mmdet_owp import cli
 from mmdet_owp.deployment import onnx_check, onnx_export
-from mmdet_owp.engine.launch import one_line_errors, read_config
+from mmdet_owp.engine.detector import load_detector
+from mmdet_owp.engine.launch import read_config
+from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.timing import take_turns
 from mmdet_owp.tables import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('config')
+    """Parse the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument('config', help='config file')
     parser.add_argument(
-        'checkpoint', nargs='?', help='without it weights are random'
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file (default: random weights)',
     )
     parser.add_argument(
         '--images',
         nargs='+',
         default=[],
-        help="as the test set's pipeline resizes them",
+        help='image files, resized by the test pipeline',
     )
     parser.add_argument(
         '--size',
         nargs=2,
-        type=int,
+        type=cli.positive,
         default=[512, 640],
         metavar=('HEIGHT', 'WIDTH'),
-        help='of an image of noise, where there are none (default: 512 640)',
+        help='size of the noise image used without --images (default: 512 '
+        '640)',
     )
     parser.add_argument(
-        '--repeat', type=int, default=20, help='turns at most (default: 20)'
+        '--repeat',
+        type=cli.positive,
+        default=20,
+        help='maximum number of turns (default: 20)',
     )
-    parser.add_argument('--threads', type=int, default=1, help='(default: 1)')
+    parser.add_argument(
+        '--threads', type=cli.positive, default=1, help='(default: 1)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
-    parser.add_argument('--json', help='write every time, in seconds')
-    args = parser.parse_args()
-    if min(args.repeat, args.threads, *args.size) < 1:
-        parser.error('--repeat, --threads and --size must be at least 1')
-    return args
+    parser.add_argument('--json', help='file for every time, in seconds')
+    return parser.parse_args()
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
@@ -68,34 +72,31 @@ def measure(args: argparse.Namespace) -> list[dict]:
     onnx_export.check_installed()
     config = read_config(args.config)
     torch.manual_seed(args.seed)
-    detector = onnx_export.load_detector(config, args.checkpoint)
-    noise = np.random.default_rng(args.seed).integers(
-        0, 256, (*args.size, 3), np.uint8
-    )
-    images = onnx_check.read_images(config, args.images)
-    cfg = detector.bbox_head.proposal_cfg
+    detector = load_detector(config, args.checkpoint)
+    images = list(onnx_check.read_images(config, args.images))
+    if not images:
+        rng = np.random.default_rng(args.seed)
+        images = [rng.integers(0, 256, (*args.size, 3), np.uint8)]
     measured = []
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / 'model.onnx')
         onnx_export.export_onnx(detector, path)
         session = onnx_check.open_model(path, args.threads)
-        for image in images if args.images else [noise]:
+        for image in images:
             image = image[None]
-            # There is nothing to prepare for a turn but the call itself.
-            parts = dict(
-                eager=partial(
-                    partial, onnx_check.propose_eagerly, detector, image
-                ),
-                onnx=partial(
-                    partial, onnx_check.propose_by_onnx, session, image, cfg
-                ),
+            cfg = detector.bbox_head.proposal_cfg
+            calls = dict(
+                eager=partial(onnx_check.propose_eagerly, detector, image),
+                onnx=partial(onnx_check.propose_by_onnx, session, image, cfg),
             )
-            found = [prepare()()[0] for prepare in parts.values()]
-            box, score = onnx_check.largest_difference(*found)
+            proposals = [call()[0] for call in calls.values()]
+            box, score = onnx_check.largest_difference(*proposals)
+            # A turn needs no preparation.
+            parts = {name: partial(partial, c) for name, c in calls.items()}
             measured.append(
                 dict(
                     size=image.shape[1:3],
-                    proposals=[len(boxes) for boxes, _ in found],
+                    proposals=[len(boxes) for boxes, _ in proposals],
                     box_difference=box,
                     score_difference=score,
                     seconds=take_turns(parts, args.repeat),
@@ -105,7 +106,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
 
 
 def table(measured: list[dict]) -> str:
-    """Lay out what was measured."""
+    """Format the measurements."""
     rows = []
     for row in measured:
         times = row['seconds'].values()
@@ -123,49 +124,51 @@ def table(measured: list[dict]) -> str:
                 f'{medians[1] / medians[0]:.2f}',
             ]
         )
-    return markdown_table(
-        [
-            'image',
-            'proposals, eager / ONNX',
-            'difference (pixels / score)',
-            'eager (ms)',
-            'ONNX (ms)',
-            'ratio',
-        ],
-        rows,
-    )
+    heading = [
+        'image',
+        'proposals, eager / ONNX',
+        'difference (pixels / score)',
+        'eager (ms)',
+        'ONNX (ms)',
+        'ratio',
+    ]
+    return markdown_table(heading, rows)
 
 
-def main() -> None:
-    """Measure and print the table."""
-    args = parse_args()
-    torch.set_num_threads(args.threads)
-    with one_line_errors():
-        measured = measure(args)
+def report(args: argparse.Namespace, measured: list[dict]) -> None:
+    """Print the table and write the times."""
     import onnxruntime
 
-    settings = dict(
-        config=args.config,
-        checkpoint=args.checkpoint,
-        torch=torch.__version__,
-        onnxruntime=onnxruntime.__version__,
-        threads=args.threads,
-        seed=args.seed,
-    )
     print(
         f'{args.config}, {args.checkpoint or "random weights"}, CPU, torch '
         f'{torch.__version__}, onnxruntime {onnxruntime.__version__}, '
         f'{args.threads} thread(s), seed {args.seed}.\n\n{table(measured)}'
     )
     if args.json:
+        settings = dict(
+            config=args.config,
+            checkpoint=args.checkpoint,
+            torch=torch.__version__,
+            onnxruntime=onnxruntime.__version__,
+            threads=args.threads,
+            seed=args.seed,
+        )
         text = json.dumps(dict(settings, images=measured), indent=2)
         try:
             Path(args.json).write_text(text + '\n')
         except OSError as error:
-            sys.exit(
-                f'error: {args.json}: {error.strerror}; the table above '
+            raise UserError(
+                f'cannot write {args.json}: {error.strerror}; the table above '
                 'is complete'
-            )
+            ) from error
+
+
+def main() -> None:
+    """Measure and report."""
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    with cli.report_errors():
+        report(args, measure(args))
 
 
 if __name__ == '__main__':

@@ -1,24 +1,26 @@
-"""Convert a checkpoint of OLN's released code to this package's names.
+r"""Convert a checkpoint of OLN's released code to this package's names.
 
     python tools/model_converters/oln_to_mmdet3.py oln_box.pth oln_box_3.pth \
         --config configs/oln/oln_box_coco.py
 
-Of OLN-Box (its detector `FasterRCNN`) or of its first stage alone
-(`RPNDetector`). docs/oln.md has the map of names, which is also printed.
+It may be of OLN-Box (detector `FasterRCNN`) or of its first stage alone
+(`RPNDetector`). The names are printed; docs/oln.md lists them, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 import torch
 
+from mmdet_owp import cli
 from mmdet_owp.engine.checkpoint import load_checkpoint
+from mmdet_owp.engine.launch import read_config
+from mmdet_owp.errors import UserError
 
-# Modules by their names in the released code, with the number of outputs that
-# the configs of this package give them (None: free), in order of the network.
+# Modules by their released names, with the number of outputs that the configs
+# of this package give them (None: any), in the order of the network.
 FIRST_STAGE = {
     'rpn_head.rpn_conv': None,
     'rpn_head.rpn_reg': 4,
@@ -33,40 +35,37 @@ SECOND_STAGE = {
         ('fc_bbox_score', 1),
     )
 }
-# Built there, but trained with weight 0 and never read.
+# Part of the released models, but trained with weight 0 and never used.
 UNTRAINED = ('rpn_head.rpn_cls', 'roi_head.bbox_head.fc_cls')
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('checkpoint', help='file of the released code')
+    """Parse the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint of the released code')
     parser.add_argument('out', help='file to write')
     parser.add_argument(
-        '--config', help='check that its model takes all weights and no other'
+        '--config', help='check that its model has exactly these weights'
     )
     return parser.parse_args()
 
 
-def convert(state: dict[str, torch.Tensor]) -> dict[str, str]:
-    """Find what the weights are called here.
+def map_names(state: dict[str, torch.Tensor], path: str) -> dict[str, str]:
+    """Map the released names of weights to those of this package.
 
     Args:
         state (dict[str, Tensor]): the released state dict.
+        path (str): of the checkpoint, for messages.
 
     Returns:
-        dict[str, str]: released name to name in this package, without
-        weights that have no use here.
+        dict[str, str]: without the weights that this package does not use.
 
     Raises:
-        ValueError: in one line, if it is none of OLN's.
+        UserError: if it is not a state dict of OLN.
     """
     heads = dict(FIRST_STAGE)
-    alone = not any(name.startswith('roi_head.') for name in state)
-    if not alone:
+    one_stage = not any(name.startswith('roi_head.') for name in state)
+    if not one_stage:
         heads.update(SECOND_STAGE)
     wanted = [
         f'{head}.{kind}' for head in heads for kind in ('weight', 'bias')
@@ -78,48 +77,47 @@ def convert(state: dict[str, torch.Tensor]) -> dict[str, str]:
         if not any(name.startswith(f'{part}.') for name in state)
     ]
     if missing:
-        raise ValueError(
-            'no checkpoint of OLN, for want of ' + ', '.join(missing)
+        raise UserError(
+            f'{path}: not a checkpoint of OLN: lacks {", ".join(missing)}'
         )
     for head, outputs in heads.items():
-        found = len(state[f'{head}.weight'])
-        if outputs not in (None, found):
-            raise ValueError(
-                f'{head} has {found} outputs instead of '
+        num_outputs = len(state[f'{head}.weight'])
+        if outputs not in (None, num_outputs):
+            raise UserError(
+                f'{path}: {head} has {num_outputs} outputs instead of '
                 f'{outputs}: not class-agnostic as OLN is'
             )
     names = {}
     for name in state:
         if name in wanted or name.startswith(('backbone.', 'neck.')):
-            # mmdet 3 calls the head of a detector of one stage so.
+            # The name of the head in one-stage detectors of mmdet 3.
             names[name] = (
-                name.replace('rpn_head.', 'bbox_head.') if alone else name
+                name.replace('rpn_head.', 'bbox_head.') if one_stage else name
             )
         elif not name.startswith(UNTRAINED):
-            raise ValueError(
-                f"{name} is in none of OLN's models that this package has"
+            raise UserError(
+                f"{path}: {name} is in none of OLN's models that this package "
+                'has'
             )
     return names
 
 
-def check_fits(state: dict[str, torch.Tensor], config: str) -> None:
-    """Load the weights into a config's model.
+def check_fits(state: dict[str, torch.Tensor], config: str, path: str) -> None:
+    """Compare weights with those of a config's model.
 
     Args:
-        state (dict[str, Tensor]): as it is to be written.
-        config (str): file of the config.
+        state (dict[str, Tensor]): the converted state dict.
+        config (str): path of the config.
+        path (str): of the checkpoint, for the message.
 
     Raises:
-        ValueError: in one line, if they differ in names or shapes.
+        UserError: if they differ in names or shapes.
     """
-    # Imported late: it takes seconds, and without --config nobody needs it.
+    # Imported late: it takes seconds and is needed for --config only.
     from mmdet.registry import MODELS
-    from mmengine.config import Config
     from mmengine.registry import init_default_scope
 
-    import mmdet_owp.register  # noqa: F401
-
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     init_default_scope('mmdet')
     cfg.model.backbone.init_cfg = None
     wanted = MODELS.build(cfg.model).state_dict()
@@ -131,39 +129,36 @@ def check_fits(state: dict[str, torch.Tensor], config: str) -> None:
         or wanted[name].shape != state[name].shape
     ]
     if differing:
-        raise ValueError(
-            f'{len(differing)} weight(s) are missing, of no use '
-            f'or of another shape for {config}, such as '
-            f'{min(differing)}'
+        raise UserError(
+            f'{path}: {len(differing)} weight(s) are missing, unused or of '
+            f'another shape for {config}, such as {min(differing)}'
         )
 
 
-def main() -> None:
-    """Convert as the command line says."""
-    args = parse_args()
+def convert(args: argparse.Namespace) -> None:
+    """Convert the checkpoint."""
+    checkpoint = load_checkpoint(args.checkpoint)
+    state = checkpoint.get('state_dict', checkpoint)
+    names = map_names(state, args.checkpoint)
+    converted = {new: state[name] for name, new in names.items()}
+    if args.config:
+        check_fits(converted, args.config, args.checkpoint)
+    for name in state:
+        if not name.startswith(('backbone.', 'neck.')):
+            print(f'{name} -> {names.get(name, "left out: not trained")}')
+    num_kept = sum(n.startswith(('backbone.', 'neck.')) for n in names)
+    print(f'backbone.*, neck.* -> the same ({num_kept} tensors)')
+    temporary = f'{args.out}.tmp'
     try:
-        checkpoint = load_checkpoint(args.checkpoint)
-        state = checkpoint.get('state_dict', checkpoint)
-        try:
-            names = convert(state)
-            converted = {new: state[name] for name, new in names.items()}
-            if args.config:
-                check_fits(converted, args.config)
-        except ValueError as error:
-            raise ValueError(f'{args.checkpoint}: {error}') from error
-        for name in state:
-            if not name.startswith(('backbone.', 'neck.')):
-                print(f'{name} -> {names.get(name, "left out: not trained")}')
-        kept = sum(n.startswith(('backbone.', 'neck.')) for n in names)
-        print(f'backbone.*, neck.* -> the same ({kept} tensors)')
-        temporary = f'{args.out}.tmp'
         torch.save(dict(state_dict=converted), temporary)
         os.replace(temporary, args.out)
-    # RuntimeError: PyTorch's, of a folder that is not there.
-    except (OSError, RuntimeError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    # PyTorch raises RuntimeError for a missing folder.
+    except (OSError, RuntimeError) as error:
+        raise UserError(f'cannot write {args.out}: {error}') from error
     print(f'{args.out}: {len(converted)} tensors')
 
 
 if __name__ == '__main__':
-    main()
+    args = parse_args()
+    with cli.report_errors():
+        convert(args)

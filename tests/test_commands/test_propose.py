@@ -1,4 +1,4 @@
-"""tools/propose.py, as users call it."""
+"""The propose command, as users call it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def checkpoint(config, untrained):
 
 @pytest.fixture
 def tool(repo, monkeypatch, shapes_dir, capsys):
-    """Call a tool's main(); returns what it exits with and prints."""
+    """Call a tool, return its exit status or message and its output."""
     monkeypatch.setenv('SHAPES', str(shapes_dir))
 
     def call(name, *arguments):
@@ -45,7 +45,7 @@ def tool(repo, monkeypatch, shapes_dir, capsys):
 
 @pytest.fixture
 def folder(shapes_dir, tmp_path):
-    """Images, one of them in a subfolder under the name of another."""
+    """Images, one in a subfolder with the name of another."""
     folder = tmp_path / 'photos'
     (folder / 'sub').mkdir(parents=True)
     paths = sorted((shapes_dir / 'val').iterdir())
@@ -130,7 +130,7 @@ def test_folder_with_broken_files(tool, config, checkpoint, folder, tmp_path):
     for image in images:
         picture = cv2.imread(str(out / 'drawn' / image['file_name']))
         assert picture.shape == (512, 512, 3)
-    # Mended, it is the only one that is read; pictures are no inputs.
+    # Once repaired, only it is read; the pictures drawn are no inputs.
     (folder / 'broken.jpg').write_bytes((folder / 'a.png').read_bytes())
     (folder / 'empty.jpg').unlink()
     status, printed = tool('propose', folder, config, checkpoint, '--out', out)
@@ -142,7 +142,7 @@ def test_folder_with_broken_files(tool, config, checkpoint, folder, tmp_path):
 
 
 def test_killed_and_started_again(tool, start, config, checkpoint, tmp_path):
-    """No image twice, and results as of an unbroken run."""
+    """No image twice, and the results of an unbroken run."""
     folder = tmp_path / 'photos'
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -174,7 +174,7 @@ def test_killed_and_started_again(tool, start, config, checkpoint, tmp_path):
     assert a == b and len(a['images']) == 120
     a, b = (read(out / 'proposals.json') for out in (broken, whole))
     assert [r['image_id'] for r in a] == [r['image_id'] for r in b]
-    # Threads of another process may add up in another order.
+    # Threads of another process may sum in another order.
     np.testing.assert_allclose(
         [r['score'] for r in a], [r['score'] for r in b], atol=1e-6
     )
@@ -211,7 +211,7 @@ def test_video(tool, config, checkpoint, tmp_path):
     assert len(json.loads(expected)) == 70
     drawn = Video(str(out / 'drawn/clip.mp4'))
     assert len(list(drawn.frames())) == 7 and drawn.fps == 10
-    # Cut in the fourth frame, it goes on from there.
+    # Cut in the fourth frame, it continues from there.
     lines = (out / 'results.jsonl').read_bytes().splitlines(True)
     (out / 'results.jsonl').write_bytes(b''.join(lines[:4]) + lines[4][:50])
     (out / 'proposals.json').unlink()
@@ -240,7 +240,7 @@ def test_class_detections(
         for c in read(tmp_path / 'ids/images.json')['categories']
     }
     assert names == {0: 'object', **dict(enumerate('abcdefgh', 1))}
-    # Ids of an annotation file, which has two of the three images.
+    # Ids of an annotation file that has two of the three images.
     annotations = dict(
         images=[dict(id=5, file_name='a.png'), dict(id=3, file_name='b.PNG')],
         annotations=[],
@@ -250,11 +250,13 @@ def test_class_detections(
     )
     ann_file = tmp_path / 'ann.json'
     ann_file.write_text(json.dumps(annotations))
-    # `a.png` and `sub/a.png` would be one image of it.
+    # `a.png` and `sub/a.png` match the same entry.
     status, _ = tool(
         *command, '--out', tmp_path / 'out', '--ann-file', ann_file
     )
-    assert re.match('error: .*ann.json: a.png and sub/a.png are both', status)
+    assert re.match(
+        'error: .*ann.json: a.png and sub/a.png both match', status
+    )
     (folder / 'sub/a.png').rename(folder / 'c.png')
     status, printed = tool(
         *command, '--out', tmp_path / 'out', '--ann-file', ann_file
@@ -277,9 +279,7 @@ def test_class_detections(
     assert re.match('error: .*has no classifier; leave out', status)
 
 
-def test_one_line_for_what_is_wrong(
-    tool, config, checkpoint, folder, tmp_path
-):
+def test_bad_input(tool, config, checkpoint, folder, tmp_path):
     out = tmp_path / 'out'
     common = config, checkpoint, '--out', out, '--no-draw'
     assert tool('propose', folder / 'a.png', *common)[0] == 0
@@ -314,7 +314,7 @@ def test_one_line_for_what_is_wrong(
         assert re.match(f'error: .*{message}', status), (words, status)
         assert '\n' not in status
     assert tool('propose', folder, *common, '--top-k', 0)[0] == 2
-    # Images of the same folder are added to what is there.
+    # Images of the same folder are added to the results.
     status, printed = tool('propose', folder / '*.PNG', *common)
     assert status == 0 and '1 are done already' in printed
     assert len(read(out / 'images.json')['images']) == 2

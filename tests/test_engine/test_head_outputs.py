@@ -7,15 +7,16 @@ from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from torch import nn
 
+from mmdet_owp.engine.head_outputs import HeadOutputs, score_map
+from mmdet_owp.errors import UserError
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
-from mmdet_owp.visualization.head_outputs import HeadOutputs, score_map
 
 FOCAL = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25)
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 
 class Detector(nn.Module):
-    """As much of one as is looked at."""
+    """The part of a detector that the outputs need."""
 
     def __init__(self, **options):
         super().__init__()
@@ -73,7 +74,7 @@ def test_scores(feats):
     model = Detector()
     with HeadOutputs(model) as outputs:
         logits, _, cues = model.bbox_head(feats)
-    model.bbox_head([2 * f for f in feats])  # no longer listened to
+    model.bbox_head([2 * f for f in feats])  # no longer recorded
     scores = outputs.scores()
     assert list(scores) == [
         'class × √(centerness × IoU)',
@@ -95,7 +96,7 @@ def test_scores(feats):
 
 @torch.no_grad()
 def test_proposals_are_those_of_each_ranking(feats):
-    """As a head predicts them that has the ranking from the start."""
+    """As predicted by a head that is built with the ranking."""
     model = Detector(objectness=('iou',))
     with HeadOutputs(model) as outputs:
         model.bbox_head(feats)
@@ -113,7 +114,7 @@ def test_proposals_are_those_of_each_ranking(feats):
 
 
 def test_map_of_squares():
-    """Each location a square of its stride, cut and shrunk to the file."""
+    """A location is a square of its stride, cropped and resized."""
     rng = np.random.default_rng(0)
     levels = [rng.random((2, n, n)) for n in (8, 4)]
     heat = score_map(
@@ -130,7 +131,7 @@ def test_map_of_squares():
 
 
 def test_smooth_map_has_the_scores_at_the_locations():
-    """A plane through the scores stays one, so that each pixel is known."""
+    """Scores on a plane stay on it, so every pixel is known."""
     y, x = np.mgrid[:8, :8] * 8.0 + 4
     image = DetDataSample(
         metainfo=dict(img_shape=(63, 64), ori_shape=(63, 64))
@@ -145,5 +146,5 @@ def test_smooth_map_has_the_scores_at_the_locations():
 
 
 def test_head_without_objectness():
-    with pytest.raises(ValueError, match='Sequential has no objectness'):
+    with pytest.raises(UserError, match='Sequential: needs an OWPFCOSHead'):
         HeadOutputs(nn.Sequential())
