@@ -35,6 +35,8 @@ REPO = Path(__file__).resolve().parents[1]
 PLACEHOLDER = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
 # Programs of the system.
 FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'pre-commit', 'tee'}
+# Modules that are run by `python -m`.
+MODULES = {'mypy', 'pytest', 'ruff'}
 # Scripts that tests run, or that run the tests.
 SCRIPTS = {'tools/install.sh', 'tools/quickstart.sh', 'tools/run_tests.sh'}
 # Scripts that start a tool in several processes, and their first arguments.
@@ -155,6 +157,9 @@ def check_command(words: Sequence[str]) -> str | None:
         return check_launcher(program, arguments)
     if program == 'bash' and arguments:
         return check_script(arguments[0])
+    if program == 'python' and arguments[:1] == ['-m']:
+        module = ''.join(arguments[1:2])
+        return None if module in MODULES else f'{module}: unknown module'
     if program == 'python' and arguments:
         return check_tool(*arguments)
     return None if program in FOREIGN else f'{program}: unknown program'

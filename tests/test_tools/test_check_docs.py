@@ -106,6 +106,8 @@ def test_blocks_of_a_page_share_a_shell(check):
     ('tools/slurm_train.sh part job configs/shapes/fcos_shapes.py w', ''),
     ('git clone x', ''),
     ('bash tools/nothing.sh', 'tools/nothing.sh: no such script'),
+    ('python -m pytest -m "not slow"', ''),
+    ('python -m frobnicate', 'frobnicate: unknown module'),
     ('frobnicate', 'frobnicate: unknown program'),
     ('tools/nothing.sh', 'No such file'),
     ('python tools/trian.py x', 'tools/trian.py: no such tool'),
