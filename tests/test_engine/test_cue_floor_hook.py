@@ -1,4 +1,4 @@
-"""The floor is the entropy of the targets, and the training stays as it is."""
+"""The floor is the entropy of the targets; training does not change."""
 
 import itertools
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ runs = itertools.count()
 
 
 def make(**options):
-    """A runner, as far as the hook looks at it, of a tiny head."""
+    """A tiny head in the parts of a runner that the hook uses."""
     torch.manual_seed(0)
     head = OWPFCOSHead(
         3,
@@ -106,7 +106,7 @@ def test_centerness_by_hand():
     objects = InstanceData(
         bboxes=torch.tensor([[4.0, 8, 28, 24]]), labels=torch.tensor([0])
     )
-    # Locations at x 12 and 20, y 12 and 20, and at the sides, which are out.
+    # Inside are the locations at x 12 and 20, y 12 and 20.
     head.loss_by_feat(*head([torch.rand(1, 8, 4, 4)]), [objects], [{}])
     hook.after_train_iter(runner, 0)
     c = np.sqrt(8 / 16 * 4 / 12)

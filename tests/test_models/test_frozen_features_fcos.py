@@ -1,4 +1,4 @@
-"""A detector whose backbone and neck stay as they are."""
+"""A detector with a frozen backbone and neck."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def batch(seed):
     )
 
 
-# Batch norms with statistics in the backbone, and in the neck as well.
+# Backbone and neck with batch norms, which have running statistics.
 @pytest.mark.parametrize(
     'backbone, channels',
     [

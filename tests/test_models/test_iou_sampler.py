@@ -89,7 +89,7 @@ box = st.tuples(coordinate, coordinate, size, size).map(
     st.sampled_from([None, 0.5, 1.5]),
 )
 def test_same_as_dense_on_random_boxes(batch_boxes, radius):
-    """Boxes outside of the image, without area, identical, nested, none."""
+    """Boxes outside the image, without area, identical, nested, none."""
     assert_same_as_dense(batch_boxes, radius)
 
 
@@ -117,7 +117,7 @@ def test_same_as_dense_on_300_boxes():
 
 
 def test_locations_are_those_of_mmdet():
-    """A box around one point of MlvlPointGenerator meets that point alone."""
+    """A box around a point of MlvlPointGenerator contains only that point."""
     points = MlvlPointGenerator(STRIDES).grid_priors(SIZES, device='cpu')
     points = torch.cat(points)
     ranges = [(-1, 1e8)] * 5
@@ -132,7 +132,7 @@ def test_locations_are_those_of_mmdet():
 
 
 def test_cue_box_follows_the_regression():
-    """By hand: at (20, 20) the smallest box around is not the regressed one.
+    """By hand: at (20, 20) the smallest box is not the regressed one.
 
     Box 0 is centered there; box 1 is smaller and contains the point, but its
     center (33, 33) is farther than 1.5 strides of 8 away.
@@ -143,10 +143,10 @@ def test_cue_box_follows_the_regression():
     )
     at = 2 * 8 + 2  # row 2, column 2: (20, 20)
     assert assigned.regression[at] == 0 and assigned.cue[at] == 0
-    # (28, 12) is no center location and in box 0 alone.
+    # (28, 12) is not a center location and only in box 0.
     outer = 1 * 8 + 4
     assert assigned.regression[outer] == -1 and assigned.cue[outer] == 0
-    # (44, 44) is in box 1 alone, and within 12 pixels of its center.
+    # (44, 44) is only in box 1, within 12 pixels of its center.
     assert assigned.regression[5 * 8 + 5] == 1
 
 

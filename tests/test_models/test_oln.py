@@ -130,7 +130,7 @@ def test_centerness_is_that_of_fcos(distances, anchor):
 
 
 def cue_targets(head, gt):
-    """Anchors, and the targets and weights of the cue, by hand-made flags."""
+    """Anchors, the cue's targets and weights, and which are inside."""
     anchors = torch.cat(head.prior_generator.grid_priors(SIZES, device='cpu'))
     flags = torch.ones(len(anchors), dtype=torch.bool)
     torch.manual_seed(0)
@@ -180,7 +180,7 @@ def rpn_losses(head, *boxes_of_images, seed=0):
     boxes = [torch.rand(len(boxes_of_images), 4, *s) for s in SIZES]
     for level in (*cues, *boxes):
         level.requires_grad_()
-    torch.manual_seed(1)  # of the samples
+    torch.manual_seed(1)  # for the sampling
     losses = head.loss_by_feat(
         cues,
         boxes,
@@ -205,14 +205,14 @@ def test_first_stage_losses_by_hand():
     cue = torch.cat([level.flatten() for level in cues]).sigmoid()
     samples = len(positive) + len(negative)
     assert samples == 256
-    # They are numbered among the anchors inside the image.
+    # Indices count the anchors inside the image only.
     assert (box_weights > 0).all(1).sum() == len(positive) > 0
     positive = (box_weights > 0).all(1)
     torch.testing.assert_close(
         sum(losses['loss_rpn_obj']),
         ((cue - targets).abs() * weights).sum() / samples,
     )
-    # Top, bottom, left and right, in sides of the anchor.
+    # Top, bottom, left and right, as multiples of the anchor's side.
     sides = torch.cat([level[0].flatten(1).T for level in boxes])[
         positive
     ].detach()
@@ -297,7 +297,7 @@ def test_first_stage_has_no_classifier():
 
 
 def scores_and_samples():
-    """Box scores of two images, of which the second has no object."""
+    """Box scores of two images; the second has no object."""
     samples = []
     for gts, positive, negative in (
         (
@@ -333,7 +333,7 @@ def scores_and_samples():
 
 
 def test_box_score_learns_from_positives_alone():
-    """Toward the IoU of the proposal that went in: 1 and 400 / 800."""
+    """Targets are the IoUs of the input proposals: 1 and 400 / 800."""
     scores, samples = scores_and_samples()
     loss = build().roi_head.bbox_head.score_loss(scores, samples)
     loss.backward()
@@ -396,7 +396,7 @@ def test_final_score_is_the_geometric_mean():
         True,
     )
     scores = np.sqrt(rpn.numpy() / (1 + np.exp(-logits.numpy())))
-    # The third overlaps the first by 0.9; the last is cut to the image.
+    # The third overlaps the first by 0.9; the last is clipped to the image.
     assert found.scores.numpy() == pytest.approx(scores[[0, 1, 3]], rel=1e-5)
     torch.testing.assert_close(
         found.bboxes,
@@ -429,7 +429,7 @@ def test_end_to_end(name):
         scores = one.proposals.scores
         assert torch.equal(scores, other.proposals.scores)
         assert 1 < len(scores) <= 1500 and (scores.diff() <= 0).all()
-        # In pixels of the image, which was enlarged to twice its size.
+        # In pixels of the original image, half the network input's.
         assert one.proposals.bboxes.max() <= 64
         if 'cls' not in name:
             assert one.pred_instances is one.proposals
@@ -438,7 +438,7 @@ def test_end_to_end(name):
 
 
 def test_class_detections_are_those_of_a_standard_head():
-    """Same weights, same detections: the box score does not touch them."""
+    """Same weights, same detections: the box score does not affect them."""
     settings = {'model.test_cfg.rcnn.score_thr': 0.1}
     ours = build('oln_box_cls_shapes', **settings)
     standard = build(
@@ -468,12 +468,12 @@ def test_class_detections_are_those_of_a_standard_head():
             assert torch.equal(
                 one.pred_instances[key], other.pred_instances[key]
             )
-        # It leaves the first stage's boxes to the second.
+        # The first stage sets no proposals.
         assert 'proposals' not in other
 
 
 def test_first_stage_alone():
-    """Suppressed where it stands alone, not where it feeds a second stage."""
+    """NMS applies to the first stage alone, not before a second stage."""
     alone, both = build('oln_rpn_shapes'), build()
     state = alone.bbox_head.state_dict()
     for parameter in state.values():

@@ -57,7 +57,7 @@ test_cfg.__test__ = False
 
 
 def build(head=OWPFCOSHead, seed=0, **kwargs):
-    """A head whose outputs vary: weights far larger than at the start."""
+    """A head whose outputs vary: weights are larger than initial ones."""
     torch.manual_seed(seed)
     head = head(**{**COMMON, 'test_cfg': test_cfg(), **kwargs})
     for name, parameter in head.named_parameters():
@@ -163,7 +163,7 @@ def test_baseline_is_fcos(variant, num_boxes, seed):
 
 
 def test_baseline_proposals_rank_by_best_class():
-    """Against a loop over locations, with torchvision-free NMS by hand."""
+    """Against a loop over locations and a greedy NMS."""
     head = build(
         objectness=('centerness',), proposal_score='cls', **IMPROVED
     ).eval()
@@ -333,7 +333,7 @@ def test_gradient_of_the_condition_is_a_switch(detach):
 @pytest.mark.parametrize('norm_on_bbox', [True, False])
 @pytest.mark.parametrize('conditional', ['tower', 'fpn'])
 def test_conditional_cue_sees_the_regression_map(conditional, norm_on_bbox):
-    """In strides, in training and in test alike."""
+    """In strides, both in training and in test."""
     head = proposer(conditional=conditional, norm_on_bbox=norm_on_bbox)
     feats, _ = inputs(0)
     with torch.no_grad():
@@ -359,8 +359,8 @@ def test_conditional_cue_sees_the_regression_map(conditional, norm_on_bbox):
 
 @pytest.mark.parametrize('candidates', ['center', 'foreground', 'center+hard'])
 def test_cue_trains_on_its_locations_only(candidates):
-    """The gradient at the logits, against the sets worked out densely."""
-    # Boxes of 4 strides: near to the object's in its middle, not at its rim.
+    """Locations with a gradient, against the assignment."""
+    # Boxes of 4 strides: close to the object's at its center only.
     head = one_location_head(
         [2.0] * 4,
         0.3,
@@ -502,7 +502,7 @@ def test_objectness_is_the_geometric_mean():
 
 
 def test_half_precision():
-    """Mixed precision gives finite losses and gradients near single's."""
+    """Losses are close to those in single precision, gradients finite."""
     feats, samples = inputs(7)
     for kwargs in (
         dict(),
@@ -526,7 +526,7 @@ def test_half_precision():
 
 
 def test_images_without_objects_reach_every_parameter():
-    """No parameter without gradient, which distributed training needs."""
+    """Each parameter gets a gradient, as distributed training requires."""
     feats, samples = inputs(0)
     for candidates in ('center', 'foreground', 'center+hard', 'all'):
         head = proposer(
@@ -551,7 +551,7 @@ def classifier(**kwargs):
 
 
 def losses_and_gradients(head, part='loss_cls'):
-    """Of two images, with the gradient of a loss at the class logits."""
+    """Losses of two images; gradient of one at the class logits."""
     feats, samples = inputs(7)
     outs = head(feats)
     for level in outs[0]:
@@ -634,7 +634,7 @@ def test_unknown_objects_are_masked(cues, masking_cues):
 
 @pytest.mark.parametrize('norm_on_bbox', [True, False])
 def test_areas_are_the_predicted_boxes(norm_on_bbox):
-    """In pixels, in training as in test."""
+    """In pixels, both in training and in test."""
     head = classifier(
         norm_on_bbox=norm_on_bbox, loss_cls=dict(UNKNOWN, mode='area')
     )
@@ -657,11 +657,11 @@ def test_areas_are_the_predicted_boxes(norm_on_bbox):
 
 @pytest.mark.parametrize('masking', [False, True])
 def test_frozen_regression(masking):
-    """The classifier's loss alone, as it is beside a trained regression."""
+    """Only the classifier is trained, as beside a trained regression."""
     loss_cls = dict(loss_cls=UNKNOWN) if masking else {}
     head = classifier(freeze_regression=True, **RUNNING, **loss_cls)
     reference = classifier(**RUNNING, **loss_cls)
-    # What is masked depends on the norms, and frozen ones are in eval mode.
+    # Masking depends on the norms, and frozen ones are in eval mode.
     assert not head.train().reg_convs.training
     reference.reg_convs.eval()
     before = {k: v.clone() for k, v in head.state_dict().items()}
@@ -675,7 +675,7 @@ def test_frozen_regression(masking):
     for name, value in losses.items():
         assert torch.equal(value, expected_losses[name])
     assert torch.equal(gradient, expected)
-    # Not even run where nobody looks at it.
+    # The frozen part runs only if masking needs it.
     assert len(calls) == (len(STRIDES) if masking else 0)
 
     for name, parameter in head.named_parameters():
@@ -685,7 +685,7 @@ def test_frozen_regression(masking):
     for name, value in head.state_dict().items():
         if not name.startswith('cls_convs'):
             assert torch.equal(value, before[name]), name
-    # Prediction needs them all the same.
+    # Prediction runs all parts.
     feats, samples = inputs(7)
     with torch.no_grad():
         head.eval().predict(feats, samples)

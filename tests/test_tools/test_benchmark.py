@@ -1,4 +1,4 @@
-"""The benchmark of time and memory, at a tiny size."""
+"""The benchmark of time and memory, at a small size."""
 
 import json
 import runpy
@@ -62,7 +62,7 @@ def build(tool, config, monkeypatch):
 
 
 def test_both_heads_find_the_same_targets(tool, monkeypatch):
-    """What is timed is the same work."""
+    """The timed work is the same."""
     subjects, args = build(tool, JOINT, monkeypatch)
     stock, ours = (s.model.bbox_head for s in subjects.values())
     assert type(stock).__name__ == 'FCOSHead'
@@ -86,15 +86,15 @@ def test_both_heads_find_the_same_targets(tool, monkeypatch):
     assert torch.equal(mine, theirs)
 
 
-def test_stock_twin(tool, monkeypatch):
-    """The same detector but for the head; equal candidates."""
+def test_stock_detector(tool, monkeypatch):
+    """The same detector except for the head; equal candidates."""
     config = Config.fromfile(PROPOSER)
     stock = tool['stock_of'](config)
     assert stock.model.backbone == config.model.backbone
     assert stock.model.test_cfg == dict(
         config.model.test_cfg.proposals, score_thr=0
     )
-    # A baseline is its own twin.
+    # A baseline equals its stock detector.
     baseline = REPO / 'configs/fcos/fcos_coco.py'
     subjects, args = build(tool, baseline, monkeypatch)
     twin, ours = (s.model.state_dict() for s in subjects.values())
@@ -120,14 +120,14 @@ def test_goals_without_a_clock(tool, monkeypatch):
 
 
 def test_steps_leave_the_weights(tool, monkeypatch):
-    """So that every turn does the same work."""
+    """Every turn does the same work."""
     subjects, args = build(tool, PROPOSER, monkeypatch)
     subject = list(subjects.values())[1]
     before = {k: v.clone() for k, v in subject.model.state_dict().items()}
     tool['_Parts'](subject, tool['draw'](args)[1], args).prepare('step')()
     after = subject.model.state_dict()
     assert all(torch.equal(after[name], v) for name, v in before.items())
-    # It did step: momentum is there.
+    # The optimizer did step: it has momentum.
     assert tool['state_size'](subject) > 1.5 * sum(
         p.numel() * 4 for p in subject.model.parameters() if p.requires_grad
     )
@@ -136,7 +136,7 @@ def test_steps_leave_the_weights(tool, monkeypatch):
 def test_peak_is_what_is_allocated_at_once():
     def work():
         for _ in range(5):
-            torch.ones(3, 2**20)  # 12 MiB, given back
+            torch.ones(3, 2**20)  # 12 MiB, freed
         kept = [torch.ones(2**20) for _ in range(5)]
         del kept[1:]
 
@@ -149,7 +149,7 @@ def test_waits_are_counted():
     def work():
         x.sum().item()
         x[x > 0.5]
-        torch.nn.functional.one_hot(x.long())  # looks on a CPU only
+        torch.nn.functional.one_hot(x.long())  # waits on a CPU only
 
     assert count_waits(work) == dict(item=1, nonzero=1)
 
