@@ -1,4 +1,4 @@
-"""What the metrics of base and novel classes have in common."""
+"""Base class of the metrics on base and novel classes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mmdet_owp.partitions import Partition, PartitionLike, resolve_partition
 class SplitMetric(BaseMetric):
     """A metric that knows the objects and the partition of its data set.
 
-    Both come from the data set's ``metainfo`` unless given. They are loaded
-    as soon as they are known, which is before the first step.
+    Both come from the data set's ``metainfo`` unless given. The file is read
+    as soon as both are known, which is before the first step.
 
     Args:
         ann_file (str, optional): COCO annotation file of the images tested,
@@ -31,8 +31,8 @@ class SplitMetric(BaseMetric):
         dataset_meta (dict): ``metainfo`` of the data set.
 
     Raises:
-        UserError: if neither the data set nor the arguments tell the file or
-            the partition, or these do not fit together.
+        UserError: if neither the arguments nor the data set name the file or
+            the partition, or the partition does not fit the file.
     """
 
     # Results carry full names; without a prefix of ours mmengine warns.
@@ -47,17 +47,19 @@ class SplitMetric(BaseMetric):
         super().__init__(collect_device=collect_device)
         self._given = dict(ann_file=ann_file, partition=partition)
         if ann_file is not None and partition is not None:
-            self._read()
+            self._read({})
 
     @BaseMetric.dataset_meta.setter
     def dataset_meta(self, dataset_meta: Mapping) -> None:
         """Take from the data set what the arguments leave open."""
         self._dataset_meta = dataset_meta
-        self._read()
+        if None in self._given.values():
+            # mmdet's ConcatDataset has a list of metainfos if these differ.
+            is_one = isinstance(dataset_meta, Mapping)
+            self._read(dataset_meta if is_one else {})
 
-    def _read(self) -> None:
-        meta = self.dataset_meta
-        known = dict(meta) if isinstance(meta, Mapping) else {}
+    def _read(self, meta: Mapping) -> None:
+        known = dict(meta)
         known.update({k: v for k, v in self._given.items() if v is not None})
         missing = [key for key in self._given if key not in known]
         if missing:

@@ -9,6 +9,7 @@ from mmdet.datasets import LVISV1Dataset
 from mmengine.dataset import ClassBalancedDataset
 
 from mmdet_owp.datasets.lvis_split import LVISSplitDataset
+from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import COCO_VOC, LVIS
 
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
@@ -169,7 +170,7 @@ def test_wrong_file_gets_one_clear_line(arguments, tmp_path, change, message):
     data = content()
     change(data)
     (tmp_path / 'lvis.json').write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         LVISSplitDataset(partition='lvis-id', split='base', **arguments)
     assert '\n' not in str(error.value)
 
@@ -178,7 +179,7 @@ def test_download_that_was_cut(arguments, tmp_path):
     path = tmp_path / 'lvis.json'
     path.write_text(path.read_text()[:-1000])
     with pytest.raises(
-        ValueError,
+        UserError,
         match=r'lvis.json is not a COCO annotation file '
         r'\(.*char \d+\)+: it needs .* download it again',
     ) as error:
@@ -189,5 +190,5 @@ def test_download_that_was_cut(arguments, tmp_path):
 def test_v05_is_refused(shared_dir, arguments):
     file = shared_dir / 'data/evaluator/lvis_val_100.json'
     arguments['ann_file'] = str(file)
-    with pytest.raises(ValueError, match=r'is LVIS v0.5 \(1230 categories\)'):
+    with pytest.raises(UserError, match=r'is LVIS v0.5 \(1230 categories\)'):
         LVISSplitDataset(partition='lvis-id', split='base', **arguments)

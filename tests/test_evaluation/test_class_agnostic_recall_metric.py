@@ -249,7 +249,7 @@ def test_table_has_a_line_for_each_protocol(ann_file, samples, logged):
 
 def test_image_of_another_set(ann_file, samples):
     samples[0].set_metainfo(dict(img_id=99))
-    with pytest.raises(ValueError, match='ann.json: 1 images .* id 99'):
+    with pytest.raises(UserError, match='ann.json: 1 images .* id 99'):
         evaluate(samples, ann_file=ann_file)
 
 
@@ -326,13 +326,13 @@ def test_changed_file_is_read_again(ann_file, annotations):
 def test_bad_arguments(ann_file, tmp_path):
     with pytest.raises(UserError, match='no annotation file gone'):
         ClassAgnosticRecallMetric('gone.json', ['base'])
-    with pytest.raises(ValueError, match='ann.json: no class named dog'):
+    with pytest.raises(UserError, match='ann.json: no class named dog'):
         ClassAgnosticRecallMetric(ann_file, ['dog'])
-    with pytest.raises(ValueError, match='protocol must be of .*both'):
+    with pytest.raises(UserError, match='protocol must be of .*both'):
         ClassAgnosticRecallMetric(ann_file, ['base'], protocol='both')
-    with pytest.raises(ValueError, match='split must be one of'):
+    with pytest.raises(UserError, match='split must be one of'):
         ClassAgnosticRecallMetric(ann_file, ['base'], split='train')
     torn = tmp_path / 'torn.json'
     torn.write_text('{"images": [')
-    with pytest.raises(ValueError, match='torn.json is not a COCO annot'):
+    with pytest.raises(UserError, match='torn.json is not a COCO annot'):
         ClassAgnosticRecallMetric(str(torn), ['base'])

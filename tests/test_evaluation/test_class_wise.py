@@ -14,6 +14,7 @@ from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.class_wise import evaluate_class_wise
 from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, resolve_partition
@@ -128,14 +129,14 @@ def test_some_classes_are_those_of_pycocotools(library, seed):
             ],
         )
         truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes(rows), 'bbox')
-        judge.params.catIds = base
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
+        evaluator = COCOeval(truth, truth.loadRes(rows), 'bbox')
+        evaluator.params.catIds = base
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
     assert 0.2 < ours['AP'] < 0.9
     np.testing.assert_allclose(
-        list(ours.values()), judge.stats, rtol=0, atol=1e-14
+        list(ours.values()), evaluator.stats, rtol=0, atol=1e-14
     )
 
 
@@ -187,10 +188,10 @@ def test_federated_numbers_are_those_of_lvis(
     path.write_text(json.dumps(annotations))
     monkeypatch.setattr(np, 'float', float, raising=False)
     truth = lvis.LVIS(str(path))
-    judge = lvis.LVISEval(truth, lvis.LVISResults(truth, rows), 'bbox')
-    judge.params.cat_ids = half
-    judge.run()
-    theirs = judge.get_results()
+    evaluator = lvis.LVISEval(truth, lvis.LVISResults(truth, rows), 'bbox')
+    evaluator.params.cat_ids = half
+    evaluator.run()
+    theirs = evaluator.get_results()
     assert 0.05 < ours['AP'] < 0.9
     names = dict(
         AP_s='APs',
@@ -291,10 +292,10 @@ def test_metric_on_lvis_is_lvis_on_base_classes(
     ours = metric.evaluate(20)
     monkeypatch.setattr(np, 'float', float, raising=False)
     truth = lvis.LVIS(str(path))
-    judge = lvis.LVISEval(truth, lvis.LVISResults(truth, rows), 'bbox')
-    judge.params.cat_ids = base
-    judge.run()
-    theirs = judge.get_results()
+    evaluator = lvis.LVISEval(truth, lvis.LVISResults(truth, rows), 'bbox')
+    evaluator.params.cat_ids = base
+    evaluator.run()
+    theirs = evaluator.get_results()
     assert 0.05 < theirs['AP'] < 0.9
     for name, other in (
         ('AP', 'AP'),
@@ -325,11 +326,11 @@ def test_no_detections_find_nothing(library, shared_dir, style):
 def test_bad_input():
     annotations, rows = scene()
     image_ids, *rest = columns(rows)
-    with pytest.raises(ValueError, match='style must be one of'):
+    with pytest.raises(UserError, match='style must be one of'):
         evaluate_class_wise(annotations, [1], image_ids, *rest, style='voc')
-    with pytest.raises(ValueError, match='not an LVIS annotation file'):
+    with pytest.raises(UserError, match='not an LVIS annotation file'):
         evaluate_class_wise(annotations, [1], image_ids, *rest, style='lvis')
-    with pytest.raises(ValueError, match='not in the annotation file'):
+    with pytest.raises(UserError, match='not in the annotation file'):
         evaluate_class_wise(annotations, [1], image_ids + 1, *rest)
 
 
@@ -401,7 +402,7 @@ def test_metric_is_mmdets_on_base_classes(coco_file):
 def test_metric_is_given_other_classes(coco_file):
     metric = ClassWiseMetric(str(coco_file[0]), 'voc')
     metric.dataset_meta = dict(classes=('cat', 'dog'))
-    with pytest.raises(ValueError, match='coco.json: labels are of 2 cl'):
+    with pytest.raises(UserError, match='coco.json: labels are of 2 cl'):
         metric.compute_metrics([])
-    with pytest.raises(ValueError, match='style must be one of'):
+    with pytest.raises(UserError, match='style must be one of'):
         ClassWiseMetric(str(coco_file[0]), 'voc', style='pascal')

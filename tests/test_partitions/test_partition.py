@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mmdet_owp import partitions
+from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import parse_partition, resolve_partition
 
 # The 20 classes of the PASCAL VOC challenge under VOC's own names.
@@ -85,9 +86,9 @@ def test_supercategory_on_the_command_line():
         ('1,supercategory:toy', {1, 4}),
     ):
         assert set(parse_partition(text, categories, 'x').base) == base
-    with pytest.raises(ValueError, match='it has: animal, toy$'):
+    with pytest.raises(UserError, match='it has: animal, toy$'):
         parse_partition('supercategory:cow', categories, 'x.json')
-    with pytest.raises(ValueError, match='it has: none$'):
+    with pytest.raises(UserError, match='it has: none$'):
         parse_partition('supercategory:cow', categories[3:], 'x.json')
 
 
@@ -107,14 +108,14 @@ def test_supercategory_on_the_command_line():
 )
 def test_bad_partition_gets_one_line(partition, message):
     categories = [dict(id=1, name='cat'), dict(id=2, name='dog')]
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         resolve_partition(partition, categories, 'pets.json')
     assert '\n' not in str(error.value)
 
 
 def test_file_of_another_data_set_names_what_is_missing():
     categories = [c for c in coco_categories() if c['name'] != 'kite']
-    with pytest.raises(ValueError, match=r'x.json: .* 1 classes .*kite \(id'):
+    with pytest.raises(UserError, match=r'x.json: .* 1 classes .*kite \(id'):
         resolve_partition('voc', categories, 'x.json')
 
 
@@ -215,7 +216,7 @@ def test_the_two_of_lvis_share_22_novel_classes():
 )
 @pytest.mark.parametrize('name', LVIS_NAMES)
 def test_file_that_is_not_lvis_v1(name, change, what):
-    with pytest.raises(ValueError, match=what) as error:
+    with pytest.raises(UserError, match=what) as error:
         resolve_partition(name, change(lvis_categories()), 'x.json')
     message = str(error.value)
     assert message.startswith('x.json ') and '\n' not in message
@@ -226,6 +227,6 @@ def test_file_of_lvis_v05(shared_dir):
     file = shared_dir / 'data/evaluator/lvis_val_100.json'
     categories = json.loads(file.read_text())['categories']
     with pytest.raises(
-        ValueError, match=r'100.json is LVIS v0.5 \(1230 categories\)'
+        UserError, match=r'100.json is LVIS v0.5 \(1230 categories\)'
     ):
         resolve_partition('lvis-id', categories, str(file))

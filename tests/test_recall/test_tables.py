@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from recall_reference import NOVEL, evaluate, jittered, toy
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.recall import (
     AREA_RANGES,
     GroundTruth,
@@ -60,13 +61,13 @@ def test_rows_in_any_order_are_images_in_order():
 def test_bad_proposals_are_named(change, message):
     annotations, image_ids, boxes, scores = toy()
     arguments = dict(image_ids=image_ids, boxes=boxes, scores=scores)
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         evaluate(annotations, **{**arguments, **change})
     assert '\n' not in str(error.value)
 
 
 def test_row_and_image_are_named():
-    with pytest.raises(ValueError, match=r'image 9: proposal 1 \(row 3\)'):
+    with pytest.raises(UserError, match=r'image 9: proposal 1 \(row 3\)'):
         Proposals.from_rows(
             np.array([8, 9]),
             [8, 9, 8, 9],
@@ -77,7 +78,7 @@ def test_row_and_image_are_named():
 
 def test_image_given_twice():
     annotations, ids, boxes, scores = toy()
-    with pytest.raises(ValueError, match='image 1 has more than one set'):
+    with pytest.raises(UserError, match='image 1 has more than one set'):
         evaluate(annotations, ids * 2, boxes * 2, scores * 2)
 
 
@@ -88,8 +89,8 @@ def test_bad_objects_are_named():
             dict(id=8, image_id=1, category_id=1, bbox=[0, 0, -10, 10])
         ],
     )
-    with pytest.raises(ValueError, match='annotation 8 of image 1'):
+    with pytest.raises(UserError, match='annotation 8 of image 1'):
         GroundTruth.from_coco(annotations)
     del annotations['annotations'][0]['bbox']
-    with pytest.raises(ValueError, match='annotation 8 of image 1 has no '):
+    with pytest.raises(UserError, match='annotation 8 of image 1 has no '):
         GroundTruth.from_coco(annotations)
