@@ -127,31 +127,17 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     assert status == '2 problems: see above'
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        (('no.json', '--base', 'star'), 'error: no annotation file no.json'),
-        (
-            ('train.json', '--base', 'star,cow'),
-            'error: train.json: no class named cow',
-        ),
-        (
-            ('train.json', '--base', 'supercategory:cow'),
-            'error: train.json: no supercategory cow in this file; it has: '
-            'base, novel, polygon',
-        ),
-        (
-            ('train.json', '--base', 'voc'),
-            "error: train.json: partition 'voc'",
-        ),
-        (
-            (*'train.json train.json --base star --images no'.split(),),
-            '2 problems',  # of each use of the file
-        ),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    ('no.json --base star', 'error: no annotation file no.json'),
+    ('train.json --base star,cow', 'error: train.json: no class named cow'),
+    ('train.json --base supercategory:cow', 'error: train.json: no '
+     'supercategory cow in this file; it has: base, novel, polygon'),
+    ('train.json --base voc', "error: train.json: partition 'voc'"),
+    # One problem for each use of the file.
+    ('train.json train.json --base star --images no', '2 problems'),
+])  # fmt: skip
 def test_wrong_input_gets_one_message(tool, arguments, message):
-    status, _ = tool(*arguments)
+    status, _ = tool(*arguments.split())
     assert status.startswith(message) and '\n' not in status
 
 

@@ -168,50 +168,25 @@ def test_all_classes_count_without_a_partition(evaluate):
     np.testing.assert_equal(*rows.values())
 
 
-@pytest.mark.parametrize(
-    'arguments, change, message',
-    [
-        ('ann.json good.json --partition vox', {}, "unknown partition 'vox'"),
-        (
-            'ann.json good.json --partition person,dgo',
-            {},
-            'ann.json: no class named dgo',
-        ),
-        (
-            'ann.json good.json --partition shapes',
-            {},
-            "ann.json: partition 'shapes' needs",
-        ),
-        (
-            'ann.json bad.json',
-            dict(image_id=99),
-            'bad.json: 1 images are not in the annotation .* 99',
-        ),
-        (
-            'ann.json bad.json',
-            dict(score=float('nan')),
-            r'bad.json: image 6: proposal 1 \(row 25\)',
-        ),
-        (
-            'ann.json bad.json',
-            dict(bbox=[0, 0, -3, 4]),
-            r'bad.json: image 6: proposal 1 \(row 25\)',
-        ),
-        ('ann.json gone.json', {}, 'gone.json: no such proposal file'),
-        ('no.json good.json', {}, 'no annotation file no.json'),
-        ('half.json good.json', {}, 'half.json is not a COCO annotation file'),
-        (
-            'bare.json good.json',
-            {},
-            'bare.json: an entry is incomplete; .*check_da',
-        ),
-        (
-            'ann.json good.json --style lvis --class-wise',
-            {},
-            'good.json: not an LVIS annotation file',
-        ),
-    ],
-)
+@pytest.mark.parametrize('arguments, change, message', [
+    ('ann.json good.json --partition vox', {}, "unknown partition 'vox'"),
+    ('ann.json good.json --partition person,dgo', {},
+     'ann.json: no class named dgo'),
+    ('ann.json good.json --partition shapes', {},
+     "ann.json: partition 'shapes' needs"),
+    ('ann.json bad.json', dict(image_id=99),
+     'bad.json: 1 images are not in the annotation .* 99'),
+    ('ann.json bad.json', dict(score=float('nan')),
+     r'bad.json: image 6: proposal 1 \(row 25\)'),
+    ('ann.json bad.json', dict(bbox=[0, 0, -3, 4]),
+     r'bad.json: image 6: proposal 1 \(row 25\)'),
+    ('ann.json gone.json', {}, 'gone.json: no such proposal file'),
+    ('no.json good.json', {}, 'no annotation file no.json'),
+    ('half.json good.json', {}, 'half.json is not a COCO annotation file'),
+    ('bare.json good.json', {}, 'bare.json: an entry is incomplete; .*check'),
+    ('ann.json good.json --style lvis --class-wise', {},
+     'good.json: not an LVIS annotation file'),
+])  # fmt: skip
 def test_wrong_input_gets_one_message(
     files, evaluate, arguments, change, message
 ):
