@@ -47,7 +47,7 @@ class Unreadable(NamedTuple):
         reason (str): why, on one line.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index
     name: str
     reason: str
 

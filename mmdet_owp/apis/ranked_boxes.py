@@ -63,9 +63,9 @@ def draw_ranked_boxes(
 def _write(
     picture: np.ndarray,
     text: str,
-    corner: tuple[int, int],
+    corner: tuple[int, ...],
     size: float,
-    color: tuple[int, int, int],
+    color: tuple[int, ...],
 ) -> None:
     """Write on a patch of the color, inside the top left corner of a box."""
     font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(size))

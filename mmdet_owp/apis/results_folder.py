@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, writing
 from mmdet_owp.recall import corners_to_xywh
 
 # Start of results.jsonl.
@@ -28,8 +28,8 @@ class ImageResult(NamedTuple):
     """
 
     image: dict
-    proposals: list[Sequence[float]]
-    detections: list[Sequence[float]]
+    proposals: Sequence[Sequence[float]]
+    detections: Sequence[Sequence[float]]
 
 
 def result_rows(instances: Any, *columns: Sequence[int]) -> list[list[float]]:
@@ -73,13 +73,9 @@ class ResultsFolder:
         self.path = Path(path)
         self.drawn = self.path / 'drawn'
         self._file = self.path / 'results.jsonl'
-        try:
+        with writing(path):
             self.path.mkdir(parents=True, exist_ok=True)
             previous = self._open()
-        except OSError as error:
-            raise UserError(
-                f'cannot write {path}: {error.strerror}'
-            ) from error
         if restart:
             shutil.rmtree(self.drawn, ignore_errors=True)
             for name in ('proposals.json', 'detections.json', 'images.json'):
@@ -140,8 +136,8 @@ class ResultsFolder:
         self,
         file_name: str,
         size: tuple[int, int],
-        proposals: list[Sequence[float]],
-        detections: list[Sequence[float]] = (),
+        proposals: Sequence[Sequence[float]],
+        detections: Sequence[Sequence[float]] = (),
         image_id: int | None = None,
         **image: int,
     ) -> None:
@@ -210,7 +206,7 @@ class ResultsFolder:
 
 
 def _coco_result(
-    result: ImageResult, category: int, box: list[float], score: float
+    result: ImageResult, category: float, box: list[float], score: float
 ) -> dict:
     image_id = result.image['id']
     return dict(image_id=image_id, category_id=category, bbox=box, score=score)

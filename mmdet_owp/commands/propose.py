@@ -153,7 +153,7 @@ def _propose(args: Namespace) -> int:
     config.merge_from_dict(args.cfg_options or {})
     annotations = ids = None
     if args.video:
-        source = inputs.Video(args.inputs[0])
+        source: Any = inputs.Video(args.inputs[0])
         folder = osp.abspath(source.path)
     else:
         source = inputs.find_images(args.inputs, exclude=args.out)

@@ -139,10 +139,11 @@ class HeadOutputs:
             them, in pixels of the image file, by name of :meth:`scores`.
         """
         head, proposals = self.head, {}
+        scores, distances = self.levels[:2]
         proposal_score = head.proposal_score
         for name, (head.proposal_score, cues) in self._rankings().items():
             (proposals[name],) = head.propose_by_feat(
-                *self.levels[:2], cues, [sample.metainfo], rescale=True
+                scores, distances, cues, [sample.metainfo], rescale=True
             )
         head.proposal_score = proposal_score
         return proposals

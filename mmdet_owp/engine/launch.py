@@ -151,10 +151,10 @@ def _check_files(dataset: dict, key: str) -> None:
         str(dataset.get('partition')),
         f'set data_root, ann_file and data_prefix of {key}',
     ).format(root=root)
-    files = [dataset.ann_file, *dataset.get('data_prefix', {}).values()]
+    files = [dataset['ann_file'], *dataset.get('data_prefix', {}).values()]
     remedies = dict.fromkeys(files, remedy)
     if dataset.get('proposal_file'):
-        remedies[dataset.proposal_file] = (
+        remedies[dataset['proposal_file']] = (
             'make it with `python tools/dump_proposals.py CONFIG CHECKPOINT` '
             'of a proposer, or name another by --cfg-options '
             f'{key}.proposal_file=...'

@@ -14,7 +14,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import get
 from mmengine.hooks import Hook
 
-from mmdet_owp.datasets.coco_file import read_boxes
+from mmdet_owp.datasets.coco_file import SideBoxes, read_boxes
 from mmdet_owp.engine.head_outputs import HeadOutputs, score_map
 from mmdet_owp.evaluation.sample_proposals import proposals_of
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
@@ -58,8 +58,8 @@ class ProposalVisualizationHook(Hook):
         self.interval = interval
         self.k = k
         self.backend_args = backend_args
-        self._objects = None
-        self._outputs = None
+        self._objects: SideBoxes | None = None
+        self._outputs: HeadOutputs | None = None
 
     def before_val_epoch(self, runner: Any) -> None:
         """Read the objects, once.
