@@ -116,6 +116,11 @@ class ProposalInferencer(DetInferencer):
         if isinstance(config, str):
             config = read_config(config)
         config = copy.deepcopy(config)
+        if 'test_dataloader' not in config:
+            raise UserError(
+                f'{config.filename}: has no test_dataloader, whose pipeline '
+                'prepares the images'
+            )
         if nms is not None:
             _set_nms(config, nms)
         self.top_k = top_k

@@ -15,7 +15,7 @@ from mmdet.models.detectors import SingleStageDetector
 from torch import Tensor, nn
 
 from mmdet_owp.engine.head_outputs import objectness_head
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, writing
 
 # The lowest with all operators; runtimes since 2022 read it.
 OPSET = 17
@@ -241,7 +241,7 @@ def export_onnx(
     images = np.random.default_rng(0).integers(0, 256, (2, 70, 100, 3))
     images = torch.from_numpy(images.astype(np.uint8)).to(device)
     axes['images'] = {0: 'batch', 1: 'height', 2: 'width'}
-    try:
+    with writing(path):
         os.makedirs(osp.dirname(path) or '.', exist_ok=True)
         trace(
             network,
@@ -251,8 +251,6 @@ def export_onnx(
             output_names=names,
             dynamic_axes=axes,
         )
-    except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror}') from error
 
 
 def trace(

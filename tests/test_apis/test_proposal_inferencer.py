@@ -339,6 +339,13 @@ def test_wrong_arguments(files, change, message):
     assert '\n' not in str(error.value)
 
 
+def test_config_without_a_pipeline(files):
+    config = Config.fromfile(files[0])
+    del config.test_dataloader
+    with pytest.raises(UserError, match='tiny.*has no test_dataloader'):
+        ProposalInferencer(config, files[1], 'cpu')
+
+
 def test_checkpoint_of_another_config(files, joint):
     with pytest.raises(UserError, match='made by another config: .*weight'):
         ProposalInferencer(Config(dict(joint.cfg.to_dict())), files[1], 'cpu')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import mmcv
 import numpy as np
 import pytest
@@ -47,6 +49,16 @@ def tool(call_tool, monkeypatch, repo, shapes_dir):
     return lambda name, *words: call_tool(tools / name, *words)
 
 
+@pytest.fixture
+def draw(tool, tmp_path):
+    """Draw a picture successfully."""
+
+    def draw_picture(name, *words):
+        assert tool(name, *words, '--out', tmp_path / 'x.png') is None
+
+    return draw_picture
+
+
 def predict(config, checkpoint, part='test'):
     """Yield image id, sample and head outputs, in the order of the data."""
     cfg = Config.fromfile(config)
@@ -64,41 +76,30 @@ def predict(config, checkpoint, part='test'):
 
 
 def iou(a, b):
-    wide = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
-    high = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
-    if wide <= 0 or high <= 0:
-        return 0
-    both = wide * high
-    return both / sum(
-        [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)], start=-both
-    )
+    sides = [min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1)]
+    common = max(sides[0], 0) * max(sides[1], 0)
+    areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
+    return common / (sum(areas) - common)
 
 
 def objects(shapes_dir, part, image_id, base):
-    annotations = read_coco(shapes_dir / f'annotations/instances_{part}.json')
-    return [
-        (x, y, x + w, y + h)
-        for x, y, w, h in [
-            a['bbox']
-            for a in annotations['annotations']
-            if a['image_id'] == image_id and (a['category_id'] <= 8) == base
-        ]
+    path = shapes_dir / f'annotations/instances_{part}.json'
+    boxes = [
+        a['bbox']
+        for a in read_coco(path)['annotations']
+        if a['image_id'] == image_id and (a['category_id'] <= 8) == base
     ]
+    return [(x, y, x + w, y + h) for x, y, w, h in boxes]
 
 
-def test_scores(tool, models, shapes_dir, pictures, tmp_path):
+def test_scores(draw, models, shapes_dir, pictures):
     proposer, baseline = models
-    assert (
-        tool(
-            'draw_scores.py',
-            f'a={proposer[0]},{proposer[1]}',
-            f'b={baseline[0]},{baseline[1]}',
-            '-k',
-            30,
-            '--out',
-            tmp_path / 's.png',
-        )
-        is None
+    draw(
+        'draw_scores.py',
+        f'a={proposer[0]},{proposer[1]}',
+        f'b={baseline[0]},{baseline[1]}',
+        '-k',
+        30,
     )
     panels = pictures[-1].axes
     assert [p.get_title().splitlines()[0] for p in panels] == [
@@ -128,24 +129,12 @@ def test_scores(tool, models, shapes_dir, pictures, tmp_path):
         assert counts.sum() > 60 and counts[:2].sum()
 
 
-def test_objectness(tool, models, pictures, tmp_path, shapes_dir):
+def test_objectness(draw, models, pictures):
     names = [
         f'{label}={model[0]},{model[1]}' for label, model in zip('ab', models)
     ]
-    assert (
-        tool(
-            'draw_objectness.py',
-            *names,
-            '--num',
-            4,
-            '--out',
-            tmp_path / 'o.png',
-        )
-        is None
-    )
-    axes = np.array(pictures[-1].axes[:-1]).reshape(
-        4, 4
-    )  # last: color bar
+    draw('draw_objectness.py', *names, '--num', 4)
+    axes = np.array(pictures[-1].axes[:-1]).reshape(4, 4)  # last: color bar
     assert [a.get_title() for a in axes[0]] == [
         '',
         'a\nIoU',
@@ -175,109 +164,97 @@ def test_objectness(tool, models, pictures, tmp_path, shapes_dir):
             assert heat.min() >= low - 1e-6
 
 
+class Location(NamedTuple):
+    x: float
+    y: float
+    stride: int
+    objectness: float
+    box: tuple
+
+    def within(self, boxes):
+        return any(
+            x1 < self.x < x2 and y1 < self.y < y2 for x1, y1, x2, y2 in boxes
+        )
+
+
+def locations_of(distances, cues):
+    for stride, cue, dist in zip((4, 8, 16), cues, distances):
+        for row, column in np.ndindex(*cue.shape[-2:]):
+            x, y = (column + 0.5) * stride, (row + 0.5) * stride
+            left, top, right, bottom = dist[0, :, row, column].numpy()
+            box = x - left, y - top, x + right, y + bottom
+            score = float(cue[0, 0, row, column].sigmoid())
+            yield Location(x, y, stride, score, box)
+
+
 @pytest.mark.parametrize('nms', [None, 0.5])
-def test_masking(tool, models, shapes_dir, pictures, tmp_path, nms):
+def test_masking(draw, models, shapes_dir, pictures, nms):
     """Squares and shares by brute force, location by location."""
     threshold = 0.7
-    assert (
-        tool(
-            'draw_masking.py',
-            *models[0],
-            '--threshold',
-            threshold,
-            '--num',
-            2,
-            '--out',
-            tmp_path / 'm.png',
-            *([] if nms is None else ['--nms', nms]),
-        )
-        is None
+    words = [] if nms is None else ['--nms', nms]
+    draw(
+        'draw_masking.py',
+        *models[0],
+        '--threshold',
+        threshold,
+        '--num',
+        2,
+        *words,
     )
-    rows = 2 if nms is None else 3
-    axes = np.array(pictures[-1].axes).reshape(rows, 2)
-    by_image = {
-        tuple(axes[0, c].images[0].get_array()[::9, ::9].ravel()): c
+    axes = np.array(pictures[-1].axes).reshape(2 if nms is None else 3, 2)
+    columns = {
+        axes[0, c].images[0].get_array().tobytes(): axes[:, c]
         for c in range(2)
     }
     checked = 0
     for sample, (_, distances, cues) in predict(*models[0], part='train'):
         image = mmcv.imread(sample.img_path, channel_order='rgb')
-        column = by_image.get(tuple(image[::9, ::9].ravel()))
-        if column is None:
+        panels = columns.get(image.tobytes())
+        if panels is None:
             continue
         base, novel = (
-            objects(shapes_dir, 'train', sample.img_id, side)
+            # The network input is twice as large.
+            2 * np.array(objects(shapes_dir, 'train', sample.img_id, side))
             for side in (True, False)
         )
-        factor = sample.scale_factor[0]  # 64 to 128 pixels
-        locations = []
-        for stride, cue, dist in zip((4, 8, 16), cues, distances):
-            for y, x in np.ndindex(*cue.shape[-2:]):
-                px, py = (x + 0.5) * stride, (y + 0.5) * stride
-                left, top, right, bottom = dist[0, :, y, x].numpy()
-                locations.append(
-                    (
-                        px,
-                        py,
-                        stride,
-                        float(cue[0, 0, y, x].sigmoid()),
-                        (px - left, py - top, px + right, py + bottom),
-                    )
-                )
-
-        def within(px, py, boxes, scale=1.0):
-            return any(
-                b[0] * scale < px < b[2] * scale
-                and b[1] * scale < py < b[3] * scale
-                for b in boxes
-            )
-
         outside = [
-            p for p in locations if not within(p[0], p[1], base, factor)
+            location
+            for location in locations_of(distances, cues)
+            if not location.within(base)
         ]
-        unknown = [p for p in outside if p[3] > threshold]
-        boxes = [p[4] for p in unknown]
-        area = [p for p in outside if within(p[0], p[1], boxes)]
-        for row, masked in ((0, unknown), (1, area)):
+        unknown = [p for p in outside if p.objectness > threshold]
+        area = [p for p in outside if p.within([u.box for u in unknown])]
+        for name, panel, masked in zip(
+            ('pixel', 'area'), panels, (unknown, area)
+        ):
             whole = np.zeros((128, 128), bool)
-            for px, py, stride, *_ in masked:
-                x, y = int(px - stride / 2), int(py - stride / 2)
-                whole[y : y + stride, x : x + stride] = True
-            drawn = axes[row, column].images[1].get_array()
+            for p in masked:
+                x, y = int(p.x - p.stride / 2), int(p.y - p.stride / 2)
+                whole[y : y + p.stride, x : x + p.stride] = True
+            drawn = panel.images[1].get_array()
             expected = whole[::2, ::2]  # nearest pixels
             np.testing.assert_array_equal(drawn[..., 3] > 0, expected)
             assert tuple(drawn[expected][0]) == to_rgba(style.AREA, 0.6)
-            share = len(masked) / len(outside)
-            on = sum(within(p[0], p[1], novel, factor) for p in masked)
-            assert axes[row, column].get_title() == (
-                f'{("pixel", "area")[row]}: {share:.1%} of background\n'
-                f'{on / len(masked):.0%} of it in dotted boxes'
+            on_novel = sum(p.within(novel) for p in masked) / len(masked)
+            assert panel.get_title() == (
+                f'{name}: {len(masked) / len(outside):.1%} of background\n'
+                f'{on_novel:.0%} of it in dotted boxes'
             )
         if nms is not None:
-            left = axes[2, column].images[1].get_array()[..., 3] > 0
+            left = panels[2].images[1].get_array()[..., 3] > 0
             assert 0 < left.sum() <= (drawn[..., 3] > 0).sum()
         checked += 1
     assert checked == 2
 
 
-def test_one_pass_per_image(tool, models, monkeypatch, pictures, tmp_path):
+def test_one_pass_per_image(draw, models, monkeypatch):
     from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 
     passes, forward = [], OWPFCOSHead.forward
     monkeypatch.setattr(
         OWPFCOSHead, 'forward', lambda *a: passes.append(1) or forward(*a)
     )
-    assert (
-        tool(
-            'draw_proposals.py',
-            *models[0],
-            '--num',
-            2,
-            '--out',
-            tmp_path / 'p.png',
-        )
-        is None
-    )
+    draw('draw_proposals.py', *models[0], '--num', 2)
     assert len(passes) == 2
 
 

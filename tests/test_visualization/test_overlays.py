@@ -1,4 +1,6 @@
-"""What the pictures count and colour."""
+"""What the pictures count and color."""
+
+from __future__ import annotations
 
 import numpy as np
 from matplotlib.colors import to_hex
@@ -7,7 +9,7 @@ from matplotlib.figure import Figure
 from mmdet_owp.visualization import overlays, style
 
 
-def test_found_is_green_and_missed_is_red():
+def test_found_is_green_and_missed_is_orange():
     """IoU of 0.5 exactly, just below it, and none, by hand."""
     objects = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10], [50, 50, 60, 60]])
     proposals = np.array([[0.0, 0, 10, 5], [20, 0, 30, 4.9]])
@@ -20,11 +22,11 @@ def test_found_is_green_and_missed_is_red():
         np.array([[5.0, 5, 9, 9]]),
     )
     assert counts == (1, 3)
-    colours = {
+    colors = {
         patch.get_bbox().bounds: to_hex(patch.get_edgecolor())
         for patch in axes.patches
     }
-    assert colours == {
+    assert colors == {
         (5, 5, 4, 4): style.OTHER,
         (0, 0, 10, 10): style.FOUND,
         (20, 0, 10, 10): style.MISSED,

@@ -24,7 +24,7 @@ from mmdet_owp import cli
 from mmdet_owp.deployment import onnx_check, onnx_export
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import writing
 from mmdet_owp.reproduction.timing import take_turns
 from mmdet_owp.tables import markdown_table
 
@@ -154,13 +154,8 @@ def report(args: argparse.Namespace, measured: list[dict]) -> None:
             seed=args.seed,
         )
         text = json.dumps(dict(settings, images=measured), indent=2)
-        try:
+        with writing(args.json):
             Path(args.json).write_text(text + '\n')
-        except OSError as error:
-            raise UserError(
-                f'cannot write {args.json}: {error.strerror}; the table above '
-                'is complete'
-            ) from error
 
 
 def main() -> None:
