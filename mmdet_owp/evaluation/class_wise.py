@@ -51,9 +51,7 @@ def evaluate_class_wise(
     """Compute AP and AR as means over classes.
 
     Args:
-        annotations (dict): content of a COCO annotation file; on LVIS its
-            images have ``neg_category_ids`` and
-            ``not_exhaustive_category_ids``.
+        annotations (dict): content of a COCO or LVIS annotation file.
         category_ids (Collection[int]): classes to evaluate. Objects and
             detections of other classes are left out.
         image_ids (np.ndarray): (n,) image of each detection.
@@ -68,10 +66,9 @@ def evaluate_class_wise(
 
     Returns:
         dict[str, float]: ``AP``, ``AP50``, ``AP75``, ``AP_s``, ``AP_m``,
-        ``AP_l``; ``AR@1``, ``AR@10``, ``AR@100`` (LVIS: ``AR@300``) and by
-        size ``AR_s@100``, …; on LVIS ``AP_r``, ``AP_c``, ``AP_f`` of rare,
-        common and frequent classes. From 0 to 1, NaN where there is no
-        object.
+        ``AP_l``; ``AR@1``, ``AR@10``, ``AR@100`` and by size ``AR_s@100``, …;
+        on LVIS ``AR@300``, and ``AP_r``, ``AP_c``, ``AP_f`` of rare, common
+        and frequent classes. From 0 to 1, NaN if there is no object.
 
     Raises:
         UserError: if an image is not in the file, the style is unknown, or
@@ -97,14 +94,11 @@ def evaluate_class_wise(
     if style == 'coco':
         return _summarize(_accumulate_coco(truth, detections), COCO_NUMS)
     result = _accumulate_lvis(truth, detections)
+    metrics = _summarize(result, (LVIS_NUM,))
     frequency = np.array([c['frequency'] for c in truth['categories']])
-    return {
-        **_summarize(result, (LVIS_NUM,)),
-        **{
-            f'AP_{f}': _mean(result.precision[:, :, frequency == f, 0])
-            for f in 'rcf'
-        },
-    }
+    for f in 'rcf':
+        metrics[f'AP_{f}'] = _mean(result.precision[:, :, frequency == f, 0])
+    return metrics
 
 
 def _ground_truth(

@@ -98,15 +98,8 @@ class RecallEvaluator:
         Raises:
             UserError: if the protocol is unknown or a k is below 1.
         """
-        if protocol not in PROTOCOLS:
-            raise UserError(
-                f'protocol must be one of {tuple(PROTOCOLS)}, not {protocol!r}'
-            )
         proposal_nums = tuple(proposal_nums)
-        if not proposal_nums or min(proposal_nums) < 1:
-            raise UserError(
-                f'proposal_nums must be positive integers, not {proposal_nums}'
-            )
+        _check(protocol, proposal_nums)
         truth = self.ground_truth
         target = np.isin(truth.category, list(target_ids))
         kept, matched, objects = PROTOCOLS[protocol](self._matcher, target)
@@ -149,3 +142,14 @@ class RecallEvaluator:
         rank = kept.cumsum()
         before_image = np.append(0, rank)[bounds[:-1]]
         return rank - 1 - before_image.repeat(np.diff(bounds))
+
+
+def _check(protocol: str, proposal_nums: tuple[int, ...]) -> None:
+    if protocol not in PROTOCOLS:
+        raise UserError(
+            f'protocol must be one of {tuple(PROTOCOLS)}, not {protocol!r}'
+        )
+    if not proposal_nums or min(proposal_nums) < 1:
+        raise UserError(
+            f'proposal_nums must be positive integers, not {proposal_nums}'
+        )

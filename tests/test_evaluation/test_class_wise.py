@@ -140,6 +140,22 @@ def test_some_classes_are_those_of_pycocotools(library, seed):
     )
 
 
+def sample_of(image_id, rows, classes):
+    """Detections of an image, labelled by the order of the classes."""
+    boxes = torch.tensor([r['bbox'] for r in rows]).double().reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return DetDataSample(
+        metainfo=dict(img_id=image_id, ori_shape=(640, 640)),
+        pred_instances=InstanceData(
+            bboxes=boxes,
+            scores=torch.tensor([r['score'] for r in rows]).double(),
+            labels=torch.tensor(
+                [classes.index(r['category_id']) for r in rows]
+            ).long(),
+        ),
+    )
+
+
 def lvis_scene(shared_dir, per_image=0):
     """The federated example, and detections of right and wrong classes."""
     annotations = json.loads(
@@ -272,22 +288,7 @@ def test_metric_on_lvis_is_lvis_on_base_classes(
             for _ in range(3)
         ]
         rows += found
-        boxes = np.array([r['bbox'] for r in found]).reshape(-1, 4)
-        sample = DetDataSample(
-            metainfo=dict(img_id=image['id']),
-            pred_instances=InstanceData(
-                bboxes=torch.from_numpy(
-                    np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
-                ),
-                scores=torch.tensor(
-                    [r['score'] for r in found], dtype=torch.double
-                ),
-                labels=torch.tensor(
-                    [base.index(r['category_id']) for r in found],
-                    dtype=torch.long,
-                ),
-            ),
-        )
+        sample = sample_of(image['id'], found, base)
         metric.process({}, [sample.to_dict()])
     ours = metric.evaluate(20)
     monkeypatch.setattr(np, 'float', float, raising=False)
@@ -360,7 +361,6 @@ def test_metric_is_mmdets_on_base_classes(coco_file):
     (path.parent / 'tidy.json').write_text(json.dumps(tidy))
     theirs = CocoMetric(ann_file=str(path.parent / 'tidy.json'))
     ours = ClassWiseMetric(str(path), 'voc')
-    label = {i: n for n, i in enumerate(base)}
     for metric in (theirs, ours):
         metric.dataset_meta = dict(classes=tuple(base.values()))
         for image in annotations['images']:
@@ -369,19 +369,7 @@ def test_metric_is_mmdets_on_base_classes(coco_file):
                 for r in rows
                 if r['image_id'] == image['id'] and r['category_id'] in base
             ]
-            boxes = torch.tensor([r['bbox'] for r in found]).reshape(-1, 4)
-            boxes[:, 2:] += boxes[:, :2]
-            sample = DetDataSample(
-                metainfo=dict(img_id=image['id'], ori_shape=(640, 640)),
-                pred_instances=InstanceData(
-                    bboxes=boxes,
-                    scores=torch.tensor([r['score'] for r in found]),
-                    labels=torch.tensor(
-                        [label[r['category_id']] for r in found],
-                        dtype=torch.long,
-                    ),
-                ),
-            )
+            sample = sample_of(image['id'], found, [*base])
             metric.process({}, [sample.to_dict()])
     theirs, ours = theirs.evaluate(40), ours.evaluate(40)
     for name, other in (
