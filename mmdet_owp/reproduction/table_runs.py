@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from mmdet_owp.engine.launch import check_data
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, writing
 from mmdet_owp.reproduction.jobs import Job, run_jobs
 from mmdet_owp.reproduction.logs import read_metrics
 from mmdet_owp.reproduction.paper_tables import DATA, TABLES, Row
@@ -128,6 +128,8 @@ class TableRuns:
         slots = share_devices(self.gpus, num_jobs)
         if self.runs:
             prepare_data(self.data_name, self.runs[0])
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
         def on_failed(job: Job, reason: str) -> None:
             self.failures[job.folder.name] = reason
@@ -152,7 +154,6 @@ class TableRuns:
             ),
         ]
         text = '\n'.join(lines)
-        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / 'table.md').write_text(text + '\n')
         comparison.write_csv(self.folder / 'table.csv')
         comparison.draw(self.folder / 'table.png')

@@ -163,3 +163,5 @@ def test_command(tmp_path, call_tool, capsys):
     assert '\n' not in status
     assert call('--seed', 1, '--overwrite')[0] is None
     assert call('--seed', -1)[0].startswith('error: seed must be at least 0')
+    status, _ = call('--out', tmp_path / 'train/000000.png')
+    assert status.startswith(f'error: cannot write {tmp_path}/train/000000')

@@ -175,6 +175,10 @@ def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
     stand_in(lambda *_, **__: Ended(0))
     status, table = tool('sweep_unknown.py', 'c.py', '--work-dir', tmp_path)
     assert status.startswith('error: 8 of 8 runs failed') and not table
+    (tmp_path / 'file').write_text('')
+    words = 'c.py', '--work-dir', tmp_path / 'file'
+    status, _ = tool('sweep_unknown.py', *words)
+    assert status == f'error: cannot write {words[-1]}: File exists'
 
 
 def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):

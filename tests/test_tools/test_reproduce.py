@@ -180,7 +180,9 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
         words = '--table 3 --data shapes --gpus 0 --work-dir'.split()
         options = ('--cfg-options', *TINY, 'train_cfg.max_epochs=1')
         rows = ('python', '-c', SOME_ROWS, 'frozen fb')
-        return start(*rows, TOOL, *words, work, *more, *options)
+        return start(
+            *rows, TOOL, *words, work, *more, *options, SHAPES=str(data)
+        )
 
     process = reproduce()
     deadline = time.monotonic() + 300

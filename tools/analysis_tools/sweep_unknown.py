@@ -25,7 +25,7 @@ import argparse
 from pathlib import Path
 
 from mmdet_owp import cli
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, writing
 from mmdet_owp.reproduction.jobs import exit_on_interrupt, run_jobs
 from mmdet_owp.reproduction.paper_tables import FIG6
 from mmdet_owp.reproduction.sweep import plan_sweep, report_sweep
@@ -78,6 +78,8 @@ def main() -> None:
             work_dir,
             [f'randomness.seed={args.seed}', *args.cfg_options],
         )
+        with writing(work_dir):
+            work_dir.mkdir(parents=True, exist_ok=True)
         run_jobs(list(jobs.values()))
         num_failed = sum(not job.finished for job in jobs.values())
         if num_failed < len(jobs):

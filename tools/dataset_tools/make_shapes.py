@@ -18,7 +18,7 @@ import argparse
 from tqdm import tqdm
 
 from mmdet_owp import cli
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import writing
 from mmdet_owp.shapes.dataset import STYLES, make_shapes
 
 
@@ -68,22 +68,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Make the data."""
     args = parse_args()
-    with cli.report_errors():
-        try:
-            is_new = make_shapes(
-                args.out,
-                seed=args.seed,
-                num_train=args.train,
-                num_val=args.val,
-                size=args.size,
-                style=args.style,
-                overwrite=args.overwrite,
-                progress=lambda indices: tqdm(indices, unit='image'),
-            )
-        except OSError as error:
-            raise UserError(
-                f'{args.out} cannot be written: {error}'
-            ) from error
+    with cli.report_errors(), writing(args.out):
+        is_new = make_shapes(
+            args.out,
+            seed=args.seed,
+            num_train=args.train,
+            num_val=args.val,
+            size=args.size,
+            style=args.style,
+            overwrite=args.overwrite,
+            progress=lambda indices: tqdm(indices, unit='image'),
+        )
     print(
         f'{"made" if is_new else "already there"}: {args.train} training and '
         f'{args.val} validation images in {args.out}'
