@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -39,8 +40,13 @@ def compile_parts(
         list[str]: names of the compiled parts.
 
     Raises:
-        UserError: if the model has no such part.
+        UserError: if the model has no such part, or PyTorch is too old.
     """
+    if not hasattr(nn.Module, 'compile'):
+        raise UserError(
+            f'torch {torch.__version__} cannot compile modules in place; use '
+            '2.2 or newer, or leave CompileHook out'
+        )
     modules = dict(model.named_modules())
     usual = [name for name in PARTS if name in modules]
     parts = usual if parts is None else list(parts)

@@ -17,6 +17,11 @@ from mmdet_owp.models.task_modules.locations import (
     group_by_image,
 )
 
+# PyTorch before 2.1 has no torch.compiler.
+_not_compiled = getattr(
+    getattr(torch, 'compiler', None), 'disable', lambda function: function
+)
+
 
 class MaskingInputs(NamedTuple):
     """Predictions and ground truth that unknown-object masking looks at.
@@ -100,7 +105,7 @@ class UnknownMasking:
         self.cues = cues
 
     # Compilation would freeze the iteration as a constant.
-    @torch.compiler.disable
+    @_not_compiled
     def has_started(self) -> bool:
         """Return whether the training has reached ``start_iter``."""
         hub = MessageHub.get_current_instance()
