@@ -46,6 +46,7 @@ def tool(own_data, call_tool, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_printed_config_trains_and_tests(
     own_data, tool, tiny_config, tmp_path, mmdet_scope
 ):

@@ -73,6 +73,7 @@ def graphs(monkeypatch):
     return graphs
 
 
+@pytest.mark.slow
 def test_compiled_parts_are_the_model(model, graphs):
     """Same outputs, gradients and names of weights, at any image size."""
     compiled = copy.deepcopy(model)
@@ -92,6 +93,7 @@ def test_compiled_parts_are_the_model(model, graphs):
     assert len(graphs) == num_graphs  # further sizes need no further graph
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which('c++') is None and shutil.which('g++') is None,
     reason='torch.compile needs a C++ compiler on a CPU',

@@ -95,6 +95,7 @@ def train(folder, seen, max_iters, workers, **kwargs):
     runner.train()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_resumed_run_goes_on_with_the_next_images(tmp_path, workers):
     whole, resumed = [], []

@@ -4,6 +4,7 @@ import json
 import os
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 from mmdet.structures import DetDataSample
@@ -80,6 +81,7 @@ def work(rank, ann_file, out):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(tmp_path):
     ann_file, out = str(tmp_path / 'ann.json'), str(tmp_path / 'out')
     with open(ann_file, 'w') as file:

@@ -7,6 +7,7 @@ from recall_reference import evaluate, jittered
 from mmdet_owp.recall import bootstrap_difference
 
 
+@pytest.mark.slow
 def test_bootstrap_of_a_difference():
     """Against the spread of AR over draws of images, and of no difference."""
     scene = jittered(7, images=60, objects=300)

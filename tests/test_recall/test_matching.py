@@ -72,6 +72,7 @@ def test_scores_of_any_kind(scores):
     same(evaluate(*scene), coco_evaluation(*scene))
 
 
+@pytest.mark.slow
 def test_five_thousand_images_of_a_thousand_proposals():
     """A sample of the images agrees with pycocotools."""
     rng = np.random.default_rng(0)

@@ -20,6 +20,7 @@ from recall_reference import (
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(scenes(), st.booleans())
 def test_exclude_base_is_the_slow_loop(scene, swap):

@@ -170,6 +170,7 @@ linux = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize(
     'number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

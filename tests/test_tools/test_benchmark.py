@@ -181,6 +181,7 @@ def test_boxes_of_a_file(tool, tmp_path):
     assert sample.gt_instances.bboxes[0].tolist() == expected
 
 
+@pytest.mark.slow
 def test_table(run_tool, tmp_path):
     """All parts of three models."""
     out, rows = run_tool(
@@ -201,11 +202,13 @@ def test_table(run_tool, tmp_path):
     assert all(f'step: {name}' in trace for name in models)
 
 
+@pytest.mark.slow
 def test_mixed_precision(run_tool):
     out, _ = run_tool(PROPOSER, '--size 64 64 --repeat 1 --amp')
     assert ', --amp.' in out and 'nan' not in out
 
 
+@pytest.mark.slow
 def test_two_stages(run_tool, tmp_path):
     """--also takes any detector and measures the parts that it has."""
     other = tmp_path / 'two_stage.py'

@@ -79,6 +79,7 @@ def test_train_and_test_the_proposer(run, lvis_root, tmp_path):
     assert not any('class-wise' in name for name in metrics)
 
 
+@pytest.mark.slow
 def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
     """With area masking and federated class-wise AP of 1103 classes."""
     monkeypatch.setenv('LVIS_ROOT', str(lvis_root))

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow  # trainings
 CLASSIFIER = ('bbox_head.cls_convs', 'bbox_head.conv_cls')
 NO_VALIDATION = dict(val_cfg=None, val_dataloader=None, val_evaluator=None)
 runs = itertools.count()
