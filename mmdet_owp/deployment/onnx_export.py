@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import os.path as osp
 import warnings
@@ -272,7 +273,8 @@ def trace(
         # size, and this exporter, which is deprecated: the new one needs
         # another package, and sizes that are multiples of the strides.
         warnings.simplefilter('ignore')
-        torch.onnx.export(
-            network, inputs, path, opset_version=OPSET, dynamo=False, **names
-        )
+        # PyTorch before 2.5 has this exporter only.
+        if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
+            names['dynamo'] = False
+        torch.onnx.export(network, inputs, path, opset_version=OPSET, **names)
     onnx.checker.check_model(path, full_check=True)
