@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmdet_owp.reproduction.timing import synchronize
 
