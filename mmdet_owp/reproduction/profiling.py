@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.timing import synchronize
 
 # Operators that make the host wait for a CUDA device: a number taken from a
@@ -67,6 +68,13 @@ def count_flops(function: Callable) -> int:
 
     A multiplication and an addition count as two.
     """
+    try:
+        from torch.utils.flop_counter import FlopCounterMode
+    except ImportError as error:
+        raise UserError(
+            f'torch {torch.__version__} cannot count operations; the '
+            'benchmark needs 2.1 or newer'
+        ) from error
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops()
