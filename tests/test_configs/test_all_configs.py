@@ -1,5 +1,7 @@
 """Every config builds, trains one step and tests one, at a tiny size."""
 
+from __future__ import annotations
+
 import json
 import re
 from pathlib import Path
@@ -24,88 +26,68 @@ REPO = Path(__file__).parents[2]
 CONFIGS = sorted(
     str(p.relative_to(REPO))
     for p in (REPO / 'configs').glob('[!_]*/*.py')
-    # These read proposals: test_fast_rcnn.py.
+    # Those read proposals: test_fast_rcnn.py.
     if not p.name.startswith('fast_rcnn_')
 )
 
 
+PARTS = ('train2017', 'val2017', 'train', 'val')
+
+
+def write_json(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def coco_content(classes: dict[int, str], images: list[dict]) -> dict:
+    """Return an annotation file with 80 boxes per image, one of a crowd."""
+    rng = np.random.default_rng(0)
+    categories = [dict(id=i, name=n) for i, n in sorted(classes.items())]
+    annotations = [
+        dict(
+            id=n + 1,
+            image_id=images[n % len(images)]['id'],
+            category_id=categories[n // 4 % len(categories)]['id'],
+            bbox=[*rng.uniform(0, 50, 2), 30.0, 20.0],
+            area=600.0,
+            iscrowd=int(n == 3),
+            segmentation=[],
+        )
+        for n in range(80 * len(images))
+    ]
+    return dict(images=images, annotations=annotations, categories=categories)
+
+
 @pytest.fixture(scope='module')
 def data_roots(tmp_path_factory):
-    """A set of four images in every format and under every name of configs."""
+    """Four images in every format and under every path of the configs."""
     root = tmp_path_factory.mktemp('coco')
     rng = np.random.default_rng(0)
-    for folder in ('train2017', 'val2017', 'train', 'val'):
-        for i in range(1, 5):
-            mmcv.imwrite(
-                rng.integers(0, 256, (72, 96, 3), np.uint8),
-                str(root / folder / f'{i}.png'),
-            )
     images = [
         dict(id=i, file_name=f'{i}.png', width=96, height=72)
         for i in range(1, 5)
     ]
+    for part in PARTS:
+        for image in images:
+            pixels = rng.integers(0, 256, (72, 96, 3), np.uint8)
+            mmcv.imwrite(pixels, str(root / part / image['file_name']))
     for name, classes in (
         ('coco', {**partitions.COCO_VOC, **partitions.COCO_NON_VOC}),
         ('shapes', {**partitions.SHAPES_BASE, **partitions.SHAPES_NOVEL}),
     ):
-        categories = [dict(id=i, name=n) for i, n in sorted(classes.items())]
-        annotations = [
-            dict(
-                id=n + 1,
-                image_id=n % 4 + 1,
-                category_id=categories[n // 4 % len(categories)]['id'],
-                bbox=[float(v) for v in (*rng.uniform(0, 50, 2), 30, 20)],
-                area=600.0,
-                iscrowd=int(n == 3),
-                segmentation=[],
-            )
-            for n in range(320)
-        ]
-        for file in (
-            'instances_train2017',
-            'instances_val2017',
-            'instances_train',
-            'instances_val',
-        ):
-            path = root / name / 'annotations' / f'{file}.json'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(
-                json.dumps(
-                    dict(
-                        images=images,
-                        annotations=annotations,
-                        categories=categories,
-                    )
-                )
-            )
-        for folder in ('train2017', 'val2017', 'train', 'val'):
-            (root / name / folder).symlink_to(root / folder)
-    # The last one, under classes of LVIS.
-    content = dict(
-        images=images, annotations=annotations, categories=categories
-    )
-    (root / 'lvis' / 'annotations').mkdir(parents=True)
+        content = coco_content(classes, images)
+        for part in PARTS:
+            file = root / name / 'annotations' / f'instances_{part}.json'
+            write_json(file, content)
+            (root / name / part).symlink_to(root / part)
     for part in ('train', 'val'):
-        path = root / 'lvis' / 'annotations' / f'lvis_v1_{part}.json'
-        path.write_text(json.dumps(to_lvis(content, f'{part}2017')))
+        file = root / 'lvis' / 'annotations' / f'lvis_v1_{part}.json'
+        write_json(file, to_lvis(content, f'{part}2017'))
         (root / 'lvis' / f'{part}2017').symlink_to(root / f'{part}2017')
     # A set of another kind: objects without classes, in folders of videos.
     frames = [dict(i, file_name=f'video/{i["file_name"]}') for i in images[:2]]
-    path = root / 'uvo/FrameSet/UVO_frame_val.json'
-    path.parent.mkdir(parents=True)
-    path.write_text(
-        json.dumps(
-            dict(
-                images=frames,
-                annotations=[
-                    dict(a, category_id=7)
-                    for a in annotations
-                    if a['image_id'] < 3
-                ],
-                categories=[dict(id=7, name='object')],
-            )
-        )
-    )
+    content = coco_content({7: 'object'}, frames)
+    write_json(root / 'uvo/FrameSet/UVO_frame_val.json', content)
     (root / 'uvo/uvo_videos_sparse_frames').mkdir()
     (root / 'uvo/uvo_videos_sparse_frames/video').symlink_to(root / 'val')
     return dict(
@@ -115,6 +97,15 @@ def data_roots(tmp_path_factory):
         COCO_MINI=str(root / 'coco'),
         SHAPES=str(root / 'shapes'),
     )
+
+
+def build_test(config):
+    """Build the test data and the first metric, which takes its metainfo."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(config.test_dataloader.dataset)
+        metric = METRICS.build(config.test_evaluator[0])
+    metric.dataset_meta = dataset.metainfo
+    return dataset, metric
 
 
 def load(path, data_roots, monkeypatch):
@@ -133,7 +124,7 @@ def load(path, data_roots, monkeypatch):
 
 
 def expected_losses(model):
-    """What a training step of a config's model is to log."""
+    """Return the names that a training step of this model must log."""
     expected = {'loss'}
     if 'rpn_head' in model:
         ours = model.rpn_head.type == 'OLNRPNHead'
@@ -156,6 +147,7 @@ def expected_losses(model):
     return expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS)
 def test_config_trains_and_tests(path, data_roots, monkeypatch):
     config = load(path, data_roots, monkeypatch)
@@ -178,7 +170,7 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
                 frozen = head.get('freeze_regression') and 'cls' not in name
                 moved = not torch.equal(parameter, before[name])
                 assert moved != bool(frozen), name
-        # What gets no gradient at all stops several processes, unless told.
+        # Weights without a gradient stop DDP, unless it is told of them.
         unused = [
             name
             for name, parameter in model.named_parameters()
@@ -195,7 +187,7 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
         for batch in loader:
             with torch.no_grad():
                 samples = model.eval().test_step(batch)
-            # mmdet's own heads make none: the metric takes their detections.
+            # mmdet's own heads make none: the metric takes detections.
             for sample in samples:
                 ours = 'class_agnostic' not in path
                 assert ('proposals' in sample) == ours
@@ -218,7 +210,7 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
 
 
 def test_paper_recipe(data_roots, monkeypatch):
-    """What READINGS fixes and mmdet's defaults would set otherwise."""
+    """What READINGS fixes and mmdet's defaults set otherwise."""
     config = load(
         'configs/owp/fcos_iou_cs_is_coco.py', data_roots, monkeypatch
     )
@@ -237,7 +229,7 @@ def test_paper_recipe(data_roots, monkeypatch):
 
 
 def test_oln_recipe():
-    """READINGS, Sec. 8, where mmdet's defaults would set it otherwise."""
+    """READINGS, Sec. 8, where mmdet's defaults differ."""
     config = Config.fromfile(REPO / 'configs/oln/oln_box_coco.py')
     assert config.train_cfg.max_epochs == 8
     warmup, steps = config.param_scheduler
@@ -262,7 +254,7 @@ def test_oln_recipe():
 
 
 def test_oln_solver_on_shapes():
-    """The steps are at the same shares of the training as on COCO."""
+    """The rate drops after the same shares of the training as on COCO."""
     for name, shares in (
         ('oln_box_shapes', (6 / 8, 7 / 8)),
         ('fcos_iou_cs_is_sgd_shapes', (60 / 90, 80 / 90)),
@@ -289,7 +281,7 @@ LVIS = (
 @pytest.mark.parametrize('data', ['lvis', 'lvis-count'])
 @pytest.mark.parametrize('name', LVIS)
 def test_lvis_is_the_coco_recipe(name, data):
-    """All settings as on COCO, but classes, thresholds and numbers kept."""
+    """LVIS differs from COCO in classes, thresholds and lengths of lists."""
     coco = Config.fromfile(REPO / f'configs/{name}_coco.py')
     lvis = Config.fromfile(REPO / f'configs/{name}_{data}.py')
     partition = 'lvis-count' if data == 'lvis-count' else 'lvis-id'
@@ -321,12 +313,13 @@ def test_lvis_is_the_coco_recipe(name, data):
     assert recall.proposal_nums[-1] == 300
     assert recall.protocol == ('drop-base', 'exclude-base')
     assert bool(class_wise) == (lvis.model.bbox_head.loss_cls is not None)
-    for metric in lvis.test_evaluator:
-        assert metric.partition == partition
+    # They take it from the data set.
+    assert not any('partition' in metric for metric in lvis.test_evaluator)
     for metric in class_wise:
         assert (metric.type, metric.style) == ('ClassWiseMetric', 'lvis')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name, trained_on', [('coco-to-uvo', 20), ('coco80-to-uvo', 80)]
 )
@@ -336,14 +329,15 @@ def test_trained_here_tested_there(name, trained_on, data_roots, monkeypatch):
         f'configs/owp/fcos_iou_cs_is_{name}.py', data_roots, monkeypatch
     )
     with DefaultScope.overwrite_default_scope('mmdet'):
-        train, val, test = (
+        train, val = (
             DATASETS.build(config[f'{part}_dataloader'].dataset)
-            for part in ('train', 'val', 'test')
+            for part in ('train', 'val')
         )
-        metric = METRICS.build(config.test_evaluator[0])
+    test, metric = build_test(config)
     assert len(train.metainfo['classes']) == trained_on
     assert config.model.bbox_head.num_classes == trained_on
-    assert val.metainfo == train.metainfo
+    for key in ('classes', 'partition'):
+        assert val.metainfo[key] == train.metainfo[key]
     assert val.ann_file.endswith('coco/annotations/instances_val2017.json')
     assert test.metainfo['classes'] == ('object',) and len(test) == 2
     assert len(metric.ground_truth.boxes) == 160
@@ -367,34 +361,15 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
         )
         if 'objv2' in block
     )
-    seen = Config.fromstring(
-        re.search(r'partition = .*?\]', code, re.S)[0], '.py'
-    ).partition
     classes = Objects365V2Dataset.METAINFO['classes']
-    assert len(seen) == 20 and set(seen) <= set(classes)
     images = [
         dict(id=i, file_name=f'images/v1/patch8/{i}.png', width=96, height=72)
-        for i in range(1, 5)
+        for i in range(1, 6)
     ]
-    content = dict(
-        images=images,
-        categories=[dict(id=i + 1, name=n) for i, n in enumerate(classes)],
-        annotations=[
-            dict(
-                id=i + 1,
-                image_id=i % 4 + 1,
-                category_id=i + 1,
-                bbox=[i % 40, 5, 30, 20],
-                area=600,
-                iscrowd=0,
-            )
-            for i in range(365)
-        ],
-    )
     root = tmp_path / 'objects365'
-    (root / 'annotations').mkdir(parents=True)
-    (root / 'annotations/zhiyuan_objv2_val.json').write_text(
-        json.dumps(content)
+    write_json(
+        root / 'annotations/zhiyuan_objv2_val.json',
+        coco_content(dict(enumerate(classes, 1)), images),
     )
     path = tmp_path / 'to_objects365.py'
     path.write_text(
@@ -405,9 +380,9 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
     for name, value in data_roots.items():
         monkeypatch.setenv(name, value)
     config = Config.fromfile(path)
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        test = DATASETS.build(config.test_dataloader.dataset)
-        metric = METRICS.build(config.test_evaluator[0])
+    test, metric = build_test(config)
+    seen = config.test_dataloader.dataset.partition
+    assert len(seen) == 20 and set(seen) <= set(classes)
     assert len(test.metainfo['classes']) == 345
     assert test.get_data_info(0)['img_path'] == str(
         root / 'images/v1/patch8/1.png'
@@ -417,7 +392,7 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
     )
     assert len(metric.partition.novel) == 345
     assert config.train_dataloader.dataset.partition == 'voc'
-    assert config.val_evaluator[0].partition == 'voc'
+    assert config.val_dataloader.dataset.partition == 'voc'
 
 
 def test_docs_repeat_rare_classes(data_roots, tmp_path, monkeypatch):
@@ -435,25 +410,6 @@ def test_docs_repeat_rare_classes(data_roots, tmp_path, monkeypatch):
     assert isinstance(dataset.dataset, LVISSplitDataset)
     assert len(dataset) >= 10 * len(dataset.dataset) > 0
     assert dataset[0]['data_samples'].gt_instances.labels.max() < 1103
-
-
-def test_names_say_the_method():
-    """Table 1's proposal rows, and their readings, exist under their names."""
-    names = {Path(p).stem for p in CONFIGS}
-    assert names >= {
-        'fcos_coco',
-        'fcos_centerness_coco',
-        'fcos_iou_coco',
-        'fcos_centerness_iou_coco',
-        'fcos_iou_cs_is_coco',
-        'fcos_iou_cs_is_center_coco',
-        'fcos_iou_cs_is_foreground_coco',
-        'fcos_iou_cs_is_center-hard_coco',
-        'fcos_cond_iou_cs_is_coco',
-        'fcos_cond_iou_cs_is_fpn_coco',
-        'fcos_cond_centerness_coco',
-        'fcos_iou_all_coco',
-    }
 
 
 RECIPES = [
@@ -480,7 +436,7 @@ SETS = {
 @pytest.mark.parametrize('data', SETS)
 @pytest.mark.parametrize('recipe', RECIPES)
 def test_recipe(recipe, data):
-    """The table of READINGS, Sec. 4, in the optimiser's groups."""
+    """The table of READINGS, Sec. 4, in the groups of the optimizer."""
     folder, proposer, checkpoint = SETS[data]
     config = Config.fromfile(
         REPO / f'configs/{folder}/fcos_iou_cs_is_{recipe}_{data}.py'
@@ -530,9 +486,8 @@ def test_recipe(recipe, data):
         threshold, start = {'joint': (0.95, 5000), 'finetune': (0.925, 30000)}[
             name
         ]
-        if data != 'coco':
-            start = pytest.approx(start / 90000)
-        assert (loss.threshold, loss.start_iter) == (threshold, start)
+        assert loss.threshold == threshold
+        assert loss.start_iter * 90000 == pytest.approx(start, abs=1e-6)
         assert loss.get('mode') == ('area' if 'area' in options else None)
         assert (loss.get('nms') is not None) == ('nms' in options)
         logged = {c.data_src for c in config.log_processor.custom_cfg}

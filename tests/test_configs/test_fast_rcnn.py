@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.engine import launch
+from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.dump_proposals_metric import (
     DumpClassAgnosticProposals,
 )
@@ -99,6 +100,7 @@ def dataset_of(config, part):
         return DATASETS.build(config[f'{part}_dataloader'].dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('part', ['train', 'test'])
 def test_second_stage_gets_the_proposals(part, dumped, monkeypatch):
     """Of each image its own, in pixels of the network's input."""
@@ -190,6 +192,7 @@ def coco(dumped):
     return coco
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [SHAPES, COCO])
 def test_config_trains_and_tests(name, dumped, coco, monkeypatch):
     root = dumped[0] if name == SHAPES else coco
@@ -261,7 +264,7 @@ def test_missing_proposals(dumped, monkeypatch):
     launch.check_data(config, 'train', 'test')
     config.train_dataloader.dataset.proposal_file = 'proposals/none.pkl'
     with pytest.raises(
-        FileNotFoundError,
+        UserError,
         match=r'none\.pkl: no such data; make it with `python '
         'tools/dump_proposals.py',
     ):

@@ -1,5 +1,7 @@
 """Heads and backbones swapped by inheritance, on the built-in data."""
 
+from __future__ import annotations
+
 import json
 import re
 from pathlib import Path
@@ -72,8 +74,8 @@ TEST_CFG = dict(
 )
 
 
-def train_and_judge(config: Config) -> tuple[dict, dict]:
-    """One training step and a whole test; returns losses and metrics."""
+def train_and_test(config: Config) -> tuple[dict, dict]:
+    """Run a training step and a test, return losses and metrics."""
     for loader in (config.train_dataloader, config.test_dataloader):
         loader.update(batch_size=4, num_workers=0)
     torch.manual_seed(0)
@@ -93,7 +95,7 @@ def train_and_judge(config: Config) -> tuple[dict, dict]:
 
 @pytest.fixture
 def write_config(tmp_path, shapes_dir, monkeypatch):
-    """Load a config that inherits one of configs/shapes/."""
+    """Write and load a config that inherits one of configs/shapes/."""
     monkeypatch.setenv('SHAPES', str(shapes_dir))
 
     def write(name, **settings) -> Config:
@@ -124,7 +126,7 @@ def test_stock_heads_run_with_our_data_and_metric(write_config, head):
             test_cfg=dict(_delete_=True, **TEST_CFG),
         ),
     )
-    losses, metrics = train_and_judge(config)
+    losses, metrics = train_and_test(config)
     assert losses['loss_cls'].isfinite() and losses['loss_bbox'] > 0
     for split in ('novel', 'base'):
         for protocol in ('drop-base', 'exclude-base'):
@@ -158,13 +160,13 @@ def test_our_head_runs_on_other_backbones(write_config, backbone, channels):
         'fcos_iou_cs_is_shapes',
         model=dict(backbone=backbone, neck=dict(in_channels=channels)),
     )
-    losses, metrics = train_and_judge(config)
+    losses, metrics = train_and_test(config)
     assert losses['loss_bbox'] > 0 and losses['loss_iou'] > 0
     assert 0 <= metrics['novel_drop-base/AR@100'] <= 1
 
 
 def example(page: str, key: str, folder: Path) -> Config:
-    """The first config of a page with that key, parents found from here."""
+    """Load the first config of a page that contains ``key``."""
     text = (REPO / page).read_text()
     blocks = re.findall(r'```python\n(.*?)```', text, re.S)
     code = next(block for block in blocks if key in block)
@@ -177,7 +179,7 @@ def example(page: str, key: str, folder: Path) -> Config:
 
 def test_docs_swap_a_backbone(shapes_dir, tmp_path, monkeypatch):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
-    losses, metrics = train_and_judge(
+    losses, metrics = train_and_test(
         example('docs/configs.md', 'MobileNetV2', tmp_path)
     )
     assert losses['loss_bbox'] > 0
@@ -203,5 +205,6 @@ def test_docs_take_data_of_ones_own(shapes_dir, tmp_path):
             assert dataset.metainfo['classes'] == ('car', 'person')
             assert dataset[0]['inputs'].shape[0] == 3
         metric = METRICS.build(config.test_evaluator[0])
+    metric.dataset_meta = dataset.metainfo
     assert metric.partition.names('novel') == ('bin',)
     assert set(metric.ground_truth.category) == set(names)
