@@ -45,12 +45,10 @@ def make_shapes(
     """Write a data set, unless it is already there.
 
     The files are ``out/{train,val}/000000.png`` and
-    ``out/annotations/instances_{train,val}.json``; in the format of LVIS v1
-    ``out/{train,val}2017/000000.png`` and
-    ``out/annotations/lvis_v1_{train,val}.json``, see
-    :func:`mmdet_owp.shapes.lvis.to_lvis`. An image depends on seed, split,
-    its number and ``size`` only. The annotation files are moved into place
-    last, so that the next call detects an interrupted one and redoes it.
+    ``out/annotations/instances_{train,val}.json``, with names as in LVIS v1
+    for that style. An image depends on seed, split, its number and ``size``
+    only. The annotation files are moved into place last, so that the next
+    call redoes an interrupted one.
 
     Args:
         out (str | Path): folder to write to; created if needed.
@@ -69,15 +67,7 @@ def make_shapes(
     Raises:
         UserError: for arguments out of range, or if ``out`` holds other data.
     """
-    if seed < 0 or num_train < 1 or num_val < 1 or size < MIN_SIZE:
-        raise UserError(
-            'seed must be at least 0, the numbers of images at least 1 and '
-            f'size at least {MIN_SIZE}, not seed={seed}, train={num_train}, '
-            f'val={num_val}, size={size}'
-        )
-    if style not in STYLES:
-        raise UserError(f'style must be one of {STYLES}, not {style!r}')
-    arguments: dict[str, object] = dict(
+    arguments = dict(
         version=VERSION,
         seed=seed,
         num_train=num_train,
@@ -86,6 +76,7 @@ def make_shapes(
     )
     if style != 'coco':
         arguments['style'] = style
+    _check_arguments(arguments)
     ann_name, folder_name = _NAMES[style]
     ann_files = {
         Path(out, folder_name.format(split)): Path(
@@ -95,18 +86,48 @@ def make_shapes(
     }
     if _is_complete(ann_files, arguments, overwrite):
         return False
+    _write_files(ann_files, arguments, progress)
+    return True
 
+
+def _check_arguments(arguments: dict) -> None:
+    """Raise a UserError for arguments out of range."""
+    seed, num_train, num_val, size = (
+        arguments[name] for name in ('seed', 'num_train', 'num_val', 'size')
+    )
+    if seed < 0 or num_train < 1 or num_val < 1 or size < MIN_SIZE:
+        raise UserError(
+            'seed must be at least 0, the numbers of images at least 1 and '
+            f'size at least {MIN_SIZE}, not seed={seed}, train={num_train}, '
+            f'val={num_val}, size={size}'
+        )
+    style = arguments.get('style', 'coco')
+    if style not in STYLES:
+        raise UserError(f'style must be one of {STYLES}, not {style!r}')
+
+
+def _write_files(
+    ann_files: dict[Path, Path], arguments: dict, progress: Callable | None
+) -> None:
+    """Write images, then move the annotation files into place.
+
+    Args:
+        ann_files (dict[Path, Path]): image folder -> annotation file.
+        arguments (dict): what the set is made with.
+        progress (Callable | None): as for :func:`make_shapes`.
+    """
     # Without annotation files, the set counts as unfinished from here on.
     for path in ann_files.values():
         path.unlink(missing_ok=True)
     temporary = []
+    seed, size = arguments['seed'], arguments['size']
+    numbers = arguments['num_train'], arguments['num_val']
     for split_index, (folder, path) in enumerate(ann_files.items()):
-        num_images = (num_train, num_val)[split_index]
         images = _write_images(
-            folder, [seed, split_index], num_images, size, progress
+            folder, [seed, split_index], numbers[split_index], size, progress
         )
         content = _to_coco(images, size)
-        if style == 'lvis':
+        if 'style' in arguments:
             content = to_lvis(content, folder.name)
         content['info'] = dict(description=DESCRIPTION, arguments=arguments)
         path.parent.mkdir(exist_ok=True)
@@ -114,7 +135,6 @@ def make_shapes(
         temporary[-1].write_text(json.dumps(content))
     for source, path in zip(temporary, ann_files.values()):
         os.replace(source, path)
-    return True
 
 
 def _is_complete(
