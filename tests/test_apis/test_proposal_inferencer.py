@@ -341,7 +341,7 @@ def test_wrong_arguments(files, change, message):
 
 def test_config_without_a_pipeline(files):
     config = Config.fromfile(files[0])
-    del config.test_dataloader
+    config.pop('test_dataloader')
     with pytest.raises(UserError, match='tiny.*has no test_dataloader'):
         ProposalInferencer(config, files[1], 'cpu')
 

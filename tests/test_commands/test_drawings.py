@@ -192,15 +192,8 @@ def test_masking(draw, models, shapes_dir, pictures, nms):
     """Squares and shares by brute force, location by location."""
     threshold = 0.7
     words = [] if nms is None else ['--nms', nms]
-    draw(
-        'draw_masking.py',
-        *models[0],
-        '--threshold',
-        threshold,
-        '--num',
-        2,
-        *words,
-    )
+    words += [f'--threshold={threshold}', '--num=2']
+    draw('draw_masking.py', *models[0], *words)
     axes = np.array(pictures[-1].axes).reshape(2 if nms is None else 3, 2)
     columns = {
         axes[0, c].images[0].get_array().tobytes(): axes[:, c]

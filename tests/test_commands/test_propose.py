@@ -63,40 +63,21 @@ def test_same_recall_as_in_a_test(
 ):
     annotations = shapes_dir / 'annotations/instances_val.json'
     out = tmp_path / 'out'
+    model = config, checkpoint
+    options = f'--ann-file={annotations}', '--top-k=1500', '--no-draw'
     status, printed = tool(
-        'propose',
-        shapes_dir / 'val',
-        config,
-        checkpoint,
-        '--ann-file',
-        annotations,
-        '--out',
-        out,
-        '--top-k',
-        1500,
-        '--no-draw',
+        'propose', shapes_dir / 'val', *model, *options, '--out', out
     )
     assert status == 0
     assert 'has 4 of the 4 images, and 0 others' in printed
     assert {i['id'] for i in read(out / 'images.json')['images']} == {
         i['id'] for i in read(annotations)['images']
     }
-    tool(
-        'analysis_tools/eval_proposals',
-        annotations,
-        out / 'proposals.json',
-        '--partition',
-        'shapes',
-        '--split',
-        'novel',
-        'base',
-        '--out',
-        tmp_path / 'eval',
-    )
+    files = annotations, out / 'proposals.json', '--out', tmp_path / 'eval'
+    options = '--partition', 'shapes', '--split', 'novel', 'base'
+    tool('analysis_tools/eval_proposals', *files, *options)
     (numbers,) = read(tmp_path / 'eval/recall.json').values()
-    status, _ = tool(
-        'test', config, checkpoint, '--work-dir', tmp_path / 'test'
-    )
+    status, _ = tool('test', *model, '--work-dir', tmp_path / 'test')
     assert status == 0
     expected = read(next((tmp_path / 'test').glob('*/*.json')))
     for split in ('novel', 'base'):
@@ -193,16 +174,8 @@ def test_video(tool, config, checkpoint, tmp_path):
         writer.write(rng.integers(0, 255, (64, 96, 3), 'u1'))
     writer.release()
     out = tmp_path / 'out'
-    command = (
-        'propose',
-        path,
-        config,
-        checkpoint,
-        '--out',
-        out,
-        '--top-k',
-        10,
-    )
+    options = f'--out={out}', '--top-k=10'
+    command = 'propose', path, config, checkpoint, *options
     assert tool(*command)[0] == 0
     assert read(out / 'images.json')['images'][4] == dict(
         id=5, file_name='clip.avi/000004.jpg', width=96, height=64, frame_id=4
@@ -251,31 +224,19 @@ def test_class_detections(
     ann_file = tmp_path / 'ann.json'
     ann_file.write_text(json.dumps(annotations))
     # `a.png` and `sub/a.png` match the same entry.
-    status, _ = tool(
-        *command, '--out', tmp_path / 'out', '--ann-file', ann_file
-    )
-    assert re.match(
-        'error: .*ann.json: a.png and sub/a.png both match', status
-    )
+    options = '--out', tmp_path / 'out', '--ann-file', ann_file
+    status, _ = tool(*command, *options)
+    assert re.match('error: .*ann.json: a.png and sub/a.png both', status)
     (folder / 'sub/a.png').rename(folder / 'c.png')
-    status, printed = tool(
-        *command, '--out', tmp_path / 'out', '--ann-file', ann_file
-    )
+    status, printed = tool(*command, *options)
     assert status == 0 and 'has 2 of the 3 images' in printed
     by_file = read(tmp_path / 'out/detections.json')
     assert {r['image_id'] for r in by_file} == {3, 5}
     assert [r['category_id'] for r in by_file if r['image_id'] == 5] == [
         78 - r['category_id'] for r in rows if r['image_id'] == 1
     ]
-    status, _ = tool(
-        'propose',
-        folder,
-        config,
-        checkpoint,
-        '--detections',
-        '--out',
-        tmp_path / 'none',
-    )
+    options = '--detections', '--out', tmp_path / 'none'
+    status, _ = tool('propose', folder, config, checkpoint, *options)
     assert re.match('error: .*has no classifier; leave out', status)
 
 
@@ -286,6 +247,7 @@ def test_bad_input(tool, config, checkpoint, folder, tmp_path):
     other = tmp_path / 'other.pth'
     content = torch.load(checkpoint)
     torch.save(dict(content, more=1), other)
+    size = 'test_dataloader.dataset.pipeline.2.scale=(96,96)'
     for words, message in (
         ((folder / 'none.png', *common), 'none.png: no such image, folder'),
         ((tmp_path / 'none.mp4', *common), 'none.mp4: no such video'),
@@ -296,19 +258,9 @@ def test_bad_input(tool, config, checkpoint, folder, tmp_path):
         ((folder, *common, '--nms', 0.3), 'results of another --nms;'),
         ((folder / 'sub', *common), 'results of another input folder;'),
         ((folder, config, other, *common[2:]), 'of another checkpoint;'),
-        (
-            (
-                folder,
-                *common,
-                '--cfg-options',
-                'test_dataloader.dataset.pipeline.2.scale=(96,96)',
-            ),
-            'results of another config;',
-        ),
-        (
-            (folder, *common, '--ann-file', folder / 'a.png'),
-            'a.png is not a COCO annotation',
-        ),
+        ((folder, *common, '--cfg-options', size), 'of another config;'),
+        ((folder, *common, f'--ann-file={folder}/a.png'), 'not a COCO ann'),
+        ((folder, config, checkpoint, '--out', config), 'cannot write'),
     ):
         status, _ = tool('propose', *words)
         assert re.match(f'error: .*{message}', status), (words, status)

@@ -46,18 +46,9 @@ def images(shapes_dir):
 @pytest.mark.parametrize('nms', ['inside', 'outside'])
 def test_export(nms, tool, trained, images, tmp_path):
     out = tmp_path / 'model.onnx'
-    status, output = tool(
-        'export_onnx.py',
-        *trained,
-        '--out',
-        out,
-        '--nms',
-        nms,
-        '--check',
-        *images[:2],
-        '--cfg-options',
-        'model.test_cfg.proposals.max_per_img=13',
-    )
+    options = f'--out={out}', f'--nms={nms}', '--check', *images[:2]
+    setting = '--cfg-options', 'model.test_cfg.proposals.max_per_img=13'
+    status, output = tool('export_onnx.py', *trained, *options, *setting)
     assert status is None
     lines = output.out.splitlines()
     assert lines[0] == f'wrote {out}'
@@ -79,14 +70,8 @@ def test_check_fails(tool, trained, images, tmp_path, monkeypatch):
         bias -= 0.01
 
     monkeypatch.setattr(onnx_export, 'export_onnx', export)
-    status, _ = tool(
-        'export_onnx.py',
-        *trained,
-        '--out',
-        tmp_path / 'model.onnx',
-        '--check',
-        *images[:2],
-    )
+    options = '--out', tmp_path / 'model.onnx', '--check', *images[:2]
+    status, _ = tool('export_onnx.py', *trained, *options)
     assert status.startswith('error: 2 of 2 images differ')
 
 
@@ -125,16 +110,8 @@ def test_bad_paths(tool, trained, tmp_path):
 
 def test_benchmark(tool, trained, images, tmp_path):
     out = tmp_path / 'times.json'
-    status, output = tool(
-        'benchmark_onnx.py',
-        *trained,
-        '--images',
-        images[0],
-        '--repeat',
-        2,
-        '--json',
-        out,
-    )
+    options = f'--images={images[0]}', '--repeat=2', f'--json={out}'
+    status, output = tool('benchmark_onnx.py', *trained, *options)
     assert status is None
     measured = json.loads(out.read_text())
     assert measured['threads'] == torch.get_num_threads() == 1
@@ -150,16 +127,7 @@ def test_benchmark(tool, trained, images, tmp_path):
 
 
 def test_benchmark_of_random_weights(tool, trained, tmp_path):
-    status, output = tool(
-        'benchmark_onnx.py',
-        trained[0],
-        '--size',
-        40,
-        72,
-        '--repeat',
-        1,
-        '--json',
-        tmp_path / 'none' / 'a.json',
-    )
+    options = '--size', 40, 72, '--repeat=1', '--json', tmp_path / 'none/a'
+    status, output = tool('benchmark_onnx.py', trained[0], *options)
     assert 'random weights' in output.out and '72 x 40' in output.out
-    assert status.startswith(f'error: cannot write {tmp_path}/none/a.json')
+    assert status.startswith(f'error: cannot write {tmp_path}/none/a: ')
