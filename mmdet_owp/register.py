@@ -4,7 +4,12 @@ This imports mmdet, which takes seconds; importing :mod:`mmdet_owp` does not.
 """
 
 from mmdet_owp.datasets import coco_split, lvis_split
-from mmdet_owp.engine import checkpoint, compile_hook, cue_floor_hook
+from mmdet_owp.engine import (
+    checkpoint,
+    checkpoint_match,
+    compile_hook,
+    cue_floor_hook,
+)
 from mmdet_owp.evaluation import (
     class_agnostic_recall_metric,
     class_wise_metric,
@@ -20,6 +25,7 @@ from mmdet_owp.visualization import proposal_visualization_hook
 __all__ = [
     'bbox_score_head',
     'checkpoint',
+    'checkpoint_match',
     'class_agnostic_recall_metric',
     'class_wise_metric',
     'coco_split',

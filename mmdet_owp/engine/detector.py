@@ -9,11 +9,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from mmdet_owp.engine.checkpoint import (
-    check_exists,
-    load_checkpoint,
-    load_weights,
-)
+from mmdet_owp.engine.checkpoint import check_exists, load_checkpoint
+from mmdet_owp.engine.checkpoint_match import load_weights
 from mmdet_owp.engine.launch import read_config
 from mmdet_owp.errors import UserError
 

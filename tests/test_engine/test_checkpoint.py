@@ -20,7 +20,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmdet_owp.engine import checkpoint
-from mmdet_owp.engine.checkpoint import CheckpointMatchHook, load_checkpoint
+from mmdet_owp.engine.checkpoint import load_checkpoint
+from mmdet_owp.engine.checkpoint_match import CheckpointMatchHook
 from mmdet_owp.errors import UserError
 
 
