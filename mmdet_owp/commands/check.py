@@ -64,7 +64,8 @@ def parser() -> ArgumentParser:
     parser.add_argument(
         '--read',
         action='store_true',
-        help='decode every image instead of its header only',
+        help='decode every image; otherwise complete JPEG and PNG files are '
+        'not decoded',
     )
     parser.add_argument(
         '--parent',

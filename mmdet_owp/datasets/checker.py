@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product, zip_longest
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from mmdet_owp.datasets.coco_file import check_categories, read_coco
+from mmdet_owp.datasets.image_files import image_size, name_hint
 from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import SPLITS, Partition, parse_partition
 
@@ -28,9 +27,6 @@ MIN_SIDE = 1
 TINY_SIDE = 8
 # Too few boxes to learn a class, or to measure its recall.
 FEW_BOXES = 10
-# The tag of the EXIF orientation, and its values that swap width and height.
-_EXIF_ORIENTATION = 274
-_EXIF_SWAPS = range(5, 9)
 
 
 # Findings by name: level, what is wrong, consequence or remedy.
@@ -77,8 +73,10 @@ _TEXTS = {
                 'the folder that file_name is relative to{hint}'),
     'unreadable': ('problem', 'image files that cannot be read',
                    'replace them, or remove them from the annotation file'),
-    'other_size': ('problem', 'image files of another size (after EXIF '
-                   'rotation) than in the annotation file',
+    'float_pixels': ('problem', 'image files of floating-point pixels',
+                     'they would be read wrongly: convert them to 8 bits'),
+    'other_size': ('problem', 'image files of another size, as mmdet '
+                   'loads them, than in the annotation file',
                    'their boxes do not fit their pixels'),
     'absolute': ('warning', 'file_name that is not a relative path',
                  'valid on this machine at most'),
@@ -333,11 +331,11 @@ def check_images(
     Args:
         content (dict): of the annotation file.
         folder (str): folder that each ``file_name`` is relative to.
-        decode (bool): decode every image instead of its header only.
+        decode (bool): decode every image; see :func:`image_size`.
         progress (Callable): wraps the iterable of images.
     """
     faults: dict[str, list[str]]
-    faults = dict(missing=[], unreadable=[], other_size=[])
+    faults = dict(missing=[], unreadable=[], float_pixels=[], other_size=[])
     names = [i['file_name'] for i in content['images']]
     for image in progress(content['images']):
         name, expected = image['file_name'], (image['width'], image['height'])
@@ -345,39 +343,15 @@ def check_images(
         if not osp.isfile(path):
             faults['missing'].append(name)
             continue
-        size = _image_size(path, decode)
-        if size is None:
-            faults['unreadable'].append(name)
+        size = image_size(path, decode)
+        if isinstance(size, str):
+            faults[size].append(name)
         elif size != expected:
             sizes = '{} x {}, not {} x {}'.format(*size, *expected)
             faults['other_size'].append(f'{name}: {sizes}')
     faults['absolute'] = [n for n in names if osp.isabs(n) or '://' in n]
-    found_by_basename = sum(
-        osp.isfile(osp.join(folder, name.replace('\\', '/').split('/')[-1]))
-        for name in faults['missing']
-    )
-    hint = (
-        f' ({found_by_basename} exist there without the folder in their '
-        'file_name)'
-    )
-    return _findings(
-        faults, folder=folder, hint=hint if found_by_basename else ''
-    )
-
-
-def _image_size(path: str, decode: bool) -> tuple[int, int] | None:
-    """Return width and height as mmdet loads an image; None if it cannot."""
-    if decode:
-        image = cv2.imread(path)
-        return None if image is None else (image.shape[1], image.shape[0])
-    try:
-        with Image.open(path) as image:
-            exif = Image.Exif()  # image.getexif() would decode a PNG
-            exif.load(image.info.get('exif'))
-            swapped = exif.get(_EXIF_ORIENTATION) in _EXIF_SWAPS
-            return image.size[::-1] if swapped else image.size
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
+    hint = name_hint(folder, faults['missing'])
+    return _findings(faults, folder=folder, hint=hint)
 
 
 def count_splits(content: Mapping, partition: Partition) -> dict[str, dict]:
