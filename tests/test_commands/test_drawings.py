@@ -92,6 +92,7 @@ def objects(shapes_dir, part, image_id, base):
     return [(x, y, x + w, y + h) for x, y, w, h in boxes]
 
 
+@pytest.mark.slow
 def test_scores(draw, models, shapes_dir, pictures):
     proposer, baseline = models
     draw(
@@ -129,6 +130,7 @@ def test_scores(draw, models, shapes_dir, pictures):
         assert counts.sum() > 60 and counts[:2].sum()
 
 
+@pytest.mark.slow
 def test_objectness(draw, models, pictures):
     names = [
         f'{label}={model[0]},{model[1]}' for label, model in zip('ab', models)
@@ -187,6 +189,7 @@ def locations_of(distances, cues):
             yield Location(x, y, stride, score, box)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('nms', [None, 0.5])
 def test_masking(draw, models, shapes_dir, pictures, nms):
     """Squares and shares by brute force, location by location."""

@@ -58,6 +58,7 @@ def read(path):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_same_recall_as_in_a_test(
     tool, config, checkpoint, shapes_dir, tmp_path
 ):

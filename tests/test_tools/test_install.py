@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # starts processes
 TORCH = """
 class zeros:
     def __init__(self, *shape): pass
