@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,7 +68,7 @@ def make_shapes(
     Raises:
         UserError: for arguments out of range, or if ``out`` holds other data.
     """
-    arguments = dict(
+    arguments: dict[str, Any] = dict(
         version=VERSION,
         seed=seed,
         num_train=num_train,

@@ -152,11 +152,10 @@ def test_baseline_is_fcos(variant, num_boxes, seed):
 
     stock.eval(), ours.eval()
     with torch.no_grad():
-        for expected, got in zip(
-            stock.predict(feats, samples, rescale=True),
-            ours.predict(feats, samples, rescale=True),
-            strict=True,
-        ):
+        detections = stock.predict(feats, samples, rescale=True)
+        ours_found = ours.predict(feats, samples, rescale=True)
+        assert len(ours_found) == len(detections)
+        for expected, got in zip(detections, ours_found):
             assert len(expected) > 0
             for key in ('bboxes', 'scores', 'labels'):
                 assert torch.equal(got[key], expected[key])
@@ -172,8 +171,9 @@ def test_baseline_proposals_rank_by_best_class():
         cls_scores, distances, cues = head(feats)
         head.predict(feats, samples)
     boxes, scores = [], []
+    assert len(cls_scores) == len(distances) == len(cues) == len(STRIDES)
     for cls_score, distance, cue, stride in zip(
-        cls_scores, distances, cues, STRIDES, strict=True
+        cls_scores, distances, cues, STRIDES
     ):
         for y in range(cue.shape[2]):
             for x in range(cue.shape[3]):
@@ -340,8 +340,9 @@ def test_conditional_cue_sees_the_regression_map(conditional, norm_on_bbox):
         head.train()
         _, _, in_training = head(feats)
         _, distances, in_test = head.eval()(feats)
+    assert len(feats) == len(distances) == len(STRIDES)
     for level, (x, distance, stride) in enumerate(
-        zip(feats, distances, STRIDES, strict=True)
+        zip(feats, distances, STRIDES)
     ):
         torch.testing.assert_close(in_test[level], in_training[level])
         tower = x
