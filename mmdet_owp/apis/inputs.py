@@ -20,8 +20,10 @@ import numpy as np
 
 from mmdet_owp.errors import UserError
 
-# Those of mmdet's inferencers.
-_IMAGES = '.jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp'
+# Those of mmdet's inferencers, and other names of the same formats.
+_IMAGES = '.jpg .jpeg .jpe .jfif .png .ppm .bmp .pgm .tif .tiff .webp'
+# Holds no images, whatever the suffixes of its files.
+_MACOS = '__MACOSX'
 _VIDEOS = '.mp4 .avi .mov .mkv .webm .m4v .mpg .mpeg .wmv'
 
 
@@ -85,8 +87,9 @@ def find_images(sources: Sequence[str], exclude: str = '') -> ImageFiles:
     """List the images that inputs name.
 
     A folder stands for the images in it and in its subfolders, by suffix in
-    any case; links are followed, each folder is visited once. A file is taken
-    whatever its suffix. An image that two inputs name is listed once.
+    any case; links are followed, each folder is visited once. What macOS adds
+    to archives (``__MACOSX/``, ``._*``) is left out. A file is taken whatever
+    its suffix. An image that two inputs name is listed once.
 
     Args:
         sources (Sequence[str]): images, folders, or patterns such as
@@ -138,7 +141,8 @@ def find_images(sources: Sequence[str], exclude: str = '') -> ImageFiles:
 
 
 def _is_image(path: str) -> bool:
-    return osp.splitext(path)[1].lower() in _IMAGES.split()
+    hidden = osp.basename(path).startswith('._') or _MACOS in path.split('/')
+    return osp.splitext(path)[1].lower() in _IMAGES.split() and not hidden
 
 
 def _walk(folder: str, exclude: str) -> Iterator[str]:
@@ -150,6 +154,7 @@ def _walk(folder: str, exclude: str) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(real)
+        folders[:] = [name for name in folders if name != _MACOS]
         yield from (osp.join(root, name) for name in files if _is_image(name))
 
 

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from mmdet_owp.apis.inputs import find_images
 from mmdet_owp.apis.ranked_boxes import draw_ranked_boxes
+from mmdet_owp.datasets.image_files import has_float_pixels
 from mmdet_owp.engine.checkpoint import RefusedCheckpointError
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
@@ -176,8 +177,13 @@ class ProposalInferencer(DetInferencer):
             for index, source in chunk:
                 if isinstance(source, os.PathLike):
                     source = os.fspath(source)
+                if isinstance(source, np.ndarray):
+                    source = as_bgr(source, f'array {index}')
+                is_file = isinstance(source, str) and osp.isfile(source)
                 # A broken file can raise any exception.
                 try:
+                    if is_file and has_float_pixels(source):
+                        raise ValueError('floating-point pixels')
                     packed = self.pipeline(source)
                 except Exception as error:
                     self._note_unreadable(index, source, error)
@@ -192,14 +198,11 @@ class ProposalInferencer(DetInferencer):
         source: str | np.ndarray | None,
         error: Exception | str,
     ) -> None:
-        name, reason = f'array {index}', str(error)
+        name, reason = f'array {index}', error_line(error)
         if isinstance(source, str):
             name = source
             if osp.isfile(source) and not osp.getsize(source):
                 reason = 'an empty file'
-        # OpenCV starts with its version and a line of its source.
-        reason = re.sub(r'^OpenCV\S* \S+ error: ', '', reason)
-        reason = ' '.join(reason.split()) or type(error).__name__
         self.unreadable.append(Unreadable(index, name, reason))
 
     def forward(self, inputs: dict) -> list[DetDataSample]:
@@ -245,9 +248,9 @@ class ProposalInferencer(DetInferencer):
 
         Args:
             inputs (str | Path | np.ndarray | Iterable): an image, a folder, a
-                pattern such as ``'photos/*.jpg'``, an image as an array
-                (height, width, 3), BGR uint8, or several images and arrays; a
-                generator is read as needed.
+                pattern such as ``'photos/*.jpg'``, an image as an array, see
+                :func:`as_bgr`, or several images and arrays; a generator is
+                read as needed.
             batch_size (int): number of images that are read and, if their
                 sizes are the same, predicted at once. Predictions do not
                 depend on it.
@@ -260,7 +263,8 @@ class ProposalInferencer(DetInferencer):
             ``img_path`` its path, ``ori_shape`` its height and width.
 
         Raises:
-            UserError: if a batch does not fit in memory.
+            UserError: if a batch does not fit in memory, or for an array
+                that is no image.
         """
         self.unreadable = []
         chunks = self._get_chunk_data(self._inputs_to_list(inputs), batch_size)
@@ -365,12 +369,52 @@ class ProposalInferencer(DetInferencer):
         """
         return [
             draw_ranked_boxes(
-                mmcv.imread(image),
+                as_bgr(mmcv.imread(image), 'image'),
                 pred.proposals.bboxes[:num_boxes].numpy(),
                 pred.proposals.scores[:num_boxes].numpy(),
             )
             for image, pred in zip(inputs, preds)
         ]
+
+
+def error_line(error: Exception | str) -> str:
+    """Return what an error says, on one line."""
+    # OpenCV starts with its version and a line of its source.
+    text = re.sub(r'^OpenCV\S* \S+ error: ', '', str(error))
+    return ' '.join(text.split()) or type(error).__name__
+
+
+def as_bgr(image: np.ndarray, name: str) -> np.ndarray:
+    """Return an array as OpenCV would load the file of such an image.
+
+    Args:
+        image (np.ndarray): (height, width), (height, width, 1), BGR or BGRA;
+            uint8 or uint16.
+        name (str): of the image, for messages.
+
+    Returns:
+        np.ndarray: (height, width, 3) uint8, BGR.
+
+    Raises:
+        UserError: for another shape or type.
+    """
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if (
+        image.dtype != np.uint8
+        or image.ndim not in (2, 3)
+        or channels not in (1, 3, 4)
+        or not image.size
+    ):
+        raise UserError(
+            f'{name}: {image.dtype} of shape {image.shape}; give (height, '
+            'width), (height, width, 3) or (height, width, 4), BGR, uint8 '
+            'from 0 to 255 or uint16'
+        )
+    if channels == 1:
+        return image.reshape(*image.shape[:2], 1).repeat(3, axis=2)
+    return np.ascontiguousarray(image[..., :3])
 
 
 def _set_nms(config: Config, iou_threshold: float) -> None:

@@ -86,6 +86,19 @@ def _write(
     )
 
 
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture; its folder is created.
+
+    Args:
+        path (Path): ``.drawn.png`` is appended to a name that does not end in
+            ``.jpg``, ``.jpeg`` or ``.png``.
+        picture (ndarray): (height, width, 3) uint8, BGR.
+    """
+    if path.suffix.lower() not in ('.jpg', '.jpeg', '.png'):
+        path = path.with_name(f'{path.name}.drawn.png')
+    mmcv.imwrite(picture, str(path))
+
+
 def write_video(
     path: Path, pictures: Iterable[np.ndarray], fps: float
 ) -> None:
@@ -103,6 +116,8 @@ def write_video(
         if writer is None:
             size = picture.shape[1::-1]
             writer = cv2.VideoWriter(str(unfinished), codec, fps, size)
+            if not writer.isOpened():
+                raise OSError('OpenCV cannot write this video')
         writer.write(picture)
     if writer is not None:
         writer.release()

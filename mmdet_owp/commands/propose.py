@@ -10,6 +10,7 @@ describes the files it writes.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os.path as osp
 import re
@@ -19,15 +20,18 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
 from mmdet_owp import cli
 from mmdet_owp.apis import inputs
-from mmdet_owp.apis.proposal_inferencer import ProposalInferencer
-from mmdet_owp.apis.ranked_boxes import draw_ranked_boxes, write_video
+from mmdet_owp.apis.proposal_inferencer import ProposalInferencer, error_line
+from mmdet_owp.apis.ranked_boxes import (
+    draw_ranked_boxes,
+    write_picture,
+    write_video,
+)
 from mmdet_owp.apis.results_folder import ResultsFolder, result_rows
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.engine.checkpoint import check_exists
@@ -136,8 +140,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         fixed_part = re.split(r'[*?[]', args.inputs[0])[0]
         name = osp.basename(osp.abspath(fixed_part))
         args.out = osp.join('work_dirs', 'propose', name)
-    # File names may not be valid text.
-    sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with cli.report_errors():
             sys.exit(_propose(args))
@@ -246,7 +248,7 @@ def _predict(
     category_ids: Sequence[int],
 ) -> None:
     """Write the result of each image as soon as it is predicted."""
-    progress = Progress(pending.total)
+    progress, undrawn = Progress(pending.total), {}
     for sample in inferencer.stream(pending.sources, args.batch_size):
         if args.video and inferencer.unreadable:
             break  # the next run continues from that frame
@@ -255,10 +257,13 @@ def _predict(
         if args.detections:
             detections = _detections(sample, category_ids, args.config)
         if args.draw and not args.video:
-            (picture,) = inferencer.visualize(
-                [sample.img_path], [sample], args.num_drawn
-            )
-            mmcv.imwrite(picture, str(results.drawn / entry['file_name']))
+            try:
+                (picture,) = inferencer.visualize(
+                    [sample.img_path], [sample], args.num_drawn
+                )
+                write_picture(results.drawn / entry['file_name'], picture)
+            except Exception as error:  # OpenCV and mmcv raise many types
+                undrawn[entry['file_name']] = error
         # Last: an image with a result is complete.
         results.append(
             size=sample.ori_shape,
@@ -268,6 +273,10 @@ def _predict(
         )
         progress.step(len(inferencer.unreadable))
     progress.close()
+    for name, error in itertools.islice(undrawn.items(), 5):
+        print(f'{name}: not drawn: {error_line(error)}')
+    if len(undrawn) > 5:
+        print(f'{len(undrawn)} in all are not drawn; their results are kept')
 
 
 def _detections(
@@ -333,7 +342,10 @@ def _draw_video(
     name = osp.splitext(osp.basename(video.path))[0]
     path = results.drawn / f'{name}.mp4'
     print(f'drawing {path}', flush=True)
-    write_video(path, pictures(), video.fps)
+    try:
+        write_video(path, pictures(), video.fps)
+    except Exception as error:  # results are complete without it
+        print(f'{path}: not drawn: {error_line(error)}')
 
 
 def _report(

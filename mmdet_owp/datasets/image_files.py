@@ -17,8 +17,8 @@ _EXIF_ORIENTATION = 274
 _EXIF_SWAPS = range(5, 9)
 # What complete files of these formats, by Pillow's name, end with.
 _ENDS = {'JPEG': b'\xff\xd9', 'PNG': b'\0\0\0\0IEND\xaeB`\x82'}
-# What they start with.
-_STARTS = (b'\xff\xd8\xff', b'\x89PNG')
+# What TIFF, EXR, HDR and PFM files start with, which may hold floats.
+_FLOAT_STARTS = b'II*\0', b'II+\0', b'MM\0', b'v/1\1', b'#?', b'PF', b'Pf'
 
 
 def image_size(path: str, decode: bool = True) -> tuple[int, int] | str:
@@ -57,15 +57,26 @@ def _header_size(path: str) -> tuple[int, int] | None:
 
 def _decoded_size(path: str) -> tuple[int, int] | str:
     try:
+        if has_float_pixels(path):
+            return 'float_pixels'
         content = np.fromfile(path, np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-        if not content[:4].tobytes().startswith(_STARTS):
-            pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
-            if pixels is not None and pixels.dtype.kind == 'f':
-                return 'float_pixels'
     except (OSError, cv2.error):
         image = None
     return 'unreadable' if image is None else (image.shape[1], image.shape[0])
+
+
+def has_float_pixels(path: str) -> bool:
+    """Return whether a file has other pixel values than mmdet would load.
+
+    Raises:
+        OSError: if there is no such file.
+    """
+    with open(path, 'rb') as file:
+        if not file.read(4).startswith(_FLOAT_STARTS):
+            return False
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    return pixels is not None and pixels.dtype.kind == 'f'
 
 
 def name_hint(folder: str, names: Sequence[str]) -> str:

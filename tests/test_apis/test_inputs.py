@@ -24,6 +24,11 @@ def folder(tmp_path):
         'sub/deep/c.TIFF',
         'notes.txt',
         '[1].jpg',
+        # What macOS adds to archives.
+        '._b.jpg',
+        'sub/._b.jpg',
+        '__MACOSX/b.jpg',
+        '__MACOSX/sub/b.jpg',
     ):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -381,3 +381,57 @@ def test_example_of_the_docs(repo, files, shapes_dir, capsys):
     assert len(names['results']) == 4
     assert names['boxes'].shape == (100, 4)
     assert capsys.readouterr().out.rstrip().endswith('[]')
+
+
+def as_file(pixels):
+    """What OpenCV loads of a PNG file of these pixels."""
+    return cv2.imdecode(cv2.imencode('.png', pixels)[1], cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize(
+    'array',
+    [
+        noise(40, 56)[..., 0],
+        noise(40, 56)[..., :1],
+        np.dstack([noise(40, 56), noise(40, 56, seed=1)[..., 0]]),
+        noise(40, 56).astype(np.uint16) * 257,
+        noise(40, 56)[..., 0].astype(np.uint16) * 200,
+    ],
+    ids=['gray', 'gray with channel', 'BGRA', 'uint16', 'gray uint16'],
+)
+def test_array_is_read_as_its_file(inferencer, array):
+    (sample,) = inferencer.stream(array)
+    (expected,) = inferencer.stream(as_file(array))
+    assert sample.ori_shape == (40, 56) and len(sample.proposals) > 10
+    for key in ('bboxes', 'scores'):
+        torch.testing.assert_close(
+            sample.proposals[key], expected.proposals[key], rtol=0, atol=0
+        )
+    pictures = inferencer.visualize([array], [sample])
+    expected = inferencer.visualize([as_file(array)], [sample])
+    np.testing.assert_array_equal(pictures, expected)
+
+
+@pytest.mark.parametrize(
+    'array',
+    [
+        noise(40, 56) / 255,
+        noise(40, 56).astype(np.float32),
+        noise(40, 56).astype(np.int64),
+        noise(2, 40, 56),
+        noise(40, 56)[..., :2],
+        noise(0, 56),
+    ],
+)
+def test_array_that_is_no_image(inferencer, array):
+    shape = re.escape(f'{array.dtype} of shape {array.shape}; give ')
+    with pytest.raises(UserError, match=f'^array 1: {shape}'):
+        list(inferencer.stream([noise(40, 56), array]))
+
+
+def test_file_of_floating_point_pixels(inferencer, tmp_path):
+    path = str(tmp_path / 'a.tif')
+    cv2.imwrite(path, noise(40, 56).astype(np.float32) / 255)
+    assert list(inferencer.stream(path)) == []
+    (one,) = inferencer.unreadable
+    assert one == (0, path, 'floating-point pixels')

@@ -82,7 +82,7 @@ def test_same_recall_as_in_a_test(
     assert status == 0
     expected = read(next((tmp_path / 'test').glob('*/*.json')))
     for split in ('novel', 'base'):
-        for protocol in ('drop-base', 'exclude-base'):
+        for protocol in ('drop-base', 'exclude-base', 'oln'):
             name = f'{split}_{protocol}'
             for key in ('AR@10', 'AR@100', 'AP', 'proposals'):
                 assert numbers[name][key] == pytest.approx(
@@ -274,3 +274,78 @@ def test_bad_input(tool, config, checkpoint, folder, tmp_path):
     status, printed = tool('propose', folder / '*.PNG', *common, '--force')
     assert status == 0 and 'done already' not in printed
     assert len(read(out / 'images.json')['images']) == 1
+
+
+FORMATS = {
+    'photo': '.jpg',
+    'a.jfif': '.jpg',
+    'a.jpe': '.jpg',
+    'a.jpg': '.jpg',
+    'a.pgm': '.pgm',
+    'a.PPM': '.ppm',
+    'a.TIFF': '.tiff',
+    'a.webp': '.webp',
+    'a.bmp': '.bmp',
+    'a.photo': '.png',
+}
+
+
+def test_every_format_is_drawn(tool, config, checkpoint, tmp_path):
+    """Whatever the suffix, of which OpenCV can write some only."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (60, 40, 3), 'u1')
+    paths = [tmp_path / name for name in FORMATS]
+    for path in paths:
+        suffix = FORMATS[path.name]
+        picture = pixels[..., 0] if suffix == '.pgm' else pixels
+        path.write_bytes(cv2.imencode(suffix, picture)[1])
+    out = tmp_path / 'out'
+    status, _ = tool('propose', *paths, config, checkpoint, '--out', out)
+    assert status == 0
+    images = read(out / 'images.json')['images']
+    assert sorted(i['file_name'] for i in images) == sorted(FORMATS)
+    drawn = sorted(path.name for path in (out / 'drawn').iterdir())
+    assert drawn == sorted(
+        name if name == 'a.jpg' else f'{name}.drawn.png' for name in FORMATS
+    )
+    for name in drawn:
+        picture = cv2.imread(str(out / 'drawn' / name))
+        assert picture.shape == (480, 320, 3)
+
+
+def test_failure_to_draw_loses_no_result(
+    tool, config, checkpoint, folder, tmp_path
+):
+    out = tmp_path / 'out'
+    (out / 'drawn').mkdir(parents=True)
+    (out / 'drawn/sub').write_text('a file where a folder should be')
+    status, printed = tool('propose', folder, config, checkpoint, '--out', out)
+    assert status == 0
+    assert re.search(r'^sub/a.png: not drawn: .*drawn/sub', printed, re.M)
+    assert len(read(out / 'images.json')['images']) == 3
+    assert {r['image_id'] for r in read(out / 'proposals.json')} == {1, 2, 3}
+    drawn = sorted(p.name for p in (out / 'drawn').glob('*.*'))
+    assert drawn == ['a.png', 'b.PNG']
+
+
+def test_failure_to_draw_a_video(
+    tool, config, checkpoint, tmp_path, monkeypatch
+):
+    path, out = tmp_path / 'clip.avi', tmp_path / 'out'
+    codec = cv2.VideoWriter_fourcc(*'MJPG')
+    writer = cv2.VideoWriter(str(path), codec, 10, (96, 64))
+    writer.write(np.zeros((64, 96, 3), 'u1'))
+    writer.release()
+    monkeypatch.setattr(cv2, 'VideoWriter', lambda *_: cv2.VideoCapture())
+    status, printed = tool('propose', path, config, checkpoint, '--out', out)
+    assert status == 0
+    assert 'clip.mp4: not drawn: OpenCV cannot write this video' in printed
+    assert len(read(out / 'images.json')['images']) == 1
+
+
+def test_output_that_is_a_file(tool, config, checkpoint, folder, tmp_path):
+    out = tmp_path / 'out'
+    out.write_text('mine')
+    status, _ = tool('propose', folder, config, checkpoint, '--out', out)
+    assert re.match(f'error: .*{out}', status) and '\n' not in status
+    assert out.read_text() == 'mine'
