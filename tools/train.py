@@ -6,10 +6,10 @@ import argparse
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import find_latest_checkpoint
 
 from mmdet_owp.cli import report_errors
 from mmdet_owp.engine import launch
+from mmdet_owp.engine.resume import latest_checkpoint
 from mmdet_owp.errors import UserError
 
 
@@ -57,7 +57,7 @@ def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     if args.resume == 'auto':
         # Without a checkpoint the run starts, from load_from if it is set.
-        latest = find_latest_checkpoint(cfg.work_dir)
+        latest = latest_checkpoint(cfg.work_dir)
         if latest is not None:
             cfg.resume, cfg.load_from = True, latest
     elif args.resume is not None:

@@ -152,9 +152,9 @@ class TrainingRun:
         """Fraction of the training up to the newest checkpoint."""
         try:
             newest = (self.folder / 'last_checkpoint').read_text().strip()
-        except FileNotFoundError:
+            return int(Path(newest).stem.split('_')[-1]) / self.last
+        except (FileNotFoundError, ValueError):  # ValueError: it is empty
             return 0.0
-        return int(Path(newest).stem.split('_')[-1]) / self.last
 
     def _conflict(self) -> str:
         """Describe a setting that differs from the folder's, if any."""
