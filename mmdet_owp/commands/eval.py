@@ -1,7 +1,7 @@
 r"""Evaluate proposal files by class-agnostic recall, without a model.
 
     python tools/analysis_tools/eval_proposals.py ANN.json PROPOSALS.json \
-        --partition voc --split novel --protocol both --k 1 10 100 300 1000
+        --partition voc --split novel --protocol all --k 1 10 100 300 1000
 
 Proposals are COCO results (.json) of any detector, pickles of mmdet 2 or 3
 and OLN, or .npz (see mmdet_owp/evaluation/proposal_files.py). Two files are
@@ -77,7 +77,11 @@ def parser() -> ArgumentParser:
     )
     add_split_argument(parser, nargs='+')
     parser.add_argument(
-        '--protocol', choices=[*PROTOCOLS, 'both'], default='both'
+        '--protocol',
+        choices=[*PROTOCOLS, 'both', 'all'],
+        default='all',
+        help='which proposals count; both: drop-base and exclude-base '
+        '(default: all)',
     )
     parser.add_argument(
         '--k',
@@ -186,7 +190,8 @@ def _evaluate_recall(
             f'{missing} images have no proposals: their objects count as '
             'missed.'
         )
-    protocols = PROTOCOLS if args.protocol == 'both' else [args.protocol]
+    several = dict(all=[*PROTOCOLS], both=['drop-base', 'exclude-base'])
+    protocols = several.get(args.protocol, [args.protocol])
     by_split = {
         split: {
             f'{data.partition.prefix(split)}_{protocol}': evaluator.evaluate(

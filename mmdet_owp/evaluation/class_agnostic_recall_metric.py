@@ -39,8 +39,8 @@ class ClassAgnosticRecallMetric(SplitMetric):
     recall per IoU threshold at the largest k: ``…/AR@100/giraffe``,
     ``…/recall@100/0.50``.
 
-    ``split='base'`` evaluates recall on base objects; ``exclude-base`` then
-    removes the proposals that match novel objects.
+    ``split='base'`` evaluates recall on base objects; ``exclude-base`` and
+    ``oln`` then remove the proposals that match novel objects.
 
     Args:
         ann_file (str, optional): COCO annotation file of the images tested,

@@ -14,19 +14,38 @@ from mmdet_owp.recall.tables import GroundTruth, Proposals
 AUC_MAX = 1000
 
 
+class Found(NamedTuple):
+    """Objects found.
+
+    Attributes:
+        threshold (np.ndarray): (num_found,) indices of IoU thresholds.
+        object (np.ndarray): (num_found,) indices of objects.
+        rank (np.ndarray): (num_found,) rank of the proposal that finds the
+            object among those of its image that count, from 0.
+    """
+
+    threshold: np.ndarray
+    object: np.ndarray
+    rank: np.ndarray
+
+    @classmethod
+    def of(cls, hits: Hits, rank: np.ndarray) -> Found:
+        """Look up the ranks of hits; ``rank`` is (num_proposals,)."""
+        return cls(hits.threshold, hits.object, rank[hits.proposal])
+
+
 class Evaluation(NamedTuple):
     """Which objects the proposals find.
 
     Attributes:
         iou_thrs (np.ndarray): (num_thresholds,).
-        found (dict[str, Hits]): objects found, by area range: indices into
-            ``iou_thrs``, ``proposals`` and ``ground_truth``.
+        found (dict[str, Found]): objects found, by area range.
         wanted (dict[str, np.ndarray]): (num_objects,) bool, the objects to be
             found, by area range.
-        rank (np.ndarray): (num_proposals,) rank of each proposal among those
-            of its image that count, from 0.
         kept (np.ndarray): (num_proposals,) bool, the proposals that count
-            under the protocol.
+            under the protocol, for objects of any area.
+        list_length (float): proposals per image that the protocol looks at
+            before it removes some; infinite if it removes them first.
         precision (np.ndarray): (num_thresholds, 101) precision at recall 0,
             0.01, …, 1 with the largest k, NaN if there is no object.
         ground_truth (GroundTruth): the objects.
@@ -37,8 +56,8 @@ class Evaluation(NamedTuple):
     iou_thrs: np.ndarray
     found: dict[str, Hits]
     wanted: dict[str, np.ndarray]
-    rank: np.ndarray
     kept: np.ndarray
+    list_length: float
     precision: np.ndarray
     ground_truth: GroundTruth
     proposals: Proposals
@@ -51,8 +70,7 @@ class Evaluation(NamedTuple):
         """
         hits = self.found[area]
         found = np.bincount(
-            hits.threshold[self.rank[hits.proposal] < k],
-            minlength=len(self.iou_thrs),
+            hits.threshold[hits.rank < k], minlength=len(self.iou_thrs)
         )
         return _divide(found, np.count_nonzero(self.wanted[area]))
 
@@ -63,8 +81,9 @@ class Evaluation(NamedTuple):
     def average_recalls(self, max_k: int) -> np.ndarray:
         """AR@k for k = 1, …, max_k, (max_k,); NaN if there is no object."""
         hits = self.found['all']
-        rank = self.rank[hits.proposal]
-        found = np.bincount(rank[rank < max_k], minlength=max_k).cumsum()
+        found = np.bincount(
+            hits.rank[hits.rank < max_k], minlength=max_k
+        ).cumsum()
         return _divide(
             found, len(self.iou_thrs) * np.count_nonzero(self.wanted['all'])
         )
@@ -92,8 +111,7 @@ class Evaluation(NamedTuple):
             self.ground_truth.category, return_inverse=True
         )
         found = np.bincount(
-            position[hits.object[self.rank[hits.proposal] < k]],
-            minlength=len(ids),
+            position[hits.object[hits.rank < k]], minlength=len(ids)
         )
         number = np.bincount(position[self.wanted['all']], minlength=len(ids))
         recall = _divide(found, number * len(self.iou_thrs))
@@ -134,9 +152,7 @@ class Evaluation(NamedTuple):
         hits = self.found['all']
         image = self.ground_truth.image
         num = len(self.ground_truth.image_ids)
-        found = np.bincount(
-            image[hits.object[self.rank[hits.proposal] < k]], minlength=num
-        )
+        found = np.bincount(image[hits.object[hits.rank < k]], minlength=num)
         return (
             found / len(self.iou_thrs),
             np.bincount(image[self.wanted['all']], minlength=num),
@@ -147,15 +163,15 @@ class Evaluation(NamedTuple):
 
         It concerns images that have fewer than k proposals because the
         protocol removed some, and whose list was as long as the longest. If
-        several lists have that length, they were most likely truncated
-        (``max_per_img``), and recall is understated. Otherwise the text is
-        empty.
+        several lists have that length, and the protocol looks at more, they
+        were most likely truncated (``max_per_img``), and recall is
+        understated. Otherwise the text is empty.
         """
         num = len(self.ground_truth.image_ids)
         length = np.bincount(self.proposals.image, minlength=num)
         left = np.bincount(self.proposals.image[self.kept], minlength=num)
         longest, k = length.max(initial=0), max(self.proposal_nums)
-        cut = length == longest
+        cut = (length == longest) & (longest < self.list_length)
         images = np.count_nonzero(cut & (left < length) & (left < k))
         if not images or np.count_nonzero(cut) < min(2, num):
             return ''

@@ -23,8 +23,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from mmdet_owp.errors import UserError
-from mmdet_owp.recall.evaluation import AUC_MAX, Evaluation
-from mmdet_owp.recall.matching import Matcher
+from mmdet_owp.recall.evaluation import Evaluation, Found
+from mmdet_owp.recall.matching import Hits, Matcher
 from mmdet_owp.recall.overlaps import find_pairs
 from mmdet_owp.recall.precision import precision_at_recalls
 from mmdet_owp.recall.protocols import EXCLUDE_IOU, PROTOCOLS
@@ -102,38 +102,61 @@ class RecallEvaluator:
         _check(protocol, proposal_nums)
         truth = self.ground_truth
         target = np.isin(truth.category, list(target_ids))
-        kept, matched, objects = PROTOCOLS[protocol](self._matcher, target)
-        rank = self._ranks(kept)
-        counts = kept & (rank < max(proposal_nums))
-        matched = matched & (rank < max(*proposal_nums, AUC_MAX))
-        matcher = self._matcher.select(matched, objects)
+        rules = PROTOCOLS[protocol](self._matcher, target)
+        rank = self._ranks(rules.proposals)
+        length = max(*proposal_nums, rules.list_length)
+        listed = rules.proposals & (rank < length)
         found, wanted = {}, {}
         for name, (low, high) in self.area_ranges.items():
             in_range = (truth.areas >= low) & (truth.areas <= high)
             wanted[name] = target & in_range & ~truth.crowd
-            hits = matcher.match(self.iou_thrs, ~wanted[name])
-            is_found = wanted[name][hits.object] & kept[hits.proposal]
-            found[name] = keep(hits, is_found)
+            counts = rules.proposals
+            if rules.removes_matched:
+                counts = self._remove_matched(listed, target, wanted[name])
+                rank = self._ranks(counts)
+            # Ignored objects get what the others leave: they do not change
+            # recall, and precision is that of all areas.
+            objects = rules.objects if name == 'all' else wanted[name]
+            hits = self._match(self.iou_thrs, listed, objects, wanted[name])
+            is_found = wanted[name][hits.object] & counts[hits.proposal]
+            hits, others = keep(hits, is_found), keep(hits, ~is_found)
+            found[name] = Found.of(hits, rank)
             if name == 'all':
+                kept = counts
                 precision = precision_at_recalls(
-                    found[name],
-                    keep(hits, ~is_found),
-                    counts,
+                    *(hits, others, kept & (rank < max(proposal_nums))),
                     self.proposals.scores,
                     np.count_nonzero(wanted[name]),
                     len(self.iou_thrs),
                 )
+        limit = length if rules.removes_matched else np.inf
         return Evaluation(
-            self.iou_thrs,
-            found,
-            wanted,
-            rank,
-            kept,
-            precision,
-            truth,
+            *(self.iou_thrs, found, wanted, kept, limit, precision, truth),
             self.proposals,
             proposal_nums,
         )
+
+    def _match(
+        self,
+        iou_thrs: np.ndarray,
+        proposals: np.ndarray,
+        objects: np.ndarray,
+        wanted: np.ndarray,
+    ) -> Hits:
+        """Match some proposals to some objects, the wanted ones first."""
+        return self._matcher.select(proposals, objects).match(
+            iou_thrs, ~wanted
+        )
+
+    def _remove_matched(
+        self, proposals: np.ndarray, target: np.ndarray, wanted: np.ndarray
+    ) -> np.ndarray:
+        """Remove proposals that match the other side at the first IoU."""
+        everything = np.ones_like(target)
+        first = self._match(self.iou_thrs[:1], proposals, everything, wanted)
+        left = proposals.copy()
+        left[first.proposal[~target[first.object]]] = False
+        return left
 
     def _ranks(self, kept: np.ndarray) -> np.ndarray:
         """Rank the proposals that are kept within their images, from 0."""

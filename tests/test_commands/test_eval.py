@@ -12,7 +12,7 @@ import pytest
 
 from mmdet_owp.commands import eval as command
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, LVIS
-from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
+from mmdet_owp.recall import PROTOCOLS, GroundTruth, Proposals, RecallEvaluator
 
 REPO = Path(__file__).parents[2]
 TOOL = REPO / 'tools/analysis_tools/eval_proposals.py'
@@ -92,11 +92,9 @@ def test_metrics_are_those_of_the_evaluator(files, evaluate):
         ),
     )
     numbers = written[str(folder / 'good.json')]
-    assert list(numbers) == [
-        f'{s}_{p}' for s in splits for p in ('drop-base', 'exclude-base')
-    ]
+    assert list(numbers) == [f'{s}_{p}' for s in splits for p in PROTOCOLS]
     for split, classes in (('novel', COCO_NON_VOC), ('base', COCO_VOC)):
-        for protocol in ('drop-base', 'exclude-base'):
+        for protocol in PROTOCOLS:
             found = evaluator.evaluate(classes, protocol, (1, 5, 10))
             expected = {**found.metrics(), **found.details(classes)}
             np.testing.assert_equal(numbers[f'{split}_{protocol}'], expected)
@@ -128,7 +126,7 @@ def test_metrics_name_the_partition_of_lvis(files, evaluate):
     (folder / 'ann.json').write_text(json.dumps(annotations))
     options = '--partition lvis-count --split novel base --details'.split()
     (numbers,) = evaluate('ann.json', 'good.json', *options)[1].values()
-    for protocol in ('drop-base', 'exclude-base'):
+    for protocol in PROTOCOLS:
         novel = numbers[f'lvis-count_novel_{protocol}']
         base = numbers[f'lvis-count_base_{protocol}']
         # Recall per class covers the classes of its split.
@@ -163,9 +161,18 @@ def test_base_classes_by_name_or_id(evaluate):
 
 
 def test_all_classes_count_without_a_partition(evaluate):
+    """Then the protocols are the same."""
     (rows,) = evaluate('ann.json', 'good.json', '--details')[1].values()
-    assert set(rows) == {'all_drop-base', 'all_exclude-base'}
-    np.testing.assert_equal(*rows.values())
+    assert list(rows) == [f'all_{protocol}' for protocol in PROTOCOLS]
+    for numbers in rows.values():
+        np.testing.assert_equal(numbers, rows['all_drop-base'])
+
+
+def test_both_are_the_protocols_of_papers(evaluate):
+    (rows,) = evaluate('ann.json', 'good.json', '--protocol', 'both')[
+        1
+    ].values()
+    assert list(rows) == ['all_drop-base', 'all_exclude-base']
 
 
 @pytest.mark.parametrize('arguments, change, message', [

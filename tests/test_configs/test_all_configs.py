@@ -199,7 +199,7 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
         prefix, nums = 'lvis-count_' if count else 'lvis-id_', (300,)
     else:
         prefix, nums = '', (10, 100)
-    splits, protocols = ('novel', 'base'), ('drop-base', 'exclude-base')
+    splits, protocols = ('novel', 'base'), ('drop-base', 'exclude-base', 'oln')
     if '-to-' in path:  # another data set, without base classes
         splits, protocols = splits[:1], protocols[:1]
     for split in splits:
@@ -311,7 +311,7 @@ def test_lvis_is_the_coco_recipe(name, data):
     recall, *class_wise = lvis.test_evaluator
     assert lvis.val_evaluator == lvis.test_evaluator
     assert recall.proposal_nums[-1] == 300
-    assert recall.protocol == ('drop-base', 'exclude-base')
+    assert recall.protocol == ('drop-base', 'exclude-base', 'oln')
     assert bool(class_wise) == (lvis.model.bbox_head.loss_cls is not None)
     # They take it from the data set.
     assert not any('partition' in metric for metric in lvis.test_evaluator)

@@ -129,7 +129,7 @@ def test_stock_heads_run_with_our_data_and_metric(write_config, head):
     losses, metrics = train_and_test(config)
     assert losses['loss_cls'].isfinite() and losses['loss_bbox'] > 0
     for split in ('novel', 'base'):
-        for protocol in ('drop-base', 'exclude-base'):
+        for protocol in ('drop-base', 'exclude-base', 'oln'):
             assert 0 <= metrics[f'{split}_{protocol}/AR@100'] <= 1
     assert 'base_class-wise/AP' in metrics
 

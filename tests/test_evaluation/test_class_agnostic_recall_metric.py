@@ -120,7 +120,7 @@ def test_names_and_numbers(annotations, ann_file, samples):
         samples,
         ann_file=ann_file,
         split=('novel', 'base', 'all'),
-        protocol=('drop-base', 'exclude-base'),
+        protocol=('drop-base', 'exclude-base', 'oln'),
         proposal_nums=(1, 4),
     )
     image_ids = [s.img_id for s in samples]
@@ -133,7 +133,7 @@ def test_names_and_numbers(annotations, ann_file, samples):
     )
     expected = {}
     for split, targets in (('novel', [2]), ('base', [1]), ('all', [1, 2])):
-        for protocol in ('drop-base', 'exclude-base'):
+        for protocol in ('drop-base', 'exclude-base', 'oln'):
             found = evaluator.evaluate(targets, protocol, (1, 4))
             for key, value in found.metrics().items():
                 expected[f'{split}_{protocol}/{key}'] = value
@@ -234,7 +234,9 @@ def test_untested_images_count_as_missed(ann_file, samples, logged):
 
 def test_table_has_a_line_for_each_protocol(ann_file, samples, logged):
     metrics = evaluate(
-        samples, ann_file=ann_file, protocol=('drop-base', 'exclude-base')
+        samples,
+        ann_file=ann_file,
+        protocol=('drop-base', 'exclude-base', 'oln'),
     )
     lines = logged[-1].strip('\n').splitlines()
     assert re.fullmatch(
@@ -243,6 +245,7 @@ def test_table_has_a_line_for_each_protocol(ann_file, samples, logged):
     assert [line.split()[0] for line in lines[1:]] == [
         'novel_drop-base',
         'novel_exclude-base',
+        'novel_oln',
     ]
     assert f'{metrics["novel_exclude-base/AR@10"]:.4f}' in lines[2]
 

@@ -36,9 +36,17 @@ def evaluate(
 
 
 def coco_evaluation(
-    annotations, image_ids, boxes, scores, nums=NUMS, sizes=SIZES, wanted=NOVEL
+    annotations,
+    image_ids,
+    boxes,
+    scores,
+    nums=NUMS,
+    sizes=SIZES,
+    wanted=NOVEL,
+    others=(),
+    evaluator=COCOeval,
 ):
-    """pycocotools, other categories removed."""
+    """pycocotools, categories removed that are neither wanted nor others."""
     truth, found = COCO(), COCO()
     truth.dataset = dict(
         images=annotations['images'],
@@ -48,7 +56,7 @@ def coco_evaluation(
             for n, a in enumerate(
                 a
                 for a in annotations['annotations']
-                if a['category_id'] in wanted
+                if a['category_id'] in {*wanted, *others}
             )
         ],
     )
@@ -72,7 +80,7 @@ def coco_evaluation(
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         found.createIndex()
-        coco_eval = COCOeval(truth, found, 'bbox')
+        coco_eval = evaluator(truth, found, 'bbox')
         coco_eval.params.useCats = 0
         coco_eval.params.maxDets = list(nums)
         coco_eval.params.areaRng = [list(r) for r in sizes.values()]
@@ -167,6 +175,75 @@ def slow_exclude(annotations, image_ids, boxes, scores, novel, base):
         kept_boxes.append(np.array([rows[i] for i in kept]).reshape(-1, 4))
         kept_scores.append(np.array([column[i] for i in kept]))
     return kept_boxes, kept_scores
+
+
+def slow_oln(
+    annotations, image_ids, boxes, scores, nums=NUMS, novel=NOVEL, length=1500
+):
+    """OLN's evaluator: one proposal after the other, columns dropped last.
+
+    pycocotools accumulates over images; its matching is not used.
+    """
+
+    class Evaluator(COCOeval):
+        def evaluateImg(self, image_id, _, area_range, _max_dets):
+            objects = [
+                a
+                for category in sorted({*BASE, *NOVEL})
+                for a in self._gts[image_id, category]
+            ]
+            found = [d for c in novel for d in self._dts[image_id, c]]
+            found.sort(key=lambda d: -d['score'])
+            found = found[: max(length, *nums)]
+            wanted = [
+                a['category_id'] in novel
+                and not a['iscrowd']
+                and area_range[0] <= a['area'] <= area_range[1]
+                for a in objects
+            ]
+            matches = [
+                self.match(thr, found, objects, wanted)
+                for thr in self.params.iouThrs
+            ]
+            stay = [
+                d
+                for d, n in enumerate(matches[0])
+                if n is None or objects[n]['category_id'] in novel
+            ]
+            columns = [[row[d] for d in stay] for row in matches]
+            return dict(
+                image_id=image_id,
+                aRng=area_range,
+                dtScores=[found[d]['score'] for d in stay],
+                gtIgnore=np.array([not w for w in wanted], bool),
+                dtMatches=table(columns, lambda n: n is not None),
+                dtIgnore=table(
+                    columns, lambda n: n is not None and not wanted[n]
+                ),
+            )
+
+        def match(self, thr, found, objects, wanted):
+            taken, row = set(), []
+            for d in found:
+                candidates = []
+                for n, a in enumerate(objects):
+                    iou = slow_iou(d['bbox'], a['bbox'], a['iscrowd'])
+                    free = a['iscrowd'] or n not in taken
+                    if free and iou >= min(thr, 1 - 1e-10):
+                        candidates.append((wanted[n], iou, n))
+                row.append(max(candidates)[2] if candidates else None)
+                taken.add(row[-1])
+            return row
+
+    def table(columns, test):
+        return np.array([[test(n) for n in row] for row in columns], bool)
+
+    return coco_evaluation(
+        *(annotations, image_ids, boxes, scores, nums),
+        wanted=novel,
+        others=(*BASE, *NOVEL),
+        evaluator=Evaluator,
+    )
 
 
 # Few different numbers, so that ties, equal and nested boxes are common.

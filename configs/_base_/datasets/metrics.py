@@ -3,7 +3,7 @@
 recall = dict(
     type='ClassAgnosticRecallMetric',
     split=('novel', 'base'),
-    protocol=('drop-base', 'exclude-base'),
+    protocol=('drop-base', 'exclude-base', 'oln'),
     proposal_nums=(10, 100),
 )
 # For detectors that classify, beside the other.
