@@ -1,9 +1,11 @@
 """Read the proposal files of every detector that writes them."""
 
+import functools
 import io
 import json
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -215,6 +217,59 @@ def test_pickles_do_not_execute(found, tmp_path, inside):
         assert '--trust' in str(error.value)
         read_proposals(str(path), IMAGES, trust=True)
         assert made.exists()
+
+
+@pytest.mark.parametrize(
+    'function, args',
+    [
+        (os.system, ('true',)),
+        (eval, ('1',)),
+        (exec, ('',)),
+        (functools.partial, (print,)),
+        (__import__, ('os',)),
+        (getattr, (np.ndarray, 'tofile')),
+        (open, ('x',)),
+        (np.load, ('x.npy',)),
+        (torch.load, ('x.pth',)),
+    ],
+    ids=lambda value: getattr(value, '__name__', ''),
+)
+def test_attacks_are_refused(tmp_path, function, args):
+    path = tmp_path / 'bad.pkl'
+    path.write_bytes(pickle.dumps([dict(img_id=1, x=Call(function, *args))]))
+    with pytest.raises(UserError, match='bad.pkl: refused'):
+        read_proposals(str(path), IMAGES)
+
+
+@pytest.mark.parametrize(
+    'start', [b'PK\x03\x04', b'\x80\x02cnumpy\nndarray\n}b']
+)
+def test_zip_and_state_of_a_class_are_refused(tmp_path, start):
+    """As TorchScript begins, and BUILD on a class that is allowed."""
+    path = tmp_path / 'bad.pkl'
+    path.write_bytes(start + b'.')
+    with pytest.raises(UserError, match='bad.pkl: (not a pickle|refused)'):
+        read_proposals(str(path), IMAGES)
+
+
+def test_tensors_without_pytorch_are_not_called_damaged(
+    found, tmp_path, monkeypatch
+):
+    path = tmp_path / 'good.pkl'
+    path.write_bytes(pickle.dumps([samples(found)[0].to_dict()]))
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    with pytest.raises(UserError, match='holds tensors, which take PyTorch'):
+        read_proposals(str(path), IMAGES)
+
+
+class Call:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function, *args):
+        self.reduced = function, args
+
+    def __reduce__(self):
+        return self.reduced
 
 
 RESULT = '{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1}'
