@@ -11,7 +11,6 @@ from operator import attrgetter
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
@@ -79,8 +78,6 @@ class CompileHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Compile the runner's model."""
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = getattr(runner.model, 'module', runner.model)
         names = ', '.join(compile_parts(model, self.parts))
         runner.logger.info(f'compiled at their first call: {names}')

@@ -8,7 +8,6 @@ import torch
 from mmdet.models.losses import CrossEntropyLoss
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from mmdet_owp.errors import UserError
@@ -40,9 +39,7 @@ class CueFloorHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Start to listen to the loss of the cues."""
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = getattr(runner.model, 'module', runner.model)
         self._head = getattr(model, 'bbox_head', None)
         if not isinstance(self._head, OWPFCOSHead):
             raise UserError(

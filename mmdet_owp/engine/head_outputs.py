@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import torch
@@ -15,10 +16,7 @@ from mmdet_owp.errors import UserError
 from mmdet_owp.models.dense_heads.cues import objectness
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 from mmdet_owp.models.task_modules.locations import covered_locations
-from mmdet_owp.models.task_modules.unknown_masking import (
-    MaskingInputs,
-    UnknownMasking,
-)
+from mmdet_owp.models.task_modules.unknown_masking import UnknownMasking
 
 _LABELS = dict(centerness='centerness', iou='IoU')
 
@@ -138,14 +136,12 @@ class HeadOutputs:
             dict[str, InstanceData]: as :meth:`OWPFCOSHead.predict` returns
             them, in pixels of the image file, by name of :meth:`scores`.
         """
-        head, proposals = self.head, {}
-        scores, distances = self.levels[:2]
-        proposal_score = head.proposal_score
-        for name, (head.proposal_score, cues) in self._rankings().items():
+        head, proposals = copy(self.head), {}
+        for name, (kind, cues) in self._rankings().items():
+            head.proposal_score = kind
             (proposals[name],) = head.propose_by_feat(
-                scores, distances, cues, [sample.metainfo], rescale=True
+                *self.levels[:2], cues, [sample.metainfo], rescale=True
             )
-        head.proposal_score = proposal_score
         return proposals
 
     def training_points(self, gt_boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,17 +186,12 @@ class HeadOutputs:
             tuple[Tensor, Tensor]: boolean masks of the masked locations and
             of all background, (num_locations, ).
         """
-        in_object = self.covered(gt_boxes)
-        background = ~in_object
+        inputs = self.head.masking_inputs(
+            masking, *self.levels[1:], [gt_boxes]
+        )
+        background = ~inputs.in_object
         if self.head.sampler.ignore_crowd:
             background &= ~self.covered(crowd)
-        inputs = MaskingInputs(
-            torch.cat([level.flatten() for level in self.objectness()]),
-            in_object,
-            self.boxes(),
-            self.sizes,
-            self.head.strides,
-        )
         return masking.mask(background, inputs), background
 
     def unflatten(self, values: Tensor) -> list[Tensor]:

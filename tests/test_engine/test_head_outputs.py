@@ -10,6 +10,7 @@ from torch import nn
 from mmdet_owp.engine.head_outputs import HeadOutputs, score_map
 from mmdet_owp.errors import UserError
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
+from mmdet_owp.models.task_modules.unknown_masking import UnknownMasking
 
 FOCAL = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25)
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
@@ -34,11 +35,6 @@ class Detector(nn.Module):
                 'objectness': ('centerness', 'iou'),
                 'init_cfg': dict(type='Normal', layer='Conv2d', std=0.5),
                 'test_cfg': ConfigDict(
-                    proposals=dict(
-                        nms_pre=20,
-                        nms=dict(type='nms', iou_threshold=0.6),
-                        max_per_img=15,
-                    ),
                     nms_pre=20,
                     score_thr=0.05,
                     nms=dict(type='nms', iou_threshold=0.6),
@@ -65,10 +61,6 @@ def feats():
     return [torch.rand(1, 8, s, s) for s in (8, 4)]
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x.double().numpy()))
-
-
 @torch.no_grad()
 def test_scores(feats):
     model = Detector()
@@ -83,8 +75,8 @@ def test_scores(feats):
         '√(centerness × IoU)',
     ]
     for n in range(2):
-        c, i = sigmoid(cues[n])[0]
-        best = sigmoid(logits[n])[0].max(0)
+        c, i = cues[n][0].double().sigmoid().numpy()
+        best = logits[n][0].double().sigmoid().amax(0).numpy()
         mean = np.sqrt(c * i)
         expected = [best * mean, c, i, mean]
         for got, value in zip(scores.values(), expected):
@@ -113,17 +105,21 @@ def test_proposals_are_those_of_each_ranking(feats):
     assert model.bbox_head.proposal_score == 'objectness'
 
 
+@torch.no_grad()
+def test_masking_looks_at_its_cues(feats):
+    with HeadOutputs(Detector()) as outputs:
+        _, _, cues = outputs.head(feats)
+    none = torch.empty(0, 4)
+    masking = UnknownMasking(0.5, cues=['iou'])
+    masked, background = outputs.masked_background(masking, none, none)
+    iou = torch.cat([level[0, 1].flatten() for level in cues])
+    assert torch.equal(masked, iou > 0) and background.all()
+
+
 def test_map_of_squares():
     """A location is a square of its stride, cropped and resized."""
-    rng = np.random.default_rng(0)
-    levels = [rng.random((2, n, n)) for n in (8, 4)]
-    heat = score_map(
-        [torch.tensor(x) for x in levels],
-        (8, 16),
-        sample(),
-        index=1,
-        mode='nearest',
-    )
+    levels = [torch.rand(2, n, n) for n in (8, 4)]
+    heat = score_map(levels, (8, 16), sample(), index=1, mode='nearest')
     whole = np.maximum(
         *(np.kron(x[1], np.ones((s, s))) for x, s in zip(levels, (8, 16)))
     )

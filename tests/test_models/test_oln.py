@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from mmdet.models.dense_heads import FCOSHead
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
@@ -51,16 +49,20 @@ def objects(*boxes):
 
 
 def batch(*boxes_of_images):
-    samples, inputs = [], []
-    for i, boxes in enumerate(boxes_of_images):
-        sample = DetDataSample(metainfo=META, gt_instances=objects(*boxes))
-        sample.gt_instances.labels += i
-        samples.append(sample)
-        generator = torch.Generator().manual_seed(i)
-        inputs.append(
-            torch.randint(0, 256, (3, 128, 128), generator=generator)
-        )
-    return dict(inputs=inputs, data_samples=samples)
+    samples = [
+        DetDataSample(metainfo=META, gt_instances=objects(*boxes))
+        for boxes in boxes_of_images
+    ]
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randint(
+        0, 256, (len(samples), 3, 128, 128), generator=generator
+    )
+    return dict(inputs=list(inputs), data_samples=samples)
+
+
+def optimizer_of(model):
+    sgd = dict(type='SGD', lr=0.01)
+    return build_optim_wrapper(model, dict(type='OptimWrapper', optimizer=sgd))
 
 
 def iou(boxes, others):
@@ -78,14 +80,12 @@ def test_initial_regression_bias_is_that_of_an_init_cfg():
     init_cfg = dict(
         normal, layer='Conv2d', override=dict(normal, name='rpn_reg', bias=0.5)
     )
-    settings = dict(
-        anchor_generator=dict(
-            type='AnchorGenerator', scales=[8], ratios=[1.0], strides=[4]
-        )
+    anchors = dict(
+        type='AnchorGenerator', scales=[8], ratios=[1.0], strides=[4]
     )
     states = []
     for options in (dict(init_cfg=init_cfg), dict(init_reg_bias=0.5)):
-        head = oln_rpn_head.OLNRPNHead(8, **settings, **options)
+        head = oln_rpn_head.OLNRPNHead(8, anchor_generator=anchors, **options)
         torch.manual_seed(0)
         head.init_weights()
         states.append(head.state_dict())
@@ -112,37 +112,19 @@ def test_centerness_of_anchors():
     )
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    st.tuples(*[st.floats(1, 100)] * 4),
-    st.tuples(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 60)),
-)
-def test_centerness_is_that_of_fcos(distances, anchor):
-    """Of the anchor's center; its size does not matter."""
-    x, y, half = anchor
-    left, top, right, bottom = distances
-    box = torch.tensor([[x - left, y - top, x + right, y + bottom]])
-    target = FCOSHead.centerness_target(None, torch.tensor([distances]))
-    found = anchor_centerness(
-        torch.tensor([[x - half, y - half, x + half, y + half]]), box
-    )
-    torch.testing.assert_close(found, target, atol=2e-4, rtol=2e-4)
-
-
-def cue_targets(head, gt):
-    """Anchors, the cue's targets and weights, and which are inside."""
+def targets_of(head, gt):
+    """Anchors and their targets for one image."""
     anchors = torch.cat(head.prior_generator.grid_priors(SIZES, device='cpu'))
     flags = torch.ones(len(anchors), dtype=torch.bool)
-    torch.manual_seed(0)
-    targets, weights, *_ = head._get_targets_single(anchors, flags, gt, META)
-    inside = ((anchors >= 0) & (anchors < 128)).all(1)
-    return anchors, targets, weights, inside
+    torch.manual_seed(1)
+    return anchors, *head._get_targets_single(anchors, flags, gt, META)
 
 
 def test_few_positives_are_filled_with_zeros_from_below_a_tenth():
     head = build().rpn_head
     gt = objects([40, 40, 62, 60], [90, 20, 118, 60])
-    anchors, targets, weights, inside = cue_targets(head, gt)
+    anchors, targets, weights, *_ = targets_of(head, gt)
+    inside = ((anchors >= 0) & (anchors < 128)).all(1)
     overlaps = iou(anchors, gt.bboxes)
     best = torch.from_numpy(overlaps.max(1))
     positive = inside & (best >= 0.3)
@@ -162,14 +144,9 @@ def test_few_positives_are_filled_with_zeros_from_below_a_tenth():
 
 def test_many_positives_leave_no_zeros():
     head = build().rpn_head
-    gt = objects(
-        *[
-            [x, y, x + 18, y + 18]
-            for x in range(0, 110, 18)
-            for y in range(0, 110, 18)
-        ]
-    )
-    anchors, _, weights, _ = cue_targets(head, gt)
+    starts = range(0, 110, 18)
+    gt = objects(*[[x, y, x + 18, y + 18] for x in starts for y in starts])
+    anchors, _, weights, *_ = targets_of(head, gt)
     best = iou(anchors, gt.bboxes).max(1)
     assert weights.sum() == 256 and (best[weights.bool()] >= 0.3).all()
 
@@ -196,12 +173,8 @@ def test_first_stage_losses_by_hand():
     losses, cues, boxes = rpn_losses(head, image)
     assert set(losses) == {'loss_rpn_obj', 'loss_rpn_bbox'}
     gt = objects(*image)
-    anchors = torch.cat(head.prior_generator.grid_priors(SIZES, device='cpu'))
-    flags = torch.ones(len(anchors), dtype=torch.bool)
-    torch.manual_seed(1)
-    targets, weights, box_targets, box_weights, positive, negative, _ = (
-        head._get_targets_single(anchors, flags, gt, META)
-    )
+    anchors, targets, weights, *others = targets_of(head, gt)
+    box_targets, box_weights, positive, negative, _ = others
     cue = torch.cat([level.flatten() for level in cues]).sigmoid()
     samples = len(positive) + len(negative)
     assert samples == 256
@@ -213,14 +186,11 @@ def test_first_stage_losses_by_hand():
         ((cue - targets).abs() * weights).sum() / samples,
     )
     # Top, bottom, left and right, as multiples of the anchor's side.
-    sides = torch.cat([level[0].flatten(1).T for level in boxes])[
-        positive
-    ].detach()
+    sides = torch.cat([level[0].flatten(1).T for level in boxes])
+    sides = sides[positive].detach()
     priors = anchors[positive]
-    (x, y), size = (
-        ((priors[:, :2] + priors[:, 2:]) / 2).T,
-        (priors[:, 2] - priors[:, 0]),
-    )
+    x, y = ((priors[:, :2] + priors[:, 2:]) / 2).T
+    size = priors[:, 2] - priors[:, 0]
     top, bottom, left, right = (sides * size[:, None]).T
     predicted = torch.stack([x - left, y - top, x + right, y + bottom], 1)
     ious = iou(predicted, box_targets[positive]).diagonal()
@@ -240,9 +210,7 @@ def test_images_without_objects():
     assert total > 0
     assert sum((level.grad != 0).sum() for level in cues) == 256
     model = build('oln_box_cls_shapes')
-    optim = build_optim_wrapper(
-        model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
-    )
+    optim = optimizer_of(model)
     log = model.train().train_step(batch([], []), optim)
     assert all(value.isfinite() for value in log.values())
     assert log['loss_bbox'] == log['loss_bbox_score'] == 0
@@ -299,32 +267,24 @@ def test_first_stage_has_no_classifier():
 def scores_and_samples():
     """Box scores of two images; the second has no object."""
     samples = []
-    for gts, positive, negative in (
+    for gts, num_positive, priors in (
         (
-            [[10.0, 10, 30, 30]],
-            [[10.0, 10, 30, 30], [10, 10, 30, 50]],
-            [[60.0, 60, 80, 80]],
+            [[10, 10, 30, 30]],
+            2,
+            [[10, 10, 30, 30], [10, 10, 30, 50], [60, 60, 80, 80]],
         ),
-        ([], [], [[0.0, 0, 9, 9], [5, 5, 9, 9]]),
+        ([], 0, [[0, 0, 9, 9], [5, 5, 9, 9]]),
     ):
-        gt = objects(*gts)
-        priors = torch.tensor(positive + negative)
-        assigned = type(
-            'Assigned',
-            (),
-            dict(
-                gt_inds=torch.tensor(
-                    [1] * len(positive) + [0] * len(negative)
-                ),
-                labels=torch.zeros(len(priors), dtype=torch.long),
-            ),
+        is_positive = torch.arange(len(priors)) < num_positive
+        assigned = SimpleNamespace(
+            gt_inds=is_positive.long(), labels=torch.zeros(len(priors)).long()
         )
         samples.append(
             SamplingResult(
-                pos_inds=torch.arange(len(positive)),
-                neg_inds=torch.arange(len(positive), len(priors)),
-                priors=priors,
-                gt_bboxes=gt.bboxes,
+                pos_inds=is_positive.nonzero().squeeze(1),
+                neg_inds=(~is_positive).nonzero().squeeze(1),
+                priors=torch.tensor(priors).float(),
+                gt_bboxes=objects(*gts).bboxes,
                 assign_result=assigned,
                 gt_flags=torch.zeros(len(priors), dtype=torch.uint8),
             )
@@ -354,16 +314,9 @@ def gradients(model):
 
 
 def test_switched_off_class_loss_gives_no_gradient():
-    without, off = (
-        build(),
-        build(
-            **{
-                'model.roi_head.bbox_head.loss_cls': dict(
-                    type='CrossEntropyLoss', loss_weight=0.0
-                )
-            }
-        ),
-    )
+    loss = dict(type='CrossEntropyLoss', loss_weight=0.0)
+    without = build()
+    off = build(**{'model.roi_head.bbox_head.loss_cls': loss})
     assert not any('cls' in name for name, _ in without.named_parameters())
     off.load_state_dict(without.state_dict(), strict=False)
     expected, found = gradients(without), gradients(off)
@@ -405,17 +358,15 @@ def test_final_score_is_the_geometric_mean():
     assert not found.labels.any()
 
 
+@torch.no_grad()
 def predict(model, data):
-    with torch.no_grad():
-        return model.eval().test_step(data)
+    return model.eval().test_step(data)
 
 
 @pytest.mark.parametrize('name', ['oln_box_shapes', 'oln_box_cls_shapes'])
 def test_end_to_end(name):
     model = build(name)
-    optim = build_optim_wrapper(
-        model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
-    )
+    optim = optimizer_of(model)
     data = batch([[20, 20, 60, 60]], [[50, 30, 90, 90]])
     before = copy.deepcopy(model.state_dict())
     for _ in range(2):
@@ -441,21 +392,16 @@ def test_class_detections_are_those_of_a_standard_head():
     """Same weights, same detections: the box score does not affect them."""
     settings = {'model.test_cfg.rcnn.score_thr': 0.1}
     ours = build('oln_box_cls_shapes', **settings)
-    standard = build(
-        'oln_box_cls_shapes',
-        **settings,
-        **{
-            'model.roi_head.type': 'StandardRoIHead',
-            'model.roi_head.bbox_head': dict(
-                _delete_=True,
-                type='Shared2FCBBoxHead',
-                in_channels=48,
-                fc_out_channels=256,
-                num_classes=8,
-                reg_class_agnostic=True,
-            ),
-        },
+    settings['model.roi_head.type'] = 'StandardRoIHead'
+    settings['model.roi_head.bbox_head'] = dict(
+        _delete_=True,
+        type='Shared2FCBBoxHead',
+        in_channels=48,
+        fc_out_channels=256,
+        num_classes=8,
+        reg_class_agnostic=True,
     )
+    standard = build('oln_box_cls_shapes', **settings)
     torch.nn.init.normal_(ours.roi_head.bbox_head.fc_cls.weight, std=0.3)
     state = ours.state_dict()
     for name in ('weight', 'bias'):

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 HEIGHT, WIDTH = 160, 224
 STRIDES = (8, 16, 32, 64, 128)
+SIZES = [(math.ceil(HEIGHT / s), math.ceil(WIDTH / s)) for s in STRIDES]
 COMMON = dict(
     num_classes=5,
     in_channels=16,
@@ -26,6 +27,7 @@ COMMON = dict(
     strides=STRIDES,
     norm_cfg=dict(type='GN', num_groups=4),
 )
+UNKNOWN = dict(type='UnknownMaskFocalLoss', use_sigmoid=True, threshold=0.5)
 PLAIN = dict(centerness_on_reg=False)
 IMPROVED = dict(
     norm_on_bbox=True,
@@ -36,30 +38,25 @@ IMPROVED = dict(
 )
 
 
-def test_cfg(**proposals):
-    return ConfigDict(
-        nms_pre=1000,
+TEST_CFG = ConfigDict(
+    nms_pre=1000,
+    min_bbox_size=0,
+    score_thr=0.05,
+    nms=dict(type='nms', iou_threshold=0.6),
+    max_per_img=100,
+    proposals=dict(
+        nms_pre=2000,
         min_bbox_size=0,
-        score_thr=0.05,
-        nms=dict(type='nms', iou_threshold=0.6),
-        max_per_img=100,
-        proposals=dict(
-            nms_pre=2000,
-            min_bbox_size=0,
-            nms=dict(type='nms', iou_threshold=0.6, split_thr=100000),
-            max_per_img=1500,
-            **proposals,
-        ),
-    )
-
-
-test_cfg.__test__ = False
+        nms=dict(type='nms', iou_threshold=0.6, split_thr=100000),
+        max_per_img=1500,
+    ),
+)
 
 
 def build(head=OWPFCOSHead, seed=0, **kwargs):
     """A head whose outputs vary: weights are larger than initial ones."""
     torch.manual_seed(seed)
-    head = head(**{**COMMON, 'test_cfg': test_cfg(), **kwargs})
+    head = head(**{**COMMON, 'test_cfg': TEST_CFG, **kwargs})
     for name, parameter in head.named_parameters():
         torch.nn.init.normal_(
             parameter, std=0.1 if name.startswith('conv_') else 0.3
@@ -67,38 +64,74 @@ def build(head=OWPFCOSHead, seed=0, **kwargs):
     return head
 
 
+def classifier(**kwargs):
+    return build(**{**IMPROVED, 'objectness': ('iou',), **kwargs})
+
+
 def proposer(**kwargs):
-    return build(
-        **{**IMPROVED, 'loss_cls': None, 'objectness': ('iou',), **kwargs}
-    )
+    return classifier(**{'loss_cls': None, **kwargs})
+
+
+def iou_sampler(candidates, **kwargs):
+    return dict(type='IoUSampler', candidates=candidates, **kwargs)
 
 
 def inputs(num_boxes, seed=0):
     """Features and samples of two images, the second with half the boxes."""
     generator = torch.Generator().manual_seed(seed)
-    feats = [
-        torch.randn(
-            2,
-            16,
-            math.ceil(HEIGHT / s),
-            math.ceil(WIDTH / s),
-            generator=generator,
-        )
-        for s in STRIDES
-    ]
+    feats = [torch.randn(2, 16, *s, generator=generator) for s in SIZES]
     samples = []
     for n in (num_boxes, num_boxes // 2):
-        center = torch.rand(n, 2, generator=generator) * torch.tensor(
-            [WIDTH, HEIGHT]
-        )
+        center = torch.rand(n, 2, generator=generator)
+        center *= torch.tensor([WIDTH, HEIGHT])
         half = torch.exp(torch.rand(n, 2, generator=generator) * 4 + 0.5)
-        samples.append(
-            sample(
-                torch.cat([center - half, center + half], 1),
-                torch.randint(0, 5, (n,), generator=generator),
-            )
-        )
+        boxes = torch.cat([center - half, center + half], 1)
+        labels = torch.randint(0, 5, (n,), generator=generator)
+        samples.append(sample(boxes, labels))
     return feats, samples
+
+
+def one_image():
+    return [feature[:1] for feature in inputs(0)[0]]
+
+
+def locations(num_images=2):
+    """Image and (x, y) in pixels of every location, (n, 3)."""
+    return torch.tensor(
+        [
+            (image, (x + 0.5) * s, (y + 0.5) * s)
+            for s, (height, width) in zip(STRIDES, SIZES)
+            for image in range(num_images)
+            for y in range(height)
+            for x in range(width)
+        ]
+    )
+
+
+def is_inside(box, x, y):
+    x1, y1, x2, y2 = box
+    return (x1 < x) & (x < x2) & (y1 < y) & (y < y2)
+
+
+def flat(levels):
+    """Maps of all levels as (num_locations, channels)."""
+    return torch.cat(
+        [level.permute(0, 2, 3, 1).flatten(0, 2) for level in levels]
+    )
+
+
+def outs_and_losses(head, feats, samples):
+    """Outputs of the head, which keep their gradient, and their losses."""
+    outs = head(feats)
+    for level in sum(outs, []):
+        if level is not None and level.requires_grad:
+            level.retain_grad()
+    return outs, head.loss_by_feat(
+        *outs,
+        [s.gt_instances for s in samples],
+        [s.metainfo for s in samples],
+        [s.get('ignored_instances') for s in samples],
+    )
 
 
 def sample(boxes, labels=None, crowd=None):
@@ -162,7 +195,7 @@ def test_baseline_is_fcos(variant, num_boxes, seed):
 
 
 def test_baseline_proposals_rank_by_best_class():
-    """Against a loop over locations and a greedy NMS."""
+    """Against boxes decoded by hand and a greedy NMS."""
     head = build(
         objectness=('centerness',), proposal_score='cls', **IMPROVED
     ).eval()
@@ -170,36 +203,16 @@ def test_baseline_proposals_rank_by_best_class():
     with torch.no_grad():
         cls_scores, distances, cues = head(feats)
         head.predict(feats, samples)
-    boxes, scores = [], []
-    assert len(cls_scores) == len(distances) == len(cues) == len(STRIDES)
-    for cls_score, distance, cue, stride in zip(
-        cls_scores, distances, cues, STRIDES
-    ):
-        for y in range(cue.shape[2]):
-            for x in range(cue.shape[3]):
-                px, py = (x + 0.5) * stride, (y + 0.5) * stride
-                left, top, right, bottom = distance[0, :, y, x].tolist()
-                boxes.append(
-                    [
-                        max(px - left, 0),
-                        max(py - top, 0),
-                        min(px + right, WIDTH),
-                        min(py + bottom, HEIGHT),
-                    ]
-                )
-                scores.append(
-                    float(
-                        cls_score[0, :, y, x].sigmoid().max()
-                        * cue[0, 0, y, x].sigmoid()
-                    )
-                )
-    kept = greedy_nms(torch.tensor(boxes), torch.tensor(scores), 0.6)
-    torch.testing.assert_close(
-        samples[0].proposals.scores, torch.tensor(scores)[kept]
-    )
-    torch.testing.assert_close(
-        samples[0].proposals.bboxes, torch.tensor(boxes)[kept]
-    )
+    _, x, y = locations().unbind(1)
+    left, top, right, bottom = flat(distances).unbind(1)
+    boxes = torch.stack([x - left, y - top, x + right, y + bottom], 1)
+    boxes = boxes.clamp(min=0).minimum(torch.tensor([WIDTH, HEIGHT] * 2))
+    scores = flat(cls_scores).sigmoid().amax(1) * flat(cues)[:, 0].sigmoid()
+    first = locations()[:, 0] == 0
+    boxes, scores = boxes[first], scores[first]
+    kept = greedy_nms(boxes, scores, 0.6)
+    torch.testing.assert_close(samples[0].proposals.scores, scores[kept])
+    torch.testing.assert_close(samples[0].proposals.bboxes, boxes[kept])
 
 
 def greedy_nms(boxes, scores, threshold):
@@ -261,8 +274,7 @@ def test_equations_1_and_2_by_hand():
     head = one_location_head(
         [0.5, 0.5, 0.5, 0.5], 0.3, objectness=('centerness', 'iou')
     )
-    feats = [f[:1] for f in inputs(0)[0]]
-    losses = head.loss(feats, [sample([1, 2, 10, 8])])
+    losses = head.loss(one_image(), [sample([1, 2, 10, 8])])
     assert float(losses['loss_centerness']) == pytest.approx(
         entropy(0.5, 0.3), rel=1e-5
     )
@@ -278,9 +290,9 @@ def test_equations_1_and_2_by_hand():
 @pytest.mark.parametrize('iou_thr, target', [(0.55, 42 / 76), (0.56, 0.0)])
 def test_low_iou_becomes_zero(iou_thr, target):
     head = one_location_head(
-        [0.5] * 4, 0.3, sampler=dict(type='IoUSampler', iou_thr=iou_thr)
+        [0.5] * 4, 0.3, sampler=iou_sampler('center', iou_thr=iou_thr)
     )
-    loss = head.loss([f[:1] for f in inputs(0)[0]], [sample([1, 2, 10, 8])])
+    loss = head.loss(one_image(), [sample([1, 2, 10, 8])])
     assert float(loss['loss_iou']) == pytest.approx(
         entropy(target, 0.3), rel=1e-5
     )
@@ -297,10 +309,8 @@ def test_centerness_weighting(objectness, weighted):
     head = one_location_head(
         [0.5] * 4, 0.0, objectness=objectness, centerness_weighted=weighted
     )
-    loss = head.loss(
-        [f[:1] for f in inputs(0)[0]],
-        [sample([[1, 2, 10, 8], [99, 97, 106, 105]])],
-    )
+    boxes = [[1, 2, 10, 8], [99, 97, 106, 105]]
+    loss = head.loss(one_image(), [sample(boxes)])
     values = [1 - (42 / 76 - 4 / 80), 1 - (35 / 85 - 5 / 90)]
     weights = [1, 1]
     if weighted or (weighted is None and objectness == ('centerness',)):
@@ -312,7 +322,7 @@ def test_centerness_weighting(objectness, weighted):
 @pytest.mark.parametrize('candidates', ['center', 'foreground', 'all'])
 def test_no_gradient_through_the_iou_target(candidates):
     """The cue loss alone moves neither boxes nor scales."""
-    head = proposer(sampler=dict(type='IoUSampler', candidates=candidates))
+    head = proposer(sampler=iou_sampler(candidates))
     feats, samples = inputs(7)
     head.loss(feats, samples)['loss_iou'].backward()
     for name, parameter in head.named_parameters():
@@ -363,30 +373,15 @@ def test_cue_trains_on_its_locations_only(candidates):
     """Locations with a gradient, against the assignment."""
     # Boxes of 4 strides: close to the object's at its center only.
     head = one_location_head(
-        [2.0] * 4,
-        0.3,
-        sampler=dict(type='IoUSampler', candidates=candidates, iou_thr=0.3),
+        [2.0] * 4, 0.3, sampler=iou_sampler(candidates, iou_thr=0.3)
     )
-    feats, _ = inputs(0)
     samples = [sample([[20, 20, 63, 61]]), sample([[100, 10, 160, 40]])]
-    outs = head(feats)
-    for level in outs[2]:
-        level.retain_grad()
-    gt = [s.gt_instances for s in samples]
-    head.loss_by_feat(*outs, gt, [s.metainfo for s in samples], None)[
-        'loss_iou'
-    ].backward()
-    gradient = torch.cat(
-        [level.grad.permute(0, 2, 3, 1).flatten() for level in outs[2]]
-    )
-    assigned = head.sampler.assign(
-        [level.shape[-2:] for level in outs[2]],
-        STRIDES,
-        head.regress_ranges,
-        [g.bboxes for g in gt],
-    )
+    outs, losses = outs_and_losses(head, inputs(0)[0], samples)
+    losses['loss_iou'].backward()
+    trained = flat([level.grad for level in outs[2]])[:, 0] != 0
+    boxes = [s.gt_instances.bboxes for s in samples]
+    assigned = head.sampler.assign(SIZES, STRIDES, head.regress_ranges, boxes)
     center, cue = assigned.regression >= 0, assigned.cue >= 0
-    trained = gradient != 0
     if candidates == 'center+hard':
         assert trained[center].all() and not trained[~cue].any()
         assert center.sum() < trained.sum() < cue.sum()
@@ -397,31 +392,15 @@ def test_cue_trains_on_its_locations_only(candidates):
 def test_all_sampling_divides_by_the_foreground():
     """All targets 0: the loss is locations / foreground * BCE(0)."""
     head = one_location_head(
-        [0.0] * 4,
-        -1.0,
-        sampler=dict(type='IoUSampler', candidates='all', iou_thr=0.3),
+        [0.0] * 4, -1.0, sampler=iou_sampler('all', iou_thr=0.3)
     )
-    feats = [f[:1] for f in inputs(0)[0]]
-    box = [40, 40, 100, 100]
-    locations = sum(f.shape[2] * f.shape[3] for f in feats)
     # Fit the first level: centers 44, 52, ..., 92 within 64 of every side.
     # Fit the second, 64 to 128 to the farthest side: none, the box has 60.
-    loss = head.loss(feats, [sample(box)])['loss_iou']
+    loss = head.loss(one_image(), [sample([40, 40, 100, 100])])['loss_iou']
     foreground = 7 * 7
     assert float(loss) == pytest.approx(
-        locations / foreground * entropy(0, -1.0), rel=1e-5
+        len(locations(1)) / foreground * entropy(0, -1.0), rel=1e-5
     )
-    assert head.conv_iou.bias.shape == (1,)
-
-
-def test_all_sampling_starts_at_a_low_probability():
-    head = OWPFCOSHead(
-        **COMMON,
-        loss_cls=None,
-        sampler=dict(type='IoUSampler', candidates='all'),
-    )
-    head.init_weights()
-    assert float(head.conv_iou.bias.detach().sigmoid()) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize('loss_cls', [None, dict(type='FocalLoss')])
@@ -429,9 +408,7 @@ def test_all_sampling_starts_at_a_low_probability():
 @pytest.mark.parametrize('prior', [None, 0.2])
 def test_initial_biases_are_those_of_an_init_cfg(loss_cls, candidates, prior):
     arguments = dict(
-        COMMON,
-        loss_cls=loss_cls,
-        sampler=dict(type='IoUSampler', candidates=candidates),
+        COMMON, loss_cls=loss_cls, sampler=iou_sampler(candidates)
     )
     override = [dict(name='conv_reg', bias=2)]
     if loss_cls:
@@ -460,35 +437,21 @@ def test_initial_biases_are_those_of_an_init_cfg(loss_cls, candidates, prior):
 
 def test_crowd_locations_are_left_out():
     """Neither background for the classifier nor zeros for the cue."""
-    boxes, crowd = [[40, 40, 100, 100]], [[80, 80, 200, 150]]
-    feats = [f[:1] for f in inputs(0)[0]]
+    box, crowd = [40, 40, 100, 100], [80, 80, 200, 150]
+    _, x, y = locations(1).unbind(1)
+    in_crowd = is_inside(crowd, x, y) & ~is_inside(box, x, y)
+    assert in_crowd.any()
     for ignore in (True, False):
         head = build(
-            **IMPROVED,
-            sampler=dict(
-                type='IoUSampler', candidates='all', ignore_crowd=ignore
-            ),
+            **IMPROVED, sampler=iou_sampler('all', ignore_crowd=ignore)
         )
-        outs = head(feats)
-        for level in outs[0] + outs[2]:
-            level.retain_grad()
-        s = sample(boxes, crowd=crowd)
-        sum(
-            head.loss_by_feat(
-                *outs, [s.gt_instances], [s.metainfo], [s.ignored_instances]
-            ).values()
-        ).backward()
-        stride = 8
-        for y in range(outs[0][0].shape[2]):
-            for x in range(outs[0][0].shape[3]):
-                px, py = (x + 0.5) * stride, (y + 0.5) * stride
-                left_out = (
-                    ignore
-                    and (80 < px < 200 and 80 < py < 150)
-                    and (not (40 < px < 100 and 40 < py < 100))
-                )
-                for level in (outs[0][0], outs[2][0]):
-                    assert level.grad[0, :, y, x].any() != left_out
+        outs, losses = outs_and_losses(
+            head, one_image(), [sample(box, crowd=crowd)]
+        )
+        sum(losses.values()).backward()
+        for levels in (outs[0], outs[2]):
+            trained = flat([level.grad for level in levels]).any(1)
+            assert torch.equal(trained, ~in_crowd | (not ignore))
 
 
 def test_objectness_is_the_geometric_mean():
@@ -502,37 +465,41 @@ def test_objectness_is_the_geometric_mean():
     torch.testing.assert_close(samples[0].proposals.scores[0], best)
 
 
-def test_half_precision():
-    """Losses are close to those in single precision, gradients finite."""
-    feats, samples = inputs(7)
-    for kwargs in (
+@pytest.mark.parametrize(
+    'arguments',
+    [
         dict(),
         dict(objectness=('centerness', 'iou')),
         dict(conditional='fpn'),
-        dict(sampler=dict(type='IoUSampler', candidates='all')),
-    ):
-        head = proposer(**kwargs)
-        full = head.loss(feats, samples)
-        with torch.autocast('cpu', dtype=torch.bfloat16):
-            half = head.loss(feats, samples)
-        sum(half.values()).backward()
-        for name, value in full.items():
-            torch.testing.assert_close(
-                half[name].float(), value, rtol=0.1, atol=0.02
-            )
-        assert all(p.grad.isfinite().all() for p in head.parameters())
-        with torch.autocast('cpu', dtype=torch.bfloat16), torch.no_grad():
-            head.eval().predict(feats, samples)
-        assert samples[0].proposals.bboxes.isfinite().all()
+        dict(sampler=iou_sampler('all')),
+        dict(loss_cls=UNKNOWN),
+        dict(loss_cls=dict(UNKNOWN, mode='area')),
+    ],
+)
+def test_half_precision(arguments):
+    """Losses are close to those in single precision, gradients finite."""
+    feats, samples = inputs(7)
+    head = proposer(**arguments)
+    full = head.loss(feats, samples)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = head.loss(feats, samples)
+    assert full.get('masked_background', 1) > 0
+    sum(half[name] for name in full if 'loss' in name).backward()
+    for name, value in full.items():
+        torch.testing.assert_close(
+            half[name].float(), value, rtol=0.1, atol=0.02
+        )
+    assert all(p.grad.isfinite().all() for p in head.parameters())
+    with torch.autocast('cpu', dtype=torch.bfloat16), torch.no_grad():
+        head.eval().predict(feats, samples)
+    assert samples[0].proposals.bboxes.isfinite().all()
 
 
 def test_images_without_objects_reach_every_parameter():
     """Each parameter gets a gradient, as distributed training requires."""
     feats, samples = inputs(0)
     for candidates in ('center', 'foreground', 'center+hard', 'all'):
-        head = proposer(
-            sampler=dict(type='IoUSampler', candidates=candidates, iou_thr=0.3)
-        )
+        head = proposer(sampler=iou_sampler(candidates, iou_thr=0.3))
         losses = head.loss(feats, samples)
         assert float(losses['loss_bbox']) == 0
         assert (float(losses['loss_iou']) == 0) == (candidates != 'all')
@@ -543,41 +510,11 @@ def test_images_without_objects_reach_every_parameter():
 # --- beside a classifier -----------------------------------------------------
 
 
-UNKNOWN = dict(type='UnknownMaskFocalLoss', use_sigmoid=True, threshold=0.5)
-RUNNING = dict(norm_cfg=dict(type='BN'))
-
-
-def classifier(**kwargs):
-    return build(**{**IMPROVED, 'objectness': ('iou',), **kwargs})
-
-
-def losses_and_gradients(head, part='loss_cls'):
-    """Losses of two images; gradient of one at the class logits."""
-    feats, samples = inputs(7)
-    outs = head(feats)
-    for level in outs[0]:
-        level.retain_grad()
-    losses = head.loss_by_feat(
-        *outs,
-        [s.gt_instances for s in samples],
-        [s.metainfo for s in samples],
-        None,
-    )
-    losses[part].backward()
-    return losses, torch.cat(
-        [level.grad.permute(0, 2, 3, 1).flatten(0, 2) for level in outs[0]]
-    )
-
-
-def locations():
-    """Image and (x, y) in pixels of every location."""
-    return [
-        (image, (x + 0.5) * s, (y + 0.5) * s)
-        for s in STRIDES
-        for image in range(2)
-        for y in range(math.ceil(HEIGHT / s))
-        for x in range(math.ceil(WIDTH / s))
-    ]
+def losses_and_gradients(head):
+    """Losses of two images; gradient of ``loss_cls`` at the class logits."""
+    outs, losses = outs_and_losses(head, *inputs(7))
+    losses['loss_cls'].backward()
+    return losses, flat([level.grad for level in outs[0]])
 
 
 @pytest.mark.parametrize(
@@ -604,26 +541,14 @@ def test_unknown_objects_are_masked(cues, masking_cues):
             assert parameter.grad is None, name
 
     feats, samples = inputs(7)
+    boxes = [s.gt_instances.bboxes for s in samples]
     with torch.no_grad():
         _, _, cue_logits = ours(feats)
-    score = torch.cat(
-        [
-            level[:, -len(masking_cues or cues) :]
-            .sigmoid()
-            .prod(1)
-            .pow(1 / len(masking_cues or cues))
-            .flatten()
-            for level in cue_logits
-        ]
-    )
+    chosen = flat(cue_logits)[:, -len(masking_cues or cues) :].sigmoid()
+    score = chosen.prod(1).pow(1 / chosen.shape[1])
     inside = torch.tensor(
         [
-            any(
-                x1 < x < x2 and y1 < y < y2
-                for x1, y1, x2, y2 in samples[
-                    image
-                ].gt_instances.bboxes.tolist()
-            )
+            any(is_inside(box, x, y) for box in boxes[int(image)])
             for image, x, y in locations()
         ]
     )
@@ -640,28 +565,25 @@ def test_areas_are_the_predicted_boxes(norm_on_bbox):
         norm_on_bbox=norm_on_bbox, loss_cls=dict(UNKNOWN, mode='area')
     )
     feats, samples = inputs(7)
-    _, distances, cue_logits = head(feats)
-    sizes = [level.shape[-2:] for level in distances]
-    found = head.masking_inputs(
-        sizes, distances, cue_logits, [s.gt_instances.bboxes for s in samples]
-    )
-    with torch.no_grad():
-        _, distances, _ = head.eval()(feats)
-    left, top, right, bottom = torch.cat(
-        [level.permute(0, 2, 3, 1).reshape(-1, 4) for level in distances]
-    ).unbind(1)
-    _, x, y = torch.tensor(locations()).unbind(1)
-    torch.testing.assert_close(
-        found.boxes, torch.stack([x - left, y - top, x + right, y + bottom], 1)
-    )
+    gt_boxes = [s.gt_instances.bboxes for s in samples]
+    found = []
+    for mode in (True, False):
+        _, *outs = head.train(mode)(feats)
+        found.append(head.masking_inputs(head.masking, *outs, gt_boxes).boxes)
+    left, top, right, bottom = flat(outs[0]).detach().unbind(1)
+    _, x, y = locations().unbind(1)
+    expected = torch.stack([x - left, y - top, x + right, y + bottom], 1)
+    for boxes in found:
+        torch.testing.assert_close(boxes, expected)
 
 
 @pytest.mark.parametrize('masking', [False, True])
 def test_frozen_regression(masking):
     """Only the classifier is trained, as beside a trained regression."""
     loss_cls = dict(loss_cls=UNKNOWN) if masking else {}
-    head = classifier(freeze_regression=True, **RUNNING, **loss_cls)
-    reference = classifier(**RUNNING, **loss_cls)
+    running = dict(norm_cfg=dict(type='BN'), **loss_cls)
+    head = classifier(freeze_regression=True, **running)
+    reference = classifier(**running)
     # Masking depends on the norms, and frozen ones are in eval mode.
     assert not head.train().reg_convs.training
     reference.reg_convs.eval()
@@ -693,22 +615,6 @@ def test_frozen_regression(masking):
     assert all(len(s.proposals) > 0 for s in samples)
 
 
-def test_half_precision_with_masking():
-    feats, samples = inputs(7)
-    for mode in ('pixel', 'area'):
-        head = classifier(loss_cls=dict(UNKNOWN, mode=mode))
-        full = head.loss(feats, samples)
-        with torch.autocast('cpu', dtype=torch.bfloat16):
-            half = head.loss(feats, samples)
-        sum(half[name] for name in full if 'loss' in name).backward()
-        assert full['masked_background'] > 0
-        for name, value in full.items():
-            torch.testing.assert_close(
-                half[name].float(), value, rtol=0.1, atol=0.02
-            )
-        assert all(p.grad.isfinite().all() for p in head.parameters())
-
-
 @pytest.mark.parametrize(
     'arguments, message',
     [
@@ -721,13 +627,7 @@ def test_half_precision_with_masking():
         (dict(objectness=()), 'objectness must name cues'),
         (dict(loss_centerness=dict(type='L1Loss')), 'loss_centerness'),
         (
-            dict(
-                loss_cls=dict(
-                    type='UnknownMaskFocalLoss',
-                    use_sigmoid=True,
-                    cues=('centerness',),
-                )
-            ),
+            dict(loss_cls=dict(UNKNOWN, cues=('centerness',))),
             'loss_cls.cues must be among',
         ),
         (dict(conditional='neck'), 'conditional must be'),

@@ -8,7 +8,7 @@ from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox2distance
-from mmdet.utils import ConfigType, InstanceList, OptInstanceList, reduce_mean
+from mmdet.utils import ConfigType, InstanceList, reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -120,37 +120,13 @@ class OLNRPNHead(RPNHead):
         x = F.normalize(F.relu(self.rpn_conv(x)).float(), dim=1)
         return self.rpn_obj(x), self.rpn_reg(x)
 
-    def loss_by_feat(
-        self,
-        cls_scores: list[Tensor],
-        bbox_preds: list[Tensor],
-        batch_gt_instances: InstanceList,
-        batch_img_metas: list[dict],
-        batch_gt_instances_ignore: OptInstanceList = None,
-    ) -> dict:
-        """Compute the losses.
+    def loss_by_feat(self, *args, **kwargs) -> dict[str, list[Tensor]]:
+        """Compute ``loss_rpn_obj`` and ``loss_rpn_bbox`` per level.
 
-        Args:
-            cls_scores (list[Tensor]): cue logits per level.
-            bbox_preds (list[Tensor]): encoded boxes per level.
-            batch_gt_instances (list[InstanceData]): ``bboxes`` (x1, y1, x2,
-                y2) in pixels of the network input; ``labels`` are not used.
-            batch_img_metas (list[dict]): ``img_shape`` and ``pad_shape`` of
-                each image.
-            batch_gt_instances_ignore (list[InstanceData], optional): crowd
-                regions in ``bboxes``, for assigners that use them.
-
-        Returns:
-            dict[str, list[Tensor]]: ``loss_rpn_obj`` and ``loss_rpn_bbox``,
-            per level.
+        Arguments are those of ``RPNHead``, with the cue logits as
+        ``cls_scores``; labels of the ground truth are not used.
         """
-        losses = super().loss_by_feat(
-            cls_scores,
-            bbox_preds,
-            batch_gt_instances,
-            batch_img_metas,
-            batch_gt_instances_ignore,
-        )
+        losses = super().loss_by_feat(*args, **kwargs)
         losses['loss_rpn_obj'] = losses.pop('loss_rpn_cls')
         return losses
 
@@ -222,7 +198,11 @@ class OLNRPNHead(RPNHead):
         gt_instances_ignore: InstanceData | None = None,
         unmap_outputs: bool = True,
     ) -> tuple:
-        """Find the targets of an image, with the cue's instead of labels."""
+        """Find the targets of an image.
+
+        Target and weight of the cue, 1 for its samples, take the place of
+        the labels and their weights.
+        """
         _, _, *box_targets = super()._get_targets_single(
             flat_anchors,
             valid_flags,
@@ -231,26 +211,6 @@ class OLNRPNHead(RPNHead):
             gt_instances_ignore,
             unmap_outputs,
         )
-        return (
-            *self._cue_targets(
-                flat_anchors,
-                valid_flags,
-                gt_instances,
-                img_meta,
-                gt_instances_ignore,
-            ),
-            *box_targets,
-        )
-
-    def _cue_targets(
-        self,
-        flat_anchors: Tensor,
-        valid_flags: Tensor,
-        gt_instances: InstanceData,
-        img_meta: dict,
-        gt_instances_ignore: InstanceData | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Find target and weight, 1 for samples, of the cue per anchor."""
         inside = anchor_inside_flags(
             flat_anchors,
             valid_flags,
@@ -271,7 +231,7 @@ class OLNRPNHead(RPNHead):
         targets[inds[sampled.pos_inds]] = anchor_centerness(
             sampled.pos_priors, sampled.pos_gt_bboxes
         )
-        return targets, weights
+        return (targets, weights, *box_targets)
 
     def predict(
         self,

@@ -215,21 +215,20 @@ class OWPFCOSHead(FCOSHead):
 
     def _check_arguments(self, centerness_on_reg: bool) -> None:
         """Raise a UserError if arguments contradict each other."""
+        if not self.cues or set(self.cues) - set(CUES):
+            raise UserError(
+                f'objectness must name cues of {tuple(CUES)}, not {self.cues}'
+            )
+        for name, choices in (
+            ('conditional', (None, 'tower', 'fpn')),
+            ('proposal_score', ('objectness', 'cls')),
+        ):
+            if getattr(self, name) not in choices:
+                raise UserError(
+                    f'{name} must be one of {choices}, not '
+                    f'{getattr(self, name)!r}'
+                )
         for wrong, message in (
-            (
-                not self.cues or set(self.cues) - set(CUES),
-                f'objectness must name cues of {tuple(CUES)}, not {self.cues}',
-            ),
-            (
-                self.conditional not in (None, 'tower', 'fpn'),
-                "conditional must be None, 'tower' or 'fpn', not "
-                f'{self.conditional!r}',
-            ),
-            (
-                self.proposal_score not in ('objectness', 'cls'),
-                "proposal_score must be 'objectness' or 'cls', not "
-                f'{self.proposal_score!r}',
-            ),
             (
                 not self.with_cls
                 and (self.proposal_score == 'cls' or not centerness_on_reg),
@@ -394,15 +393,14 @@ class OWPFCOSHead(FCOSHead):
         boxes = [gt.bboxes for gt in batch_gt_instances]
         targets = self.find_targets(sizes, batch_gt_instances)
         num_pos = _mean_over_processes(targets.num_pos, at_least=1)
-        crowd = self._crowd_only(sizes, boxes, batch_gt_instances_ignore)
-        not_crowd = None if crowd is None else (~crowd).float()
+        not_crowd = self._not_crowd(sizes, boxes, batch_gt_instances_ignore)
 
         losses = dict()
         if self.with_cls:
             inputs = None
             if self.masking is not None:
                 inputs = self.masking_inputs(
-                    sizes, bbox_preds, cue_logits, boxes
+                    self.masking, bbox_preds, cue_logits, boxes
                 )
             losses = self._cls_losses(
                 flatten_levels(cls_scores),
@@ -562,23 +560,29 @@ class OWPFCOSHead(FCOSHead):
     @torch.no_grad()
     def masking_inputs(
         self,
-        featmap_sizes: list[tuple[int, int]],
+        masking: UnknownMasking,
         bbox_preds: list[Tensor],
         cue_logits: list[Tensor],
         gt_boxes: list[Tensor],
     ) -> MaskingInputs:
-        """Collect the predictions that unknown-object masking looks at."""
+        """Collect the predictions that ``masking`` looks at.
+
+        ``bbox_preds`` and ``cue_logits`` are outputs of :meth:`forward` in the
+        current mode; ``gt_boxes`` has the boxes of each image.
+        """
+        featmap_sizes = [level.shape[-2:] for level in bbox_preds]
         boxes = None
-        if self.masking.mode == 'area':
+        if masking.mode == 'area':
             distances = flatten_levels(bbox_preds)
             points, strides = self._priors(
                 featmap_sizes, len(gt_boxes), distances.device
             ).split([2, 1], dim=1)
-            if self.norm_on_bbox:
+            if self.norm_on_bbox and self.training:
                 distances = distances * strides
             boxes = self.bbox_coder.decode(points, distances)
-        if self.masking.cues is not None:
-            chosen = [self.cues.index(cue) for cue in self.masking.cues]
+        if masking.cues is not None:
+            chosen = [self.cues.index(cue) for cue in masking.cues]
+            # Slices: an index list would be copied to the device.
             cue_logits = [
                 torch.cat([level[:, i : i + 1] for i in chosen], dim=1)
                 for level in cue_logits
@@ -592,15 +596,15 @@ class OWPFCOSHead(FCOSHead):
             strides=self.strides,
         )
 
-    def _crowd_only(
+    def _not_crowd(
         self,
         featmap_sizes: list[tuple[int, int]],
         boxes: list[Tensor],
         ignored: OptInstanceList,
     ) -> Tensor | None:
-        """Return which locations are in a crowd region and no object.
+        """Return weight 0 for locations in a crowd region and no object, or 1.
 
-        None if there are none, or if neither the classifier nor a cue is
+        None if all weights are 1, or if neither the classifier nor a cue is
         trained on background.
         """
         background = self.with_cls or any(map(self._on_background, self.cues))
@@ -616,7 +620,7 @@ class OWPFCOSHead(FCOSHead):
             covered_locations(featmap_sizes, self.strides, of_images)
             for of_images in (regions, boxes)
         )
-        return in_crowd & ~in_object
+        return (~in_crowd | in_object).float()
 
     def predict(
         self,
@@ -668,17 +672,10 @@ class OWPFCOSHead(FCOSHead):
         are those of :meth:`propose_by_feat`, but ``cfg`` defaults to
         ``test_cfg``.
         """
-        if not self.with_cls:
-            return self.propose_by_feat(
-                cls_scores,
-                bbox_preds,
-                cue_logits,
-                batch_img_metas,
-                cfg,
-                rescale,
-                with_nms,
-            )
-        return super().predict_by_feat(
+        predict = (
+            super().predict_by_feat if self.with_cls else self.propose_by_feat
+        )
+        return predict(
             cls_scores,
             bbox_preds,
             [objectness_logits(level) for level in cue_logits],

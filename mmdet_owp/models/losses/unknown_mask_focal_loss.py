@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mmdet.models.losses import FocalLoss
 from mmdet.registry import MODELS
-from mmdet.utils import OptConfigType
 
 from mmdet_owp.models.task_modules.unknown_masking import UnknownMasking
 
@@ -22,22 +19,20 @@ class UnknownMaskFocalLoss(FocalLoss):
     objectness of background outside the ground truth, before the start too.
 
     Args:
-        threshold (float): see :class:`UnknownMasking`, as for the next four.
-        start_iter (int | float): when masking starts.
-        mode (str): ``'pixel'`` or ``'area'``.
-        nms (dict, optional): NMS of the areas.
-        cues (Sequence[str], optional): cues to look at.
-        **kwargs: those of mmdet's ``FocalLoss``.
+        use_sigmoid (bool): as the next three, of mmdet's ``FocalLoss``.
+        gamma (float): exponent of the modulating factor.
+        alpha (float): weight of the positive class.
+        loss_weight (float): weight of the loss.
+        **masking: arguments of :class:`UnknownMasking`.
     """
 
     def __init__(
         self,
-        threshold: float = 0.95,
-        start_iter: int | float = 0,
-        mode: str = 'pixel',
-        nms: OptConfigType = None,
-        cues: Sequence[str] | None = None,
-        **kwargs,
+        use_sigmoid: bool = True,
+        gamma: float = 2.0,
+        alpha: float = 0.25,
+        loss_weight: float = 1.0,
+        **masking,
     ) -> None:
-        super().__init__(**kwargs)
-        self.masking = UnknownMasking(threshold, start_iter, mode, nms, cues)
+        super().__init__(use_sigmoid, gamma, alpha, loss_weight=loss_weight)
+        self.masking = UnknownMasking(**masking)

@@ -77,18 +77,14 @@ def covered_locations(
     """
     boxes, image = number_boxes(batch_boxes)
     # In double precision a division by any stride keeps the comparison exact.
-    x1, y1, x2, y2 = boxes.double().unbind(1)
-    masks = []
+    boxes, masks = boxes.double(), []
     for (height, width), stride in zip(featmap_sizes, strides):
-
-        def cell(side: Tensor, cells: int, stride: int = stride) -> Tensor:
-            return (side / stride - 0.5).clamp(-1, cells)
-
+        x1, y1, x2, y2 = (boxes / stride - 0.5).unbind(1)
         # Half-open ranges of the cells strictly inside the box.
-        left = (cell(x1, width).floor() + 1).long().clamp(max=width)
-        right = cell(x2, width).ceil().long().clamp(min=0)
-        top = (cell(y1, height).floor() + 1).long().clamp(max=height)
-        bottom = cell(y2, height).ceil().long().clamp(min=0)
+        left = (x1.floor() + 1).clamp(0, width).long()
+        right = x2.ceil().clamp(0, width).long()
+        top = (y1.floor() + 1).clamp(0, height).long()
+        bottom = y2.ceil().clamp(0, height).long()
         one = ((left < right) & (top < bottom)).long()
         count = one.new_zeros(len(batch_boxes), height + 1, width + 1)
         for y, x, step in (
