@@ -83,6 +83,8 @@ scratch=$(mktemp -d)
 pid=
 trap '[ -z "$pid" ] || kill -- "-$pid" 2>/dev/null; rm -rf "$scratch"' EXIT
 network='check the network and pip settings (pip config list)'
+[ "${OWP_ENV:-}" != active ] ||
+  network="$network; where pip names a conflict, update that package yourself"
 
 # What is missing, and what has to stay as it is.
 echo "== look what is there"

@@ -41,7 +41,7 @@ make_environment() {
   case $1 in
   newest)
     base=$(interpreter 3.11) && "$base" -m venv "$env" &&
-      "${pip[@]}" setuptools wheel &&
+      "${pip[@]}" -U setuptools wheel &&
       PATH=$env/bin:$PATH OWP_ENV=active bash tools/install.sh &&
       "${pip[@]}" -r requirements.txt || return 1
     ;;
