@@ -18,6 +18,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mmdet_owp.datasets.coco_records import image_name
+from mmdet_owp.datasets.image_names import match_names
 from mmdet_owp.errors import UserError
 
 # Those of mmdet's inferencers, and other names of the same formats.
@@ -159,15 +161,15 @@ def _walk(folder: str, exclude: str) -> Iterator[str]:
 
 
 def match_annotations(
-    names: Iterable[str], images: Sequence[Mapping], source: str
+    files: ImageFiles, images: Sequence[Mapping], source: str
 ) -> dict[str, int]:
     """Find the ids of images in an annotation file.
 
-    An image matches by its whole name or by a base name that is unique in
-    the file.
+    An image matches if its path ends with the name in the file, or the other
+    way around; see :func:`mmdet_owp.datasets.image_names.match_names`.
 
     Args:
-        names (Iterable[str]): of image files, with ``/``.
+        files (ImageFiles): the images.
         images (Sequence[dict]): ``images`` of the annotation file. LVIS has a
             ``coco_url`` instead of a ``file_name``.
         source (str): the annotation file, for messages.
@@ -176,33 +178,19 @@ def match_annotations(
         dict[str, int]: ids by name, of the images in the annotation file.
 
     Raises:
-        UserError: if no image is in the file, or two match the same entry.
+        UserError: if no image is in the file, an image may be several of the
+            file, or two match the same one.
     """
-    by_name = {i.get('file_name') or i['coco_url']: i['id'] for i in images}
-    by_base_name: dict[str, int | None] = {}
-    for name, image_id in by_name.items():
-        base_name = osp.basename(name)
-        by_base_name[base_name] = (
-            None if base_name in by_base_name else image_id
-        )
-    ids: dict[str, int] = {}
-    owners: dict[int, str] = {}
-    for name in names:
-        image_id = by_name.get(name, by_base_name.get(osp.basename(name)))
-        if image_id is None:
-            continue
-        if image_id in owners:
-            raise UserError(
-                f'{source}: {owners[image_id]} and {name} both match image '
-                f'{image_id}; give only the folder of its images'
-            )
-        ids[name], owners[image_id] = image_id, name
+    paths = {osp.join(files.folder, name): name for name in files.names}
+    ids = match_names(paths, images, source)
     if not ids:
+        example = image_name(images[0]) if images else None
         raise UserError(
-            f'{source}: contains none of the images, but {len(images)} '
-            f'others, such as {next(iter(by_name), None)}'
+            f'{source}: contains none of the images, such as '
+            f'{next(iter(paths), None)}, but {len(images)} others, such as '
+            f'{example}; the folders in their names must be those on the disk'
         )
-    return ids
+    return {paths[path]: image_id for path, image_id in ids.items()}
 
 
 class Video:

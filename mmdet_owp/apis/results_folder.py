@@ -92,7 +92,11 @@ class ResultsFolder:
         self._last_id = max(self.done.values(), default=0)
 
     def _open(self) -> dict | None:
-        """Open the file, drop a truncated line, return the first."""
+        """Open the file, drop a truncated line, return the first.
+
+        Returns:
+            dict, optional: None if there is no result.
+        """
         self._writer = open(self._file, 'a+')
         with open(self._file, 'rb') as file:
             first = file.readline()
@@ -103,6 +107,8 @@ class ResultsFolder:
                 )
             file.seek(0)
             size = sum(len(line) for line in file if line.endswith(b'\n'))
+        # A run that ended before its first result leaves nothing to continue.
+        size = size if size > len(first) else 0
         self._writer.truncate(size)
         return json.loads(first)['made_by'] if size else None
 

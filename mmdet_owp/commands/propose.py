@@ -163,7 +163,7 @@ def _propose(args: Namespace) -> int:
     if args.ann_file:
         annotations = read_coco(args.ann_file)
         ids = inputs.match_annotations(
-            source.names, annotations['images'], args.ann_file
+            source, annotations['images'], args.ann_file
         )
         print(
             f'{args.ann_file}: has {len(ids)} of the {len(source.names)} '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
@@ -10,16 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmdet_owp.datasets.coco_records import normalize, oddities
 from mmdet_owp.errors import UserError
 from mmdet_owp.recall import GroundTruth
+
+_logger = logging.getLogger('mmdet_owp')
 
 # Ids of the categories that LVIS verified as absent from an image, and of
 # those that it did not annotate exhaustively.
 LVIS_IMAGE_KEYS = ('neg_category_ids', 'not_exhaustive_category_ids')
 
 
-def read_coco(path: str) -> dict:
-    """Read a COCO annotation file.
+def parse_coco(path: str) -> dict:
+    """Parse a COCO annotation file without checking its records.
 
     Args:
         path (str): a JSON file.
@@ -39,7 +43,7 @@ def read_coco(path: str) -> dict:
         try:
             content = json.load(file)
             content['images'], content['annotations'], content['categories']
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             # The message of the JSON parser tells where a file is truncated.
             why = f' ({error})' if isinstance(error, ValueError) else ''
             raise UserError(
@@ -47,6 +51,35 @@ def read_coco(path: str) -> dict:
                 '"images", "annotations" and "categories"; if it was '
                 'downloaded, download it again'
             ) from error
+    return content
+
+
+def read_coco(path: str, with_files: bool = True) -> dict:
+    """Read a COCO annotation file, the same for every tool.
+
+    Records are checked and brought into their usual types; see
+    :func:`mmdet_owp.datasets.coco_records.normalize`. What is legal but not
+    intended, such as objects of unknown images, is logged.
+
+    Args:
+        path (str): a JSON file.
+        with_files (bool): whether images need names and sizes. Evaluation
+            does not.
+
+    Returns:
+        dict: with ``images``, ``annotations`` and ``categories``.
+
+    Raises:
+        UserError: if there is no such file, it is not in COCO format, or a
+            record lacks a value or has a wrong one.
+    """
+    content = parse_coco(path)
+    faults = normalize(content, path, with_files)
+    if faults:
+        more = f'; {len(faults) - 1} more kinds of faults' * (len(faults) > 1)
+        raise UserError(faults[0] + more)
+    for text in oddities(content):
+        _logger.warning('warning: %s: %s', path, text)
     return content
 
 
@@ -58,18 +91,13 @@ def check_categories(categories: Sequence[Mapping], path: str) -> None:
         path (str): of that file, for the message.
 
     Raises:
-        UserError: if ids are not integers in ascending order or two
-            categories share a name.
+        UserError: if ids are not in ascending order.
     """
-    ids = [c.get('id') for c in categories]
-    names = [c.get('name') for c in categories]
-    wrong = [i for i in ids if not isinstance(i, int)]
-    if wrong:
-        raise UserError(f'{path}: category ids must be integers: {wrong[0]!r}')
-    if ids != sorted(set(ids)) or len(set(names)) < len(names):
+    ids = [c['id'] for c in categories]
+    if ids != sorted(ids):
         raise UserError(
-            f'{path}: categories must be in ascending id and have different '
-            'names, because mmdet numbers labels by their order in the file'
+            f'{path}: categories must be in ascending id, because mmdet '
+            'numbers labels by their order in the file'
         )
 
 
@@ -160,7 +188,7 @@ def read_objects(path: str) -> CocoObjects:
     """
     if osp.isfile(path) and _version(path) in _last:
         return _last[_version(path)]
-    return keep_objects(path, read_coco(path))
+    return keep_objects(path, read_coco(path, with_files=False))
 
 
 class SideBoxes(NamedTuple):

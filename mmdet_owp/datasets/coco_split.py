@@ -83,7 +83,16 @@ class CocoSplitDataset(CocoDataset):
 
         Args:
             raw_data_info (dict): an image and its annotations.
+
+        Raises:
+            UserError: if the image has no file name.
         """
+        image = raw_data_info['raw_img_info']
+        if not image.get('file_name'):
+            raise UserError(
+                f'{self.ann_file}: image {image["id"]} has no file_name, only '
+                'a coco_url; for LVIS v1 use LVISSplitDataset'
+            )
         info = super().parse_data_info(raw_data_info)
         if self.class_agnostic:
             for instance in info['instances']:
@@ -97,9 +106,6 @@ class CocoSplitDataset(CocoDataset):
         """
         coco = COCO()
         coco.dataset = read_coco(annotation_file)
-        for a in coco.dataset['annotations']:
-            if 'area' not in a and 'bbox' in a:  # the parent asks for it
-                a['area'] = a['bbox'][2] * a['bbox'][3]
         coco.createIndex()
         coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
         categories = coco.dataset['categories']
@@ -137,17 +143,30 @@ class CocoSplitDataset(CocoDataset):
             ) from error
 
     def filter_data(self) -> list[dict]:
-        """Also leave out images whose only boxes are crowd regions."""
+        """Also leave out images whose only boxes are crowd regions.
+
+        Raises:
+            UserError: if no image is left.
+        """
         data_list = super().filter_data()
-        if self.test_mode or not (self.filter_cfg or {}).get(
+        if not self.test_mode and (self.filter_cfg or {}).get(
             'filter_empty_gt', False
         ):
-            return data_list
-        return [
-            info
-            for info in data_list
-            if any(not i['ignore_flag'] for i in info['instances'])
-        ]
+            data_list = [
+                info
+                for info in data_list
+                if any(not i['ignore_flag'] for i in info['instances'])
+            ]
+        if not data_list:
+            raise UserError(
+                f'{self.ann_file}: none of its {len(self.data_list)} images '
+                f'is left: filter_cfg={self.filter_cfg} leaves out images '
+                f'that are small or have no valid {self.split} box; '
+                'tools/dataset_tools/check_dataset.py counts the reasons'
+                if self.data_list
+                else f'{self.ann_file}: no images'
+            )
+        return data_list
 
 
 def _plain(value: PartitionLike) -> PartitionLike:

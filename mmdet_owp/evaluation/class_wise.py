@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 
 from mmdet_owp.errors import UserError
-from mmdet_owp.recall import AREA_RANGES, image_positions
+from mmdet_owp.recall import AREA_RANGES, id_array, image_positions
 
 STYLES = ('coco', 'lvis')
 # The official numbers of detections per image.
@@ -77,12 +77,12 @@ def evaluate_class_wise(
     if style not in STYLES:
         raise UserError(f'style must be one of {STYLES}, not {style!r}')
     category_ids = sorted(category_ids)
-    known = np.unique([i['id'] for i in annotations['images']])
+    known = np.unique(id_array(i['id'] for i in annotations['images']))
     image = image_positions(known, image_ids) + 1
     truth = _ground_truth(annotations, set(category_ids), known)
     chosen = np.isin(labels, category_ids)
     if style == 'lvis':
-        _check_lvis(truth)
+        check_lvis(truth, category_ids)
         chosen &= _rank(image, scores) < LVIS_NUM
     columns = (c[chosen].tolist() for c in (image, labels, boxes, scores))
     detections = [
@@ -154,12 +154,28 @@ def _record(
     )
 
 
-def _check_lvis(truth: Mapping) -> None:
-    """Check that images and classes are those of an LVIS file."""
+def check_lvis(annotations: Mapping, category_ids: Collection[int]) -> None:
+    """Check that images and classes are those of an LVIS file.
+
+    Args:
+        annotations (dict): content of the file.
+        category_ids (Collection[int]): classes to evaluate.
+
+    Raises:
+        UserError: if they are not.
+    """
     keys = ('neg_category_ids', 'not_exhaustive_category_ids')
     if not (
-        all(key in image for image in truth['images'] for key in keys)
-        and all('frequency' in c for c in truth['categories'])
+        all(
+            image.get(key) is not None
+            for image in annotations['images']
+            for key in keys
+        )
+        and all(
+            c.get('frequency') in ('r', 'c', 'f')
+            for c in annotations['categories']
+            if c['id'] in category_ids
+        )
     ):
         raise UserError(
             'not an LVIS annotation file: images need neg_category_ids and '

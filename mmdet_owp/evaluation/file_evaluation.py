@@ -10,7 +10,7 @@ import numpy as np
 
 from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.errors import UserError
-from mmdet_owp.evaluation.class_wise import evaluate_class_wise
+from mmdet_owp.evaluation.class_wise import check_lvis, evaluate_class_wise
 from mmdet_owp.evaluation.proposal_files import ProposalRows
 from mmdet_owp.partitions import Partition, parse_partition
 from mmdet_owp.recall import (
@@ -33,8 +33,9 @@ def _naming(path: str) -> Iterator[None]:
 
 
 class AnnotationFile(NamedTuple):
-    """The content of an annotation file, its partition and its objects."""
+    """An annotation file: path, content, partition and objects."""
 
+    path: str
     content: dict
     partition: Partition
     ground_truth: GroundTruth
@@ -47,21 +48,13 @@ class AnnotationFile(NamedTuple):
             UserError: if there is no such file, it is not in COCO format, or
                 does not have the classes of the partition.
         """
-        content = read_coco(path)
+        content = read_coco(path, with_files=False)
         if not content['images']:
             raise UserError(f'{path}: no images')
-        try:
-            classes = parse_partition(partition, content['categories'], path)
-            with _naming(path):
-                truth = GroundTruth.from_coco(
-                    content, classes.categories('all')
-                )
-        except (KeyError, TypeError) as error:
-            raise UserError(
-                f'{path}: an entry is incomplete; '
-                'tools/dataset_tools/check_dataset.py shows which'
-            ) from error
-        return cls(content, classes, truth)
+        classes = parse_partition(partition, content['categories'], path)
+        with _naming(path):
+            truth = GroundTruth.from_coco(content, classes.categories('all'))
+        return cls(path, content, classes, truth)
 
     def evaluator(self, rows: ProposalRows, source: str) -> RecallEvaluator:
         """Return the evaluator of the proposals of the file ``source``.
@@ -101,6 +94,9 @@ class AnnotationFile(NamedTuple):
                 )
             labels = np.array(list(categories))[labels]
         columns = rows.image_ids, rows.boxes, rows.scores, labels
+        if style == 'lvis':
+            with _naming(self.path):
+                check_lvis(self.content, categories)
         with _naming(source):
             return evaluate_class_wise(
                 self.content, categories, *columns, style

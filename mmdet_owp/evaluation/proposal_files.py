@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmdet_owp.datasets.image_names import match_names
 from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.sample_proposals import proposals_of
-from mmdet_owp.recall.boxes import corners_to_xywh
+from mmdet_owp.recall import as_id, corners_to_xywh, id_array
 from mmdet_owp.restricted_pickle import (
     RefusedCallError,
     RestrictedUnpickler,
@@ -83,7 +84,7 @@ def read_proposals(
         raise UserError(f'{path}: no such proposal file')
     suffix = osp.splitext(path)[1].lower()
     if suffix == '.json':
-        return _read_json(path)
+        return _read_json(path, images)
     if suffix == '.npz':
         return _read_npz(path)
     if suffix not in ('.pkl', '.pickle'):
@@ -101,23 +102,31 @@ def read_proposals(
         ) from error
 
 
-def _read_json(path: str) -> ProposalRows:
+def _read_json(path: str, images: Sequence[Mapping]) -> ProposalRows:
     """Read COCO results into arrays while the file is parsed."""
-    image_ids, labels = array('q'), array('q')
+    # Rows share the integers of their ids, of any size.
+    known = {i['id']: i['id'] for i in images}
+    image_ids, labels = [], array('q')
     boxes, scores = array('d'), array('d')
 
     def take(row: dict) -> dict | None:
         if 'bbox' not in row and 'image_id' not in row:
             return row  # part of a row, such as a mask
+        number = len(image_ids)
+        image_id = _id(row, 'image_id', path, number)
+        image_ids.append(known.setdefault(image_id, image_id))
+        # Class-agnostic results may have no category, or null.
+        if row.get('category_id') is None:
+            labels.append(0)
+        else:
+            labels.append(_id(row, 'category_id', path, number))
         try:
             x, y, width, height = row['bbox']
             boxes.extend((x, y, width, height))
-            image_ids.append(row['image_id'])
             scores.append(row['score'])
-            labels.append(row.get('category_id', 0))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
-                f'{path}: row {len(scores)} is not a COCO result, which has '
+                f'{path}: row {number} is not a COCO result, which has '
                 'image_id, bbox (x, y, width, height) and score'
             ) from error
         return None
@@ -125,19 +134,39 @@ def _read_json(path: str) -> ProposalRows:
     with open(path, encoding='utf-8') as file:
         try:
             content = json.load(file, object_hook=take)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (
+            json.JSONDecodeError,
+            UnicodeDecodeError,
+            RecursionError,
+        ) as error:
             raise UserError(
                 f'{path}: not JSON, or truncated: {error}'
             ) from error
     if not isinstance(content, list) or len(content) != len(scores):
         raise UserError(f'{path}: not a list of COCO results')
     return ProposalRows(
-        np.array(image_ids),
+        id_array(image_ids),
         np.array(boxes).reshape(-1, 4),
         np.array(scores),
         np.array(labels),
         False,
     )
+
+
+def _id(row: Mapping, key: str, path: str, number: int) -> int:
+    """Return an id of a row."""
+    if key not in row:
+        raise UserError(f'{path}: row {number} has no {key}')
+    try:
+        value = as_id(row[key])
+        if key == 'category_id':
+            array('q', [value])
+    except (UserError, OverflowError) as error:
+        raise UserError(
+            f'{path}: row {number}: {key} is {json.dumps(row[key])}; ids are '
+            'integers, those of the annotation file'
+        ) from error
+    return value
 
 
 def _read_npz(path: str) -> ProposalRows:
@@ -159,9 +188,15 @@ def _read_npz(path: str) -> ProposalRows:
             f'{path}: image_id, bbox, score and category_id have shapes '
             f'{shapes}, which do not match'
         )
-    return ProposalRows(
-        image_ids, boxes.astype(float), scores.astype(float), labels, False
-    )
+    try:
+        image_ids, labels = id_array(image_ids), id_array(labels)
+        boxes, scores = boxes.astype(float), scores.astype(float)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f'{path}: image_id and category_id must be integers, bbox and '
+            f'score numbers ({error})'
+        ) from error
+    return ProposalRows(image_ids, boxes, scores, labels, False)
 
 
 class _Instances:
@@ -212,6 +247,10 @@ def _unpickle(path: str, trust: bool) -> Any:
                 'which proposals do not need; if you know and trust its '
                 'author, --trust loads it'
             ) from error
+        except ImportError as error:  # a good file, not a damaged one
+            raise UserError(
+                f'{path}: holds tensors, which take PyTorch to read ({error})'
+            ) from error
         except Exception as error:  # damaged pickles raise any type
             raise UserError(f'{path}: not a pickle, or truncated') from error
 
@@ -221,16 +260,13 @@ def _from_pickle(
 ) -> ProposalRows:
     """Make rows of the results that mmdet 2 or 3 pickles."""
     if isinstance(content, dict):  # DumpProposals: by name of the image file
-        ids = {  # LVIS has URLs only
-            osp.basename(i.get('file_name') or i['coco_url']): i['id']
-            for i in images
-        }
-        unknown = [n for n in content if osp.basename(n) not in ids]
+        ids = match_names(content, images, path)
+        unknown = [name for name in content if name not in ids]
         if unknown:
             raise UserError(
                 f'{path}: {unknown[0]} is not an image of the annotation file'
             )
-        image_ids = [ids[osp.basename(name)] for name in content]
+        image_ids = [ids[name] for name in content]
         found = [_from_instances(i) for i in content.values()]
     elif content and isinstance(content[0], dict):
         image_ids = [sample['img_id'] for sample in content]
@@ -253,9 +289,7 @@ def _from_pickle(
     empty = np.empty((0, 4)), np.empty(0), np.empty(0, int)
     corners, scores, labels = map(np.concatenate, zip(*(found or [empty])))
     return ProposalRows(
-        np.repeat(
-            np.array(image_ids), [len(scores) for _, scores, _ in found]
-        ),
+        id_array(image_ids).repeat([len(scores) for _, scores, _ in found]),
         corners_to_xywh(corners),
         scores.astype(float),
         labels,

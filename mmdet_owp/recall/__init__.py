@@ -5,7 +5,13 @@ from mmdet_owp.recall.boxes import corners_to_xywh
 from mmdet_owp.recall.evaluation import Evaluation
 from mmdet_owp.recall.evaluator import AREA_RANGES, IOU_THRS, RecallEvaluator
 from mmdet_owp.recall.protocols import PROTOCOLS
-from mmdet_owp.recall.tables import GroundTruth, Proposals, image_positions
+from mmdet_owp.recall.tables import (
+    GroundTruth,
+    Proposals,
+    as_id,
+    id_array,
+    image_positions,
+)
 
 __all__ = [
     'AREA_RANGES',
@@ -15,7 +21,9 @@ __all__ = [
     'GroundTruth',
     'Proposals',
     'RecallEvaluator',
+    'as_id',
     'bootstrap_difference',
     'corners_to_xywh',
+    'id_array',
     'image_positions',
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+import operator
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,45 @@ from mmdet_owp.recall.threads import in_threads
 # Proposals that a thread sorts at a time.
 _BLOCK = 1 << 16
 
+# Whole floats of at least this size may have lost digits.
+_EXACT_FLOATS = 2**53
+
 Table = TypeVar('Table', bound=tuple)
+
+
+def as_id(value: Any) -> int:
+    """Return an id as an integer; whole floats, such as 7.0, are ids.
+
+    Raises:
+        UserError: if it is anything else.
+    """
+    if type(value) is int:
+        return value
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            return operator.index(value)
+        except TypeError:
+            is_float = isinstance(value, (float, np.floating))
+            if is_float and abs(value) < _EXACT_FLOATS and value % 1 == 0:
+                return int(value)
+    raise UserError(f'{value!r} is not an integer')
+
+
+def id_array(ids: Iterable) -> np.ndarray:
+    """Return ids as an array, of Python integers if they exceed 64 bits.
+
+    Raises:
+        UserError: if one is not an integer.
+    """
+    if isinstance(ids, np.ndarray):
+        if ids.dtype == np.int64:
+            return ids
+        ids = ids.tolist()
+    ids = [as_id(i) for i in ids]
+    try:
+        return np.array(ids, np.int64)
+    except OverflowError:
+        return np.array(ids, object)
 
 
 class GroundTruth(NamedTuple):
@@ -57,7 +96,7 @@ class GroundTruth(NamedTuple):
         Raises:
             UserError: if an object has no valid box.
         """
-        image_ids = np.unique([i['id'] for i in annotations['images']])
+        image_ids = np.unique(id_array(i['id'] for i in annotations['images']))
         known = set(image_ids.tolist())
         wanted = None if category_ids is None else set(category_ids)
         objects = [
@@ -82,7 +121,9 @@ class GroundTruth(NamedTuple):
             )
         areas = np.array([a.get('area', np.nan) for a in objects], float)
         areas = np.where(np.isnan(areas), boxes[:, 2] * boxes[:, 3], areas)
-        image = np.searchsorted(image_ids, [a['image_id'] for a in objects])
+        image = np.searchsorted(
+            image_ids, id_array(a['image_id'] for a in objects)
+        )
         crowd = np.array([a.get('iscrowd', 0) for a in objects], bool)
         category = np.array([a['category_id'] for a in objects], int)
         order = np.lexsort((category, image))  # stable: keeps the file order
@@ -135,7 +176,7 @@ class Proposals(NamedTuple):
             UserError: if an image is unknown, or a box or score is invalid;
                 the message names image and row.
         """
-        image = image_positions(known_ids, np.asarray(image_ids))
+        image = image_positions(known_ids, image_ids)
         num_images = np.count_nonzero(
             np.bincount(image, minlength=len(known_ids))
         )
@@ -172,7 +213,7 @@ class Proposals(NamedTuple):
                 raise UserError(
                     f'image {image_id}: {count} boxes, but {len(score)} scores'
                 )
-        image = image_positions(known_ids, np.asarray(image_ids))
+        image = image_positions(known_ids, image_ids)
         times = np.bincount(image, minlength=len(known_ids))
         if len(times) and times.max() > 1:
             raise UserError(
@@ -228,7 +269,7 @@ class Proposals(NamedTuple):
 
 
 def image_positions(
-    known_ids: np.ndarray, image_ids: np.ndarray
+    known_ids: np.ndarray, image_ids: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """Look up images among the known ones.
 
@@ -244,6 +285,7 @@ def image_positions(
     """
     if not len(image_ids):
         return np.empty(0, int)
+    image_ids = id_array(image_ids)
     position = np.searchsorted(known_ids, image_ids)
     position[position == len(known_ids)] = 0
     if len(known_ids):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
 from mmengine.dist import is_main_process
-from mmengine.fileio import get
 from mmengine.hooks import Hook
 
 from mmdet_owp.datasets.coco_file import SideBoxes, read_boxes
@@ -45,44 +45,33 @@ class ProposalVisualizationHook(Hook):
     Args:
         interval (int): draw every ``interval``-th batch.
         k (int): proposals per image that count.
-        backend_args (dict, optional): where to read images from, as in
-            ``LoadImageFromFile``.
     """
 
-    def __init__(
-        self,
-        interval: int = 50,
-        k: int = 100,
-        backend_args: dict | None = None,
-    ) -> None:
+    def __init__(self, interval: int = 50, k: int = 100) -> None:
         self.interval = interval
         self.k = k
-        self.backend_args = backend_args
         self._objects: SideBoxes | None = None
         self._outputs: HeadOutputs | None = None
+        self._stems: Counter[str] = Counter()
 
     def before_val_epoch(self, runner: Any) -> None:
         """Read the objects, once.
-
-        Args:
-            runner (Runner): of the training.
 
         Raises:
             UserError: if the data set knows no novel classes.
         """
         if self._objects is None and is_main_process():
-            self._objects = read_boxes(runner.val_dataloader.dataset)
+            dataset = runner.val_dataloader.dataset
+            self._objects = read_boxes(dataset)
+            self._stems.update(
+                _stem(dataset.get_data_info(i)['img_path'])
+                for i in range(len(dataset))
+            )
 
     def before_val_iter(
         self, runner: Any, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Record the head outputs if an image of the batch will be drawn.
-
-        Args:
-            runner (Runner): of the training.
-            batch_idx (int): number of the batch in the validation.
-            data_batch (dict, optional): unused.
-        """
+        """Record the head outputs if an image of the batch will be drawn."""
         model = getattr(runner.model, 'module', runner.model)
         head = getattr(model, 'bbox_head', None)
         if self._draws(batch_idx) and isinstance(head, OWPFCOSHead):
@@ -95,14 +84,7 @@ class ProposalVisualizationHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[DetDataSample] | None = None,
     ) -> None:
-        """Draw the first image of the batch.
-
-        Args:
-            runner (Runner): of the training.
-            batch_idx (int): number of the batch in the validation.
-            data_batch (dict, optional): unused.
-            outputs (Sequence[DetDataSample]): predictions for the batch.
-        """
+        """Draw the first image of the batch."""
         if not self._draws(batch_idx):
             return
         heat = None
@@ -114,7 +96,9 @@ class ProposalVisualizationHook(Hook):
                 outputs[0],
             )
             self._outputs = None
-        name = osp.splitext(osp.basename(outputs[0].img_path))[0]
+        name = _stem(outputs[0].img_path)
+        if self._stems[name] > 1:  # names may repeat in folders, ids do not
+            name = f'{name}_{outputs[0].img_id}'
         runner.visualizer.add_image(
             f'proposals_{name}', self.picture(outputs[0], heat), runner.iter
         )
@@ -135,10 +119,7 @@ class ProposalVisualizationHook(Hook):
         Returns:
             ndarray: (height, width, 3) uint8, RGB.
         """
-        image = mmcv.imfrombytes(
-            get(sample.img_path, backend_args=self.backend_args),
-            channel_order='rgb',
-        )
+        image = mmcv.imread(sample.img_path, channel_order='rgb')
         proposals = proposals_of(sample)
         best = proposals.scores.argsort(descending=True)[: self.k]
         novel, base, _ = (boxes[sample.img_id] for boxes in self._objects)
@@ -160,3 +141,7 @@ class ProposalVisualizationHook(Hook):
                 draw_heat_map(axes[0, 1], image, heat)
                 axes[0, 1].set_title('objectness')
             return style.as_array(figure)
+
+
+def _stem(path: str) -> str:
+    return osp.splitext(osp.basename(path))[0]

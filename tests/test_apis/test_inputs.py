@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mmdet_owp.apis.inputs import (
+    ImageFiles,
     Video,
     find_images,
     is_video,
@@ -110,16 +111,27 @@ def test_ids_of_an_annotation_file():
         dict(id=9, file_name='y/b.jpg'),
         dict(id=3, coco_url='http://images/val2017/c.jpg'),
     ]
-    assert match_annotations(
-        ['sub/a.jpg', 'x/b.jpg', 'c.jpg', 'd.jpg'], images, 'ann.json'
-    ) == {'sub/a.jpg': 7, 'x/b.jpg': 8, 'c.jpg': 3}
-    # `b.jpg` could be either of two.
+    found = match_annotations(
+        ImageFiles('/photos/val2017', ['sub/a.jpg', 'c.jpg', 'd.jpg']),
+        images,
+        'ann.json',
+    )
+    assert found == {'sub/a.jpg': 7, 'c.jpg': 3}
+    found = match_annotations(
+        ImageFiles('/photos/x', ['b.jpg']), images, 'ann.json'
+    )
+    assert found == {'b.jpg': 8}
+    # A file of the same name, in another folder, is another image.
     with pytest.raises(
         UserError, match='ann.json: contains none of the images'
     ):
-        match_annotations(['b.jpg'], images, 'ann.json')
-    with pytest.raises(UserError, match='1/a.jpg and 2/a.jpg both match'):
-        match_annotations(['1/a.jpg', '2/a.jpg'], images, 'ann.json')
+        match_annotations(
+            ImageFiles('/photos/z', ['b.jpg']), images, 'ann.json'
+        )
+    with pytest.raises(UserError, match='1/a.jpg and .*2/a.jpg both match'):
+        match_annotations(
+            ImageFiles('/photos', ['1/a.jpg', '2/a.jpg']), images, 'ann.json'
+        )
 
 
 def test_frames_of_a_video(tmp_path):

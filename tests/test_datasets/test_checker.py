@@ -13,6 +13,7 @@ from mmdet.datasets import CocoDataset
 from PIL import Image
 
 from mmdet_owp.datasets import checker
+from mmdet_owp.datasets.training_view import training_view
 from mmdet_owp.partitions import resolve_partition
 
 NAMES = ('cat', 'dog', 'kite')
@@ -49,6 +50,9 @@ def check(content, base=('cat', 'dog'), training=True):
         found += checker.check_boxes(content)
         counts = checker.count_splits(content, partition)
         found += checker.check_counts(counts, training)
+        if training:
+            view = training_view(content, partition.base)
+            found += checker.check_training(view, len(content['images']))
         found += checker.find_unlabeled(content, partition)[1]
     return [f'{f.level}: {f.text}' for f in found]
 
@@ -74,42 +78,66 @@ def edit(kind, n=0, **values):
 
 
 @pytest.mark.parametrize('change, line', [
-    (edit('images', width=None), r'problem: ids of images without width and '
-     r'height: 1 \(1\)'),
-    (edit('images', height=0), 'problem: ids of images without width and'),
-    (edit('images', file_name=''), r'problem: .*without id or file_name.*\(0'),
-    (edit('images', id=2), r'problem: duplicate image ids: 1 \(2\)'),
-    (edit('annotations', id=2), r'problem: duplicate annotation ids: 1 \(2\)'),
-    (edit('annotations', image_id=None), r'problem: annotations without id, '
-     r'image_id or category_id, by index: 1 \(0\)'),
-    (edit('annotations', bbox=None), r'problem: .*bbox is not four.* \(1\)'),
-    (edit('annotations', bbox=[1, 2, 3]), 'problem: .*bbox is not four'),
+    (edit('images', width=None), r'problem: ann.json: images\[0\] \(id 1\): '
+     'width is missing; it must be a number of pixels above 0$'),
+    (edit('images', height=0), r'problem: .*images\[0\] .*: height is 0;'),
+    (edit('images', file_name=''), r'problem: .*images\[0\].*file_name is'),
+    (edit('images', id=2), r'problem: .*images\[0\] and images\[1\] have the '
+     r'same id 2; .*1 of 20 images'),
+    (edit('annotations', id=2), r'problem: .*annotations\[0\] and annotations'
+     r'\[1\] have the same id 2; .*1 of 60'),
+    (edit('annotations', image_id=None), r'problem: .*annotations\[0\] \(id '
+     r'1\): image_id is missing; it must be an integer$'),
+    (edit('annotations', bbox=None), r'problem: .*\(id 1\): bbox is missing'),
+    (edit('annotations', bbox=[1, 2, 3]), r'problem: .*bbox is \[1, 2, 3\];'),
     (edit('annotations', bbox=[1, 2, float('nan'), 3]),
-     'problem: .*bbox is not four'),
-    (edit('annotations', bbox=[9, 9, -5, 5]), 'problem: .*bbox is not four'),
-    (edit('annotations', image_id=99), 'warning: .*images that are not in'),
-    (edit('annotations', category_id=9), 'warning: .*categories that are not'),
+     r'problem: .*bbox is \[1, 2, NaN, 3\]; .*four finite numbers'),
+    (edit('annotations', bbox=[9, 9, -5, 5]), 'problem: .*bbox is .*, -5, 5'),
+    (edit('annotations', image_id=99), 'warning: 1 of 60 objects are of '
+     'images that are not in'),
+    (edit('annotations', category_id=9), 'warning: 1 of 60 objects are of '
+     'categories that are not'),
+    (edit('annotations', area='9'), "problem: .*id 1.*: area is '9'; "),
+    (edit('annotations', area=-1), 'problem: .*area is -1; .* from 0'),
+    (edit('annotations', iscrowd='0'), "problem: .*iscrowd is '0'; .* 0 or 1"),
+    (edit('annotations', area=5000), 'warning: .*area that no mask.*: 1'),
+    (edit('annotations', area=0.05), 'warning: .*area that no mask.*: 1'),
+    (edit('annotations', ignore=1), 'warning: 1 of 40 base boxes are left out '
+     'of training: 1 marked "ignore"'),
+    (edit('images', 3, height=31), 'warning: 1 of 20 images are left out of '
+     'training: 1 smaller than 32 pixels'),
+    (lambda c: [a.update(area=0) for a in c['annotations']],
+     'problem: nothing to train on: 20 all of whose base boxes are left out'),
+    (lambda c: [i.update(width=31) for i in c['images']],
+     'problem: nothing to train on: 20 smaller than 32 pixels'),
+    (lambda c: [a.update(iscrowd=1) for a in c['annotations']],
+     'problem: nothing to train on: 20 with only crowd regions'),
     (edit('annotations', id=0), 'warning: .*with the id 0: 1'),
-    (edit('annotations', bbox=[9, 9, 0, 5]), 'warning: .*narrower than a'),
-    (edit('annotations', bbox=[9, 90, 20, 20]), 'warning: .*outside of their'),
+    (edit('annotations', bbox=[9, 9, 0, 5]), 'warning: annot.*narrower'),
+    (edit('annotations', bbox=[9, 90, 20, 20]), 'warning: annot.*outside'),
     (edit('annotations', bbox=[90, 9, 20, 20]), 'warning: .*exceed their'),
     (edit('annotations', bbox=[9, 9, 5, 5]), 'warning: .*below 8 pixels: 1'),
     (edit('annotations', area=0), 'warning: .*area of 0'),
-    (edit('annotations', ignore=1), 'warning: .*marked "ignore"'),
+    (edit('annotations', ignore=1), 'warning: annotations marked "ign'),
     (edit('annotations', iscrowd=None), 'note: 1 annotations have no iscrowd'),
-    (edit('images', 1, file_name='1.png'), 'warning: image files .* two ids'),
-    (lambda c: c['annotations'].insert(1, 3), r'problem: entries of '
-     r'"annotations" that are not objects, by index: 1 \(1\)'),
-    (edit('categories', id='0'), 'problem: ann.json: category ids must be in'),
+    (edit('images', 1, file_name='1.png'), 'warning: 2 of 20 images share '),
+    (lambda c: c['annotations'].insert(1, 3), r'problem: ann.json: '
+     r'annotations\[1\] is 3, not an object'),
+    (lambda c: c.update(images=None), 'problem: ann.json: "images" is not a'),
+    (edit('categories', id='0'), r"problem: .*categories\[0\]: id is '0'; "),
     (edit('categories', id=7), 'problem: ann.json: categories must be in asc'),
-    (edit('categories', name='dog'), 'problem: .*have different names'),
+    (edit('categories', name='dog'), "problem: .*have the same name 'dog'"),
+    (edit('categories', name=2), r'problem: .*categories\[0\] \(id 0\): name '
+     'is 2; it must be a text'),
+    (edit('categories', name=None), r'problem: .*\(id 0\): name is missing'),
+    (lambda c: c.update(categories=[]), 'problem: ann.json: "categories" is'),
     (edit('images', neg_category_ids=[1]), 'note: the file is federated'),
     (lambda c: c['annotations'].append(dict(c['annotations'][4], id=99)),
      r'warning: images with the same box of the same class twice: 1 \(2\)'),
     (lambda c: c['images'].append(dict(c['images'][0], id=99, file_name='x')),
      r'note: images without any box: 1 \(99\)'),
     (lambda c: [a.update(category_id=2) for a in c['annotations']],
-     'problem: no box of a base class'),
+     'problem: nothing to train on: 20 without a base box'),
     (lambda c: [a.update(category_id=0) for a in c['annotations'][1::3]],
      r'warning: base classes with fewer than 10 boxes: 1 \(dog: 0\)'),
 ])  # fmt: skip

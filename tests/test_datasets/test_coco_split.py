@@ -271,11 +271,11 @@ def test_boxes_of_both_sides(make):
         (dict(categories=CATEGORIES[::-1]), 'ascending id'),
         (
             dict(categories=[*CATEGORIES, dict(id=10, name='cat')]),
-            'different names',
+            "have the same name 'cat'",
         ),
         (
             dict(categories=[dict(id='3', name='cat')]),
-            "ann.json: category ids must be integers: '3'",
+            r"ann.json: categories\[0\]: id is '3'; it must be an integer",
         ),
     ],
 )

@@ -160,7 +160,7 @@ def of_coco(data):
     [
         (
             without_url,
-            'lvis.json: image 4 has no coco_url.*use CocoSplitDataset',
+            r'images\[3\] \(id 4\): file_name is missing; .*coco_url',
         ),
         (cut_short, r'lvis.json has only 1000 of the 1203 LVIS v1 categories'),
         (of_coco, r'lvis.json has COCO classes \(20 categories\)'),
