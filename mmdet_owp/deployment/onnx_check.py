@@ -28,14 +28,7 @@ Proposals = Tuple[np.ndarray, np.ndarray]  # noqa: UP006 (run by Python 3.8)
 
 
 def open_model(path: str, threads: int = 1) -> InferenceSession:
-    """Open an exported model on the CPU.
-
-    Args:
-        path (str): of the file.
-        threads (int): threads per operator. Defaults to 1.
-
-    Returns:
-        InferenceSession: of onnxruntime.
+    """Open an exported model on the CPU, with ``threads`` per operator.
 
     Raises:
         UserError: if onnxruntime is not installed.
@@ -53,11 +46,7 @@ def open_model(path: str, threads: int = 1) -> InferenceSession:
 
 
 def read_images(config: Config, paths: Sequence[str]) -> Iterator[np.ndarray]:
-    """Read images by the test pipeline.
-
-    Args:
-        config (Config): a complete config.
-        paths (Sequence[str]): of image files.
+    """Read images by the test pipeline of a complete config.
 
     Yields:
         np.ndarray: (height, width, 3) uint8, resized.
@@ -94,26 +83,15 @@ def propose_eagerly(
         list[Proposals]: per image.
     """
     size = images.shape[1:3]
+    meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     samples = detector.test_step(
         dict(
             inputs=list(torch.from_numpy(images).permute(0, 3, 1, 2)),
-            data_samples=[
-                DetDataSample(
-                    metainfo=dict(
-                        img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)
-                    )
-                )
-                for _ in images
-            ],
+            data_samples=[DetDataSample(metainfo=meta) for _ in images],
         )
     )
-    return [
-        (
-            sample.proposals.bboxes.cpu().numpy(),
-            sample.proposals.scores.cpu().numpy(),
-        )
-        for sample in samples
-    ]
+    found = [sample.proposals.numpy() for sample in samples]
+    return [(proposals.bboxes, proposals.scores) for proposals in found]
 
 
 def propose_by_onnx(
@@ -148,10 +126,6 @@ def largest_difference(
     one: Proposals, other: Proposals
 ) -> tuple[float, float]:
     """Compare two sets of proposals of an image, in any order.
-
-    Args:
-        one (Proposals): boxes and scores.
-        other (Proposals): boxes and scores.
 
     Returns:
         tuple[float, float]: the largest difference of a coordinate, in

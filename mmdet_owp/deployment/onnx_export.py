@@ -8,7 +8,6 @@ import os
 import os.path as osp
 import warnings
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.ops import nms
@@ -109,7 +108,7 @@ class ProposalNetwork(nn.Module):
         """Preprocess images of any size, as ``data_preprocessor`` does.
 
         Args:
-            images (Tensor): (batch, height, width, 3) uint8.
+            images (Tensor): as for :meth:`forward`.
 
         Returns:
             Tensor: (batch, 3, padded height, padded width), normalized.
@@ -131,15 +130,7 @@ class ProposalNetwork(nn.Module):
     def suppress(
         self, boxes: Tensor, scores: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Apply NMS and ``max_per_img`` to the candidates of each image.
-
-        Args:
-            boxes (Tensor): (batch, n, 4).
-            scores (Tensor): (batch, n).
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: as :meth:`forward` with NMS.
-        """
+        """Apply NMS and ``max_per_img``, from outputs without to with NMS."""
         kept = NonMaxSuppression.apply(
             boxes,
             scores.unsqueeze(1),
@@ -166,14 +157,9 @@ class NonMaxSuppression(torch.autograd.Function):
         max_num: int,
         iou_threshold: float,
     ) -> Tensor:
-        """Suppress boxes of one class.
+        """Suppress boxes of one class, (batch, n, 4) as (x1, y1, x2, y2).
 
-        Args:
-            ctx (object): unused.
-            boxes (Tensor): (batch, n, 4) as (x1, y1, x2, y2).
-            scores (Tensor): (batch, 1, n).
-            max_num (int): maximum number of boxes to keep per image.
-            iou_threshold (float): IoU above which boxes are suppressed.
+        ``scores`` are (batch, 1, n); ``max_num`` boxes are kept per image.
 
         Returns:
             Tensor: (num_kept, 3), indices of image, class (0) and box, sorted
@@ -181,14 +167,10 @@ class NonMaxSuppression(torch.autograd.Function):
         """
         rows = []
         for i, (box, score) in enumerate(zip(boxes, scores[:, 0])):
-            valid = (score > NO_BOX).nonzero().squeeze(1)
-            _, kept = nms(box[valid], score[valid], iou_threshold)
-            kept = valid[kept[:max_num]]
-            rows.append(
-                torch.stack(
-                    [torch.full_like(kept, i), torch.zeros_like(kept), kept], 1
-                )
-            )
+            valid = (score > NO_BOX).nonzero()
+            _, kept = nms(box[valid[:, 0]], score[valid[:, 0]], iou_threshold)
+            rows.append(F.pad(valid[kept[:max_num]], (2, 0)))
+            rows[-1][:, 0] = i
         return torch.cat(rows)
 
     @staticmethod
@@ -200,17 +182,11 @@ class NonMaxSuppression(torch.autograd.Function):
         iou_threshold: float,
     ) -> torch.Value:
         """Add the operator to a graph; arguments as in :meth:`forward`."""
-        numbers = (
-            torch.tensor([max_num]),
-            torch.tensor([iou_threshold]),
-            torch.tensor([NO_BOX / 2]),
-        )
-        return g.op(
-            'NonMaxSuppression',
-            boxes,
-            scores,
-            *(g.op('Constant', value_t=number) for number in numbers),
-        )
+        constants = [
+            g.op('Constant', value_t=torch.tensor([number]))
+            for number in (max_num, iou_threshold, NO_BOX / 2)
+        ]
+        return g.op('NonMaxSuppression', boxes, scores, *constants)
 
 
 def export_onnx(
@@ -239,8 +215,7 @@ def export_onnx(
         axes = {name: {0: 'proposals'} for name in names}
     # Sides that are no multiples of a stride: no size may become a constant.
     device = next(detector.parameters()).device
-    images = np.random.default_rng(0).integers(0, 256, (2, 70, 100, 3))
-    images = torch.from_numpy(images.astype(np.uint8)).to(device)
+    images = torch.randint(256, (2, 70, 100, 3), device=device).byte()
     axes['images'] = {0: 'batch', 1: 'height', 2: 'width'}
     with writing(path):
         os.makedirs(osp.dirname(path) or '.', exist_ok=True)
@@ -257,14 +232,10 @@ def export_onnx(
 def trace(
     network: nn.Module, inputs: tuple[Tensor, ...], path: str, **names
 ) -> None:
-    """Trace a network and write it as an ONNX model.
+    """Trace a network in eval mode and write it as an ONNX model.
 
-    Args:
-        network (nn.Module): in eval mode.
-        inputs (tuple[Tensor, ...]): example inputs.
-        path (str): of the file to write.
-        **names: ``input_names``, ``output_names`` and ``dynamic_axes`` of
-            :func:`torch.onnx.export`.
+    ``names`` are ``input_names``, ``output_names`` and ``dynamic_axes`` of
+    :func:`torch.onnx.export`.
     """
     import onnx
 

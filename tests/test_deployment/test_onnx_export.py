@@ -25,20 +25,15 @@ pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
 # Other sizes than in the export; all but the second are padded. The first has
 # fewer than 200 locations on each level, the others more on the finest.
 SIZES = [(20, 30), (64, 64), (40, 100), (101, 45)]
-CUES = {
-    'iou': ('fcos_iou_cs_is_shapes', {}),
-    'mean': ('fcos_iou_cs_is_shapes', dict(objectness=('centerness', 'iou'))),
-    'tower': (
-        'fcos_iou_cs_is_shapes',
-        dict(conditional='tower', objectness=('centerness',)),
-    ),
-    'fpn': (
-        'fcos_iou_cs_is_shapes',
-        dict(conditional='fpn', norm_on_bbox=False),
-    ),
-    'baseline': ('fcos_shapes', dict(centerness_on_reg=False)),
-    'joint': ('fcos_iou_cs_is_joint_shapes', {}),
-}
+HEADS = dict(
+    iou={},
+    mean=dict(objectness=('centerness', 'iou')),
+    tower=dict(conditional='tower', objectness=('centerness',)),
+    fpn=dict(conditional='fpn', norm_on_bbox=False),
+    baseline=dict(centerness_on_reg=False),
+    joint={},
+)
+CONFIGS = dict(baseline='fcos_shapes', joint='fcos_iou_cs_is_joint_shapes')
 
 
 @pytest.fixture(scope='module')
@@ -50,9 +45,8 @@ def make(tiny_config):
         return Config.fromfile(tiny_config(name))
 
     def make_detector(cue='iou', **proposals):
-        name, head = CUES[cue]
-        config = deepcopy(read(name))
-        config.model.bbox_head.update(head)
+        config = deepcopy(read(CONFIGS.get(cue, 'fcos_iou_cs_is_shapes')))
+        config.model.bbox_head.update(HEADS[cue])
         config.model.test_cfg.proposals.update(nms_pre=200, **proposals)
         config.model.data_preprocessor.bgr_to_rgb = cue == 'mean'
         torch.manual_seed(0)
@@ -80,16 +74,14 @@ def export(tmp_path):
     return export_and_open
 
 
-def pixels(batch, size, seed=0):
-    rng = np.random.default_rng(seed)
+def pixels(batch, size):
+    rng = np.random.default_rng(0)
     return rng.integers(0, 256, (batch, *size, 3), np.uint8)
 
 
 def iou(box, boxes):
-    low, high = (
-        f(box[k], boxes[:, k])
-        for f, k in ((np.maximum, slice(2)), (np.minimum, slice(2, 4)))
-    )
+    low = np.maximum(box[:2], boxes[:, :2])
+    high = np.minimum(box[2:], boxes[:, 2:])
     common = (high - low).clip(0).prod(1)
     area, areas = ((b[..., 2:] - b[..., :2]).prod(-1) for b in (box, boxes))
     return common / np.maximum(area + areas - common, 1e-12)
@@ -115,18 +107,16 @@ def assert_same(found, expected):
         np.testing.assert_allclose(boxes, eager_boxes, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize('cue', CUES)
+@pytest.mark.parametrize('cue', HEADS)
 def test_proposals_are_those_of_the_detector(cue, make, export, tmp_path):
     detector = make(cue)
     session = export(detector)
     for size in SIZES:
         images = pixels(2, size)
         expected = onnx_check.propose_eagerly(detector, images)
-        assert_same(
-            onnx_check.propose_by_onnx(session, images, None), expected
-        )
-        counts = [len(scores) for _, scores in expected]
-        assert min(counts) > 10
+        found = onnx_check.propose_by_onnx(session, images, None)
+        assert_same(found, expected)
+        assert min(len(scores) for _, scores in expected) > 10
     # The file has the classifier only if it ranks the proposals.
     model = onnx.load(tmp_path / 'new' / 'model.onnx')
     classifier = [w for w in model.graph.initializer if 'cls' in w.name]
@@ -135,6 +125,7 @@ def test_proposals_are_those_of_the_detector(cue, make, export, tmp_path):
 
 def test_nms_inside_is_nms_outside(make, export):
     detector = make(max_per_img=25)
+    cfg = detector.bbox_head.proposal_cfg
     outside, inside = export(detector, False), export(detector)
     for size, candidates in zip(
         SIZES, (64 + 16 + 4, 200 + 64 + 16, 200 + 128 + 32, 200 + 128 + 32)
@@ -145,13 +136,9 @@ def test_nms_inside_is_nms_outside(make, export):
         assert (np.diff(scores) <= 0).all()
         kept = [brute_force(b, s, 25, 0.6) for b, s in zip(boxes, scores)]
         expected = [(b[k], s[k]) for b, s, k in zip(boxes, scores, kept)]
-        assert_same(onnx_check.propose_by_onnx(inside, images, None), expected)
-        assert_same(
-            onnx_check.propose_by_onnx(
-                outside, images, detector.bbox_head.proposal_cfg
-            ),
-            expected,
-        )
+        for session in (inside, outside):
+            found = onnx_check.propose_by_onnx(session, images, cfg)
+            assert_same(found, expected)
         _, _, image = inside.run(None, dict(images=images))
         assert (np.diff(image) >= 0).all()
         assert np.bincount(image).tolist() == [len(k) for k in kept]
@@ -164,11 +151,10 @@ def test_no_proposals(with_nms, make, export):
     torch.nn.init.constant_(detector.bbox_head.conv_reg.bias, -1e4)
     session = export(detector, with_nms)
     images = pixels(2, (40, 100))
+    cfg = detector.bbox_head.proposal_cfg
     for found in (
         onnx_check.propose_eagerly(detector, images),
-        onnx_check.propose_by_onnx(
-            session, images, detector.bbox_head.proposal_cfg
-        ),
+        onnx_check.propose_by_onnx(session, images, cfg),
     ):
         assert [(b.shape, s.shape) for b, s in found] == [((0, 4), (0,))] * 2
 
@@ -176,14 +162,11 @@ def test_no_proposals(with_nms, make, export):
 def test_small_boxes_are_left_out(make, export):
     detector = make(min_bbox_size=6)
     images = pixels(1, (64, 64))
-    ((boxes, scores),) = onnx_check.propose_by_onnx(
-        export(detector), images, None
-    )
+    found = onnx_check.propose_by_onnx(export(detector), images, None)
+    ((boxes, _),) = found
     assert len(boxes) < len(onnx_check.propose_eagerly(make(), images)[0][0])
     assert (boxes[:, 2:] - boxes[:, :2]).min() > 6
-    assert_same(
-        [(boxes, scores)], onnx_check.propose_eagerly(detector, images)
-    )
+    assert_same(found, onnx_check.propose_eagerly(detector, images))
 
 
 class Suppression(torch.nn.Module):

@@ -12,7 +12,6 @@ from mmdet_owp.errors import UserError
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 from mmdet_owp.models.task_modules.unknown_masking import UnknownMasking
 
-FOCAL = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25)
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 
@@ -22,27 +21,20 @@ class Detector(nn.Module):
     def __init__(self, **options):
         super().__init__()
         torch.manual_seed(0)
-        self.bbox_head = OWPFCOSHead(
-            3,
-            8,
+        nms = dict(type='nms', iou_threshold=0.6)
+        tiny = dict(
             feat_channels=8,
             stacked_convs=1,
             norm_cfg=None,
-            **{
-                'loss_cls': FOCAL,
-                'strides': (8, 16),
-                'regress_ranges': ((-1, 32), (32, 1e8)),
-                'objectness': ('centerness', 'iou'),
-                'init_cfg': dict(type='Normal', layer='Conv2d', std=0.5),
-                'test_cfg': ConfigDict(
-                    nms_pre=20,
-                    score_thr=0.05,
-                    nms=dict(type='nms', iou_threshold=0.6),
-                    max_per_img=15,
-                ),
-                **options,
-            },
+            strides=(8, 16),
+            regress_ranges=((-1, 32), (32, 1e8)),
+            objectness=('centerness', 'iou'),
+            init_cfg=dict(type='Normal', layer='Conv2d', std=0.5),
+            test_cfg=ConfigDict(
+                nms_pre=20, score_thr=0.05, nms=nms, max_per_img=15
+            ),
         )
+        self.bbox_head = OWPFCOSHead(3, 8, **{**tiny, **options})
         self.bbox_head.init_weights()
         self.eval()
 

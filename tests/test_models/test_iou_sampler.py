@@ -15,7 +15,7 @@ STRIDES = [8, 16, 32, 64, 128]
 RANGES = [(-1, 64), (64, 128), (128, 256), (256, 512), (512, 1e8)]
 
 
-def dense_assignment(batch_boxes, radius, sizes=SIZES, strides=STRIDES):
+def dense_assignment(batch_boxes, radius):
     """Every location against every box, in float32 as mmdet computes.
 
     Returns:
@@ -24,39 +24,28 @@ def dense_assignment(batch_boxes, radius, sizes=SIZES, strides=STRIDES):
     """
     regression, cue, inside_any = [], [], []
     first_box = np.cumsum([0] + [len(b) for b in batch_boxes])
-    for (h, w), stride, (low, high) in zip(sizes, strides, RANGES):
-        x = (np.arange(w, dtype=np.float32) + np.float32(0.5)) * stride
-        y = (np.arange(h, dtype=np.float32) + np.float32(0.5)) * stride
+    for (h, w), stride, (low, high) in zip(SIZES, STRIDES, RANGES):
+        y, x = (np.mgrid[:h, :w].astype(np.float32) + np.float32(0.5)) * stride
+        points = np.stack([x, y], -1).reshape(-1, 1, 2)
+        reach = np.float32(np.inf if radius is None else radius * stride)
         for boxes, first in zip(batch_boxes, first_box):
-            for py in y:
-                for px in x:
-                    best = dict(center=(np.inf, -1), fits=(np.inf, -1))
-                    covered = False
-                    for i, (x1, y1, x2, y2) in enumerate(boxes):
-                        sides = np.array([px - x1, py - y1, x2 - px, y2 - py])
-                        inside = sides.min() > 0
-                        covered |= inside
-                        fits = inside and low <= sides.max() <= high
-                        center = fits
-                        if radius is not None:
-                            reach = np.float32(radius * stride)
-                            cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
-                            center = (
-                                fits
-                                and cx - reach < px < cx + reach
-                                and cy - reach < py < cy + reach
-                            )
-                        area = (x2 - x1) * (y2 - y1)
-                        for name, ok in (('center', center), ('fits', fits)):
-                            if ok and area < best[name][0]:
-                                best[name] = (area, first + i)
-                    regression.append(best['center'][1])
-                    cue.append(
-                        best['center'][1]
-                        if best['center'][1] >= 0
-                        else best['fits'][1]
-                    )
-                    inside_any.append(covered)
+            begin, end = boxes[:, :2], boxes[:, 2:]
+            sides = np.concatenate([points - begin, end - points], 2)
+            inside = (sides > 0).all(2)
+            far = sides.max(2)
+            fits = inside & (low <= far) & (far <= high)
+            middle = (begin + end) / 2
+            central = (middle - reach < points) & (points < middle + reach)
+            smallest = []
+            for chosen in (fits & central.all(2), fits):
+                areas = np.where(chosen, (end - begin).prod(1), np.inf)
+                areas = np.pad(areas, ((0, 0), (0, 1)), constant_values=9e9)
+                best = areas.argmin(1)  # the last column: no box
+                smallest.append(np.where(best == len(boxes), -1, first + best))
+            center, fit = smallest
+            regression += center.tolist()
+            cue += np.where(center >= 0, center, fit).tolist()
+            inside_any += inside.any(1).tolist()
     return regression, cue, inside_any
 
 
@@ -111,9 +100,8 @@ def test_same_as_dense_on_300_boxes():
     rng = np.random.default_rng(0)
     center = rng.uniform(0, 128, (300, 2))
     half = np.exp(rng.uniform(0, 5, (300, 2))) / 2
-    assert_same_as_dense(
-        [np.concatenate([center - half, center + half], 1)], 1.5
-    )
+    boxes = np.concatenate([center - half, center + half], 1)
+    assert_same_as_dense([boxes], 1.5)
 
 
 def test_locations_are_those_of_mmdet():
@@ -182,12 +170,9 @@ def test_iou_sampling_at_the_threshold(candidates, chosen):
 
 
 def test_low_targets_are_kept_without_a_threshold():
-    _, targets = IoUSampler('center').sample(
-        torch.tensor([[0.0, 0, 1, 1]]),
-        torch.tensor([[0.0, 0, 10, 10]]),
-        torch.tensor([True]),
-    )
-    torch.testing.assert_close(targets, torch.tensor([0.01]))
+    pred, target = torch.tensor([[[0.0, 0, 1, 1]], [[0, 0, 10, 10]]])
+    _, ious = IoUSampler('center').sample(pred, target, torch.tensor([True]))
+    torch.testing.assert_close(ious, torch.tensor([0.01]))
 
 
 def test_memory_does_not_grow_with_locations_times_boxes():
