@@ -3,12 +3,14 @@
 This imports mmdet, which takes seconds; importing :mod:`mmdet_owp` does not.
 """
 
-from mmdet_owp.datasets import coco_split, lvis_split
+from mmdet_owp.datasets import batch_sampler, coco_split, lvis_split
 from mmdet_owp.engine import (
     checkpoint,
     checkpoint_match,
     compile_hook,
     cue_floor_hook,
+    json_handler,
+    resumable_loop,
 )
 from mmdet_owp.evaluation import (
     class_agnostic_recall_metric,
@@ -23,6 +25,7 @@ from mmdet_owp.models.task_modules import iou_sampler
 from mmdet_owp.visualization import proposal_visualization_hook
 
 __all__ = [
+    'batch_sampler',
     'bbox_score_head',
     'checkpoint',
     'checkpoint_match',
@@ -34,10 +37,12 @@ __all__ = [
     'dump_proposals_metric',
     'frozen_features_fcos',
     'iou_sampler',
+    'json_handler',
     'lvis_split',
     'oln_roi_head',
     'oln_rpn_head',
     'owp_fcos_head',
     'proposal_visualization_hook',
+    'resumable_loop',
     'unknown_mask_focal_loss',
 ]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,7 +121,7 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     # Half of the eight training images have namesakes in val/.
     assert status == '2 problems: see above'
     assert 'problem: image files not in val: 4' in out
-    assert 'problem: annotations whose bbox is not four' in out
+    assert 'bbox is [1, 2, -3, 4]; it must be x, y, width, height' in out
     assert 'Written by' not in out
     status, out = tool(*arguments, '--json')
     report = json.loads(out)
@@ -134,12 +135,39 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     ('train.json --base supercategory:cow', 'error: train.json: no '
      'supercategory cow in this file; it has: base, novel, polygon'),
     ('train.json --base voc', "error: train.json: partition 'voc'"),
-    # One problem for each use of the file.
-    ('train.json train.json --base star --images no', '2 problems'),
+    # One problem for each use of the file, one for both being the same.
+    ('train.json train.json --base star --images no', '3 problems'),
 ])  # fmt: skip
 def test_wrong_input_gets_one_message(tool, arguments, message):
     status, _ = tool(*arguments.split())
     assert status.startswith(message) and '\n' not in status
+
+
+def test_same_images_for_training_and_evaluation(own_data, tool, tmp_path):
+    """By one file, by links and by copies; findings of both uses are kept."""
+    status, out = tool(*'train.json train.json --base star --json'.split())
+    report = json.loads(out)
+    assert status == '1 problems: see above'
+    assert len(report['files']) == 2
+    assert 'for evaluation: 8 (' in report['findings'][0]['text']
+    first, second = report['files'].values()
+    assert 'training' in first and 'training' not in second
+    shutil.copytree(own_data / 'train', tmp_path / 'copies')
+    (tmp_path / 'linked').symlink_to(own_data / 'train')
+    saved = tmp_path / 'mine.py'
+    for folder in ('train', tmp_path / 'copies', tmp_path / 'linked'):
+        status, out = tool(
+            *'train.json train.json --base star --images train'.split(),
+            *(folder, '--save', saved),
+        )
+        assert status == '1 problems: see above'
+        assert 'problem: images for training and for evaluation: 8' in out
+        saved.unlink()  # written: training would run
+    # Namesakes of other content are other images.
+    status, out = tool(
+        *'train.json val.json --base star --images train val'.split()
+    )
+    assert status is None
 
 
 def test_one_file_gives_no_config(tool):
@@ -184,7 +212,7 @@ def test_config_of_the_docs(own_data, tmp_path, monkeypatch):
     config = Config.fromfile(paths[1])
     assert config.param_scheduler[1].milestones == [6000, 8000]
     assert config.param_scheduler[1].type == 'MultiStepLR'
-    assert config.train_cfg.type == 'IterBasedTrainLoop'
+    assert config.train_cfg.type == 'ResumableIterBasedTrainLoop'
     assert config.default_hooks.checkpoint.max_keep_ckpts == 2
     dataset = Config.fromfile(paths[2]).test_dataloader.dataset
     assert len(dataset.partition) == 20 and dataset.split == 'novel'

@@ -5,7 +5,11 @@ data_root = '{{$COCO_ROOT:data/coco}}'
 dataset = dict(
     type='CocoSplitDataset', data_root=data_root, partition='voc', split='base'
 )
-train_dataloader = dict(sampler=dict(type='InfiniteSampler'), dataset=dataset)
+train_dataloader = dict(
+    sampler=dict(type='InfiniteSampler'),
+    batch_sampler=dict(type='ResumableAspectRatioBatchSampler'),
+    dataset=dataset,
+)
 val_dataloader = test_dataloader = dict(dataset=dataset)
 val_evaluator = test_evaluator = [_base_.recall]
 

@@ -13,6 +13,7 @@ dataset = dict(
 )
 train_dataloader = dict(
     sampler=dict(type='InfiniteSampler'),
+    batch_sampler=dict(type='ResumableAspectRatioBatchSampler'),
     dataset=dict(ann_file='annotations/lvis_v1_train.json', **dataset),
 )
 val_dataloader = test_dataloader = dict(

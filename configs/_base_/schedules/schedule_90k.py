@@ -3,7 +3,7 @@ _base_ = '../default_runtime.py'
 
 max_iters = 90000
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000
+    type='ResumableIterBasedTrainLoop', max_iters=max_iters, val_interval=10000
 )
 optim_wrapper = dict(
     type='OptimWrapper',
