@@ -13,6 +13,8 @@ import os.path as osp
 import sys
 import time
 from argparse import (
+    Action,
+    ArgumentDefaultsHelpFormatter,
     ArgumentParser,
     ArgumentTypeError,
     RawDescriptionHelpFormatter,
@@ -25,10 +27,25 @@ from mmdet_owp.errors import UserError
 _ERROR_FILE = 'TORCHELASTIC_ERROR_FILE'
 
 
+class _HelpFormatter(
+    RawDescriptionHelpFormatter, ArgumentDefaultsHelpFormatter
+):
+    """Keep the line breaks of the description; name the defaults."""
+
+    def _get_help_string(self, action: Action) -> str | None:
+        text, default = action.help or '', action.default
+        is_switch = default is None or isinstance(default, bool)
+        if is_switch or default == [] or 'default' in text:
+            return text
+        if isinstance(default, (list, tuple)):
+            return f'{text} (default: {" ".join(map(str, default))})'
+        return super()._get_help_string(action)
+
+
 def parser(description: str | None) -> ArgumentParser:
-    """Return an argument parser that keeps the line breaks of its text."""
+    """Return an argument parser whose help names the defaults."""
     return ArgumentParser(
-        description=description, formatter_class=RawDescriptionHelpFormatter
+        description=description, formatter_class=_HelpFormatter
     )
 
 
@@ -91,6 +108,10 @@ def report_errors() -> Iterator[None]:
     to torchrun, which prints that of the first process to fail. If a process
     fails because another one has reported an error, it exits silently.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # Neither terminals nor file names are UTF-8 everywhere.
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='backslashreplace')
     try:
         yield
     except Exception as error:
@@ -102,7 +123,7 @@ def report_errors() -> Iterator[None]:
         message = f'error: {_message(error)}'
         if not error_file:
             sys.exit(message)
-        with open(error_file, 'w') as file:
+        with open(error_file, 'w', encoding='utf-8') as file:
             json.dump(dict(message=message, timestamp=int(time.time())), file)
         sys.exit(1)
 

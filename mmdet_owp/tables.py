@@ -1,9 +1,11 @@
-"""Tables as plain text and Markdown."""
+"""Numbers as plain text, Markdown and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Dict
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Dict
 
 import numpy as np
 
@@ -50,3 +52,22 @@ def percent(values: Sequence[float]) -> str:
     scaled = 100 * np.asarray(values)
     spread = f' ± {scaled.std(ddof=1):.1f}' if len(scaled) > 1 else ''
     return f'{scaled.mean():.1f}{spread}'
+
+
+def finite(value: Any) -> Any:
+    """Replace nan and infinite numbers, which JSON does not have, by None.
+
+    Args:
+        value: any, dicts, lists and tuples with all they hold.
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    is_float = isinstance(value, (float, np.floating))
+    return None if is_float and not math.isfinite(value) else value
+
+
+def json_text(content: Any, **kwargs: Any) -> str:
+    """Return JSON with null for numbers that are not finite."""
+    return json.dumps(finite(content), allow_nan=False, **kwargs)

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmengine.runner import Runner
 
-from mmdet_owp.cli import report_errors
+from mmdet_owp import cli
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import check_exists
+from mmdet_owp.errors import check_writable
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Test a detector')
+    parser = cli.parser(__doc__)
     launch.add_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--out',
-        metavar='FILE.pkl',
-        help='write all predictions, proposals included, to a pickle file',
-    )
-    parser.add_argument(
-        '--show', action='store_true', help='show detections in a window'
-    )
-    parser.add_argument(
-        '--show-dir', help='draw detections into WORK_DIR/TIMESTAMP/SHOW_DIR'
-    )
-    parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
-        help='seconds per image with --show (default: 2)',
-    )
-    parser.add_argument('--tta', action='store_true', help='not supported yet')
+    add = parser.add_argument
+    add('checkpoint', help='checkpoint file')
+    out = 'write all predictions, proposals included, to a pickle file'
+    add('--out', metavar='FILE.pkl', help=out)
+    add('--show', action='store_true', help='show detections in a window')
+    folder = 'draw detections into WORK_DIR/TIMESTAMP/SHOW_DIR'
+    add('--show-dir', help=folder)
+    wait = 'seconds per image with --show'
+    add('--wait-time', type=float, default=2, help=wait)
+    add('--tta', action='store_true', help='not supported yet')
     args = parser.parse_args()
     if args.tta:
         parser.error(
@@ -47,15 +39,10 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def build_runner(args: argparse.Namespace) -> Runner:
+def build_runner(args: Namespace) -> Runner:
     """Build the runner of the test."""
-    cfg = launch.load_config(
-        args.config,
-        args.work_dir,
-        args.cfg_options,
-        args.launcher,
-        args.local_rank,
-    )
+    cfg = launch.config_of(args)
+    check_writable(args.out)
     check_exists(args.checkpoint)
     launch.check_data(cfg, 'test')
     cfg.load_from, cfg.resume = args.checkpoint, False
@@ -73,7 +60,7 @@ def build_runner(args: argparse.Namespace) -> Runner:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    with report_errors():
+    with cli.report_errors():
         build_runner(args).test()
 
 

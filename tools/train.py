@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmdet_owp.cli import report_errors
+from mmdet_owp import cli
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.resume import latest_checkpoint
 from mmdet_owp.errors import UserError
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Train a detector')
+    parser = cli.parser(__doc__)
     launch.add_arguments(parser)
-    parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('--amp', action='store_true', help='train in mixed precision')
+    add(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate by batch size / '
         'auto_scale_lr.base_batch_size',
     )
-    parser.add_argument(
+    add(
         '--resume',
         nargs='?',
         const='auto',
@@ -37,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
+def apply_arguments(cfg: Config, args: Namespace) -> None:
     """Apply the arguments that only training has to the config.
 
     Raises:
@@ -68,14 +67,8 @@ def apply_arguments(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     """Run the tool."""
     args = parse_args()
-    with report_errors():
-        cfg = launch.load_config(
-            args.config,
-            args.work_dir,
-            args.cfg_options,
-            args.launcher,
-            args.local_rank,
-        )
+    with cli.report_errors():
+        cfg = launch.config_of(args)
         apply_arguments(cfg, args)
         launch.check_data(cfg, 'train', 'val')
         launch.build_runner(cfg).train()

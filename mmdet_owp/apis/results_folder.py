@@ -97,7 +97,7 @@ class ResultsFolder:
         Returns:
             dict, optional: None if there is no result.
         """
-        self._writer = open(self._file, 'a+')
+        self._writer = open(self._file, 'a+', encoding='utf-8')
         with open(self._file, 'rb') as file:
             first = file.readline()
             if not (first.startswith(_HEAD) or _HEAD.startswith(first)):
@@ -127,7 +127,7 @@ class ResultsFolder:
         Raises:
             UserError: if the file is damaged.
         """
-        with open(self._file) as file:
+        with open(self._file, encoding='utf-8') as file:
             next(file)
             for number, line in enumerate(file, 2):
                 try:
@@ -223,7 +223,7 @@ def _write_list(
 ) -> None:
     """Write a JSON list row by row; the file appears once it is complete."""
     unfinished = path.with_suffix('.unfinished')
-    with open(unfinished, 'w') as file:
+    with open(unfinished, 'w', encoding='utf-8') as file:
         file.write(f'{before}[')
         separator = '\n'
         for row in rows:

@@ -26,9 +26,10 @@ from mmdet_owp.datasets.checker import (
     Finding,
     check_file,
     compare_classes,
+    compare_images,
 )
 from mmdet_owp.datasets.custom_config import config_text
-from mmdet_owp.errors import writing
+from mmdet_owp.errors import check_writable, writing
 from mmdet_owp.partitions import SPLITS
 from mmdet_owp.tables import markdown_table
 
@@ -97,7 +98,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         _check(args)
 
 
+def _find_parent(path: str) -> str:
+    """Return a config in the folder, or else in the repository's."""
+    inside = Path(__file__).parents[2] / path
+    return str(inside) if inside.is_file() and not osp.exists(path) else path
+
+
 def _check(args: Namespace) -> None:
+    check_writable(args.save)
     reports = []
     for n, path in enumerate(filter(None, (args.train, args.val))):
         report = check_file(
@@ -111,8 +119,11 @@ def _check(args: Namespace) -> None:
         reports.append((path, report))
     partitions = [report.partition for _, report in reports]
     common: list[Finding] = []
+    same_images: list[Finding] = []  # a problem, but training would run
     if len(partitions) == 2 and None not in partitions:
         common = compare_classes(*partitions)
+        first, last = (report.names for _, report in reports)
+        same_images = compare_images(first, last, args.images)
     findings = common + [f for _, r in reports for f in r.findings]
     problems = sum(f.level == 'problem' for f in findings)
     config = None
@@ -121,9 +132,11 @@ def _check(args: Namespace) -> None:
             (args.train, args.val),
             (args.images[0], args.images[-1]),
             partitions[0],
-            args.parent,
+            _find_parent(args.parent),
             osp.dirname(args.save) if args.save else 'configs/custom',
         )
+    common += same_images
+    problems += len(same_images)
     if args.json:
         _print_json(reports, common, problems, config)
     else:
@@ -133,7 +146,7 @@ def _check(args: Namespace) -> None:
     if args.save and config:
         with writing(args.save):
             Path(args.save).parent.mkdir(parents=True, exist_ok=True)
-            Path(args.save).write_text(config)
+            Path(args.save).write_text(config, encoding='utf-8')
     if problems:
         sys.exit(f'{problems} problems: see above')
     if not args.json:
@@ -153,10 +166,11 @@ def _print_json(
     def as_dicts(findings: Sequence[Finding]) -> list[dict]:
         return [finding._asdict() for finding in findings]
 
-    files = {
-        path: dict(report.summary, findings=as_dicts(report.findings))
-        for path, report in reports
-    }
+    files: dict[str, dict] = {}
+    for path, report in reports:
+        # One file may be given for both.
+        name = path if path not in files else f'{path} (evaluation)'
+        files[name] = dict(report.summary, findings=as_dicts(report.findings))
     content = dict(
         files=files,
         findings=as_dicts(common),
@@ -175,6 +189,12 @@ def _print_report(path: str, report: FileReport) -> None:
     )
     if 'splits' in summary:
         _print_counts(summary['splits'])
+    if 'training' in summary:
+        print(
+            f'trained on: {summary["training"]["images"]} of '
+            f'{summary["images"]} images, {summary["training"]["boxes"]} of '
+            f'{summary["splits"]["base"]["boxes"]} base boxes'
+        )
     pairs = summary.get('unlabelled', {}).get('pairs')
     if pairs:
         texts = [
@@ -186,7 +206,7 @@ def _print_report(path: str, report: FileReport) -> None:
 
 
 def _print_counts(splits: Mapping[str, Mapping]) -> None:
-    heading = ['', 'images with', 'boxes', 'crowd regions', 'classes']
+    heading = ['evaluated', 'images with', 'boxes', 'crowd', 'classes']
     rows = [
         [
             split,

@@ -12,20 +12,19 @@ over the images. Values are from 0 to 1; docs/protocols.md explains them.
 from __future__ import annotations
 
 import csv
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmdet_owp import cli
-from mmdet_owp.errors import writing
+from mmdet_owp.errors import check_writable, writing
 from mmdet_owp.evaluation.class_wise import STYLES
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile, compare
 from mmdet_owp.evaluation.proposal_files import ProposalRows, read_proposals
 from mmdet_owp.partitions import SPLITS
 from mmdet_owp.recall import PROTOCOLS, Evaluation
-from mmdet_owp.tables import Rows, text_table, transpose
+from mmdet_owp.tables import Rows, json_text, text_table, transpose
 
 
 def add_annotation_arguments(parser: ArgumentParser) -> None:
@@ -141,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _evaluate_files(args: Namespace) -> None:
+    check_writable(args.out, folder=True)
     data = AnnotationFile.read(args.annotations, args.partition)
     metrics: dict[str, Rows] = {}
     evaluations = []
@@ -242,8 +242,10 @@ def _write(folder: Path, metrics: Mapping[str, Rows]) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / 'recall.json'
-        path.write_text(json.dumps(metrics, indent=1) + '\n')
-        with open(folder / 'recall.csv', 'w', newline='') as file:
+        path.write_text(json_text(metrics, indent=1) + '\n', encoding='utf-8')
+        with open(
+            folder / 'recall.csv', 'w', encoding='utf-8', newline=''
+        ) as file:
             writer = csv.writer(file)
             writer.writerow(['proposals', 'split_protocol', 'metric', 'value'])
             writer.writerows(

@@ -125,7 +125,7 @@ def cut_part(
     # Written last, so that it marks a complete part.
     path = out / 'annotations' / f'instances_{part}.json'
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding='utf-8')
     return path, content
 
 

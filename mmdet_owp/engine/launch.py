@@ -10,7 +10,7 @@ import datetime
 import glob
 import os
 import os.path as osp
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
 import torch.distributed as dist
@@ -23,7 +23,7 @@ from mmdet_owp.cli import add_cfg_options
 
 # Importing it makes mmengine's loaders of checkpoints safe.
 from mmdet_owp.engine.checkpoint import check_exists
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, check_writable
 from mmdet_owp.partitions import LVIS_PARTITIONS
 
 _LVIS = (
@@ -92,7 +92,8 @@ def load_config(
         Config: with ``launcher`` and ``work_dir`` set.
 
     Raises:
-        UserError: if there is no such config.
+        UserError: if there is no such config, or the work folder cannot be
+            written to.
     """
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg = read_config(path)
@@ -103,7 +104,19 @@ def load_config(
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(path))[0]
         cfg.work_dir = osp.join('work_dirs', name)
+    check_writable(cfg.work_dir, folder=True)
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader') or {}
+        if loader.get('num_workers') == 0:  # PyTorch refuses the two then
+            loader.persistent_workers = False
+            loader.pop('prefetch_factor', None)
     return cfg
+
+
+def config_of(args: Namespace) -> Config:
+    """Load the config that :func:`add_arguments` describes."""
+    names = ('work_dir', 'cfg_options', 'launcher', 'local_rank')
+    return load_config(args.config, *(getattr(args, name) for name in names))
 
 
 def check_start(cfg: Config) -> None:

@@ -247,7 +247,7 @@ def _accumulate_lvis(truth: dict, detections: list[dict]) -> _Accumulated:
         from lvis import LVIS, LVISEval, LVISResults
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'truth.json'
-        path.write_text(json.dumps(truth))
+        path.write_text(json.dumps(truth), encoding='utf-8')
         objects = LVIS(str(path))
     evaluator = LVISEval(objects, LVISResults(objects, detections), 'bbox')
     evaluator.params.area_rng = [list(r) for r in AREA_RANGES.values()]

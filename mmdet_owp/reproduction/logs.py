@@ -7,6 +7,7 @@ after the time: a training, each time it is resumed, and each test.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from mmdet_owp.errors import UserError
@@ -34,9 +35,9 @@ def read_scalars(folder: str | Path) -> list[dict]:
         )
     scalars = []
     for file in files:
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding='utf-8').splitlines():
             try:
-                scalars.append(json.loads(line))
+                scalars.append(_parse(line))
             except ValueError:  # truncated by a kill
                 continue
     return scalars
@@ -45,32 +46,24 @@ def read_scalars(folder: str | Path) -> list[dict]:
 def read_curves(folder: str | Path) -> dict[str, dict[int, float]]:
     """Read all logged values of a training by iteration.
 
-    Args:
-        folder (str | Path): the work folder.
-
     Returns:
         dict[str, dict[int, float]]: name -> iteration -> value, in ascending
         order. A validation belongs to the last iteration that was logged
         before it. Values logged again after a resume replace earlier ones.
 
     Raises:
-        UserError: if there is no such log.
+        UserError: as :func:`read_scalars`.
     """
     curves, iteration = {}, 0
     for line in read_scalars(folder):
         iteration = line.get('iter', iteration)
         for name, value in line.items():
             curves.setdefault(name, {})[iteration] = value
-    return {
-        name: dict(sorted(curve.items())) for name, curve in curves.items()
-    }
+    return {name: dict(sorted(c.items())) for name, c in curves.items()}
 
 
 def read_masking(folder: str | Path) -> tuple[float, float]:
     """Read what ``UnknownMaskFocalLoss`` logged in a training.
-
-    Args:
-        folder (str | Path): the work folder.
 
     Returns:
         tuple[float, float]: masked share of the background locations of the
@@ -90,18 +83,15 @@ def read_masking(folder: str | Path) -> tuple[float, float]:
             f'{folder}: no masked_background in its log; '
             'the config must use UnknownMaskFocalLoss'
         )
-    shares = [line['masked_background'] for line in logged.values()]
-    highest = max(
-        line['background_objectness_max'] for line in logged.values()
+    shares, highest = (
+        [line[name] for line in logged.values()]
+        for name in ('masked_background', 'background_objectness_max')
     )
-    return sum(shares) / len(shares), highest
+    return sum(shares) / len(shares), max(highest)
 
 
 def read_metrics(folder: str | Path) -> dict[str, float]:
     """Read the metrics of the newest test in a work folder.
-
-    Args:
-        folder (str | Path): the work folder of tools/test.py.
 
     Raises:
         UserError: if there was no test, or its file is damaged.
@@ -113,9 +103,17 @@ def read_metrics(folder: str | Path) -> dict[str, float]:
             f'--work-dir {folder}'
         )
     try:
-        return json.loads(files[-1].read_text())
+        return _parse(files[-1].read_text(encoding='utf-8'))
     except ValueError as error:
         raise UserError(
             f'{files[-1]}: not a file of metrics ({error}); remove it and run '
             'tools/test.py again'
         ) from error
+
+
+def _parse(text: str) -> dict:
+    """Parse JSON in which null stands for nan."""
+    return {
+        name: math.nan if value is None else value
+        for name, value in json.loads(text).items()
+    }
