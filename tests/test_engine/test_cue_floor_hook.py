@@ -104,7 +104,7 @@ def test_frozen_head_has_no_floor():
 
 
 def test_what_has_no_floor_is_refused():
-    runner = make(loss_objectness=dict(type='L1Loss'))
+    runner = make(loss_objectness=dict(type='FocalLoss'))
     with pytest.raises(ValueError, match='only a binary cross entropy'):
         CueFloorHook().before_train(runner)
     runner.model.bbox_head = torch.nn.Identity()

@@ -403,6 +403,26 @@ def test_all_sampling_divides_by_the_foreground():
     )
 
 
+@pytest.mark.parametrize('name', ['FocalLoss', 'UnknownMaskFocalLoss'])
+def test_use_sigmoid_defaults_to_that_of_the_loss(name):
+    """The losses are those of a config that sets it, masking included."""
+    threshold = {} if name == 'FocalLoss' else dict(threshold=0.5)
+    heads = [
+        classifier(loss_cls=dict(type=name, **threshold, **more))
+        for more in ({}, dict(use_sigmoid=True))
+    ]
+    feats, samples = inputs(3)
+    default, explicit = (head.loss(feats, samples) for head in heads)
+    assert default.keys() == explicit.keys()
+    assert all(torch.equal(default[k], v) for k, v in explicit.items())
+    if threshold:
+        assert 0 < default['masked_background'] < 1
+    # A loss of softmax scores keeps its channel of the background.
+    softmax = classifier(loss_cls=dict(type='CrossEntropyLoss'))
+    assert heads[0].cls_out_channels == heads[0].num_classes
+    assert softmax.cls_out_channels == softmax.num_classes + 1
+
+
 @pytest.mark.parametrize('loss_cls', [None, dict(type='FocalLoss')])
 @pytest.mark.parametrize('candidates', ['center', 'all'])
 @pytest.mark.parametrize('prior', [None, 0.2])
@@ -622,6 +642,22 @@ def test_frozen_regression(masking):
         (
             dict(freeze_regression=True, centerness_on_reg=False),
             'freeze_regression',
+        ),
+        (
+            dict(loss_cls=dict(UNKNOWN, use_sigmoid=False)),
+            'UnknownMaskFocalLoss needs use_sigmoid=True',
+        ),
+        (
+            dict(proposal_score='cls', loss_cls=dict(type='CrossEntropyLoss')),
+            "proposal_score='cls' needs",
+        ),
+        (
+            dict(loss_objectness=dict(type='L1Loss')),
+            'loss_objectness is computed from logits',
+        ),
+        (
+            dict(loss_objectness=dict(type='CrossEntropyLoss')),
+            'loss_objectness is computed from logits',
         ),
         (dict(objectness=('dice',)), 'objectness must name cues'),
         (dict(objectness=()), 'objectness must name cues'),

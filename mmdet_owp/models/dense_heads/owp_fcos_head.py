@@ -186,7 +186,7 @@ class OWPFCOSHead(FCOSHead):
             center_sample_radius=center_sample_radius,
             centerness_on_reg=centerness_on_reg,
             # ``FCOSHead`` requires both losses; they are dropped below.
-            loss_cls=loss_cls or dict(type='FocalLoss'),
+            loss_cls=self._cls_config(loss_cls or dict(type='FocalLoss')),
             loss_centerness=losses['loss_objectness'],
             init_cfg=self._init_cfg(init_cfg, init_reg_bias, cue_prior),
             **kwargs,
@@ -197,11 +197,33 @@ class OWPFCOSHead(FCOSHead):
             for module in self._regression():
                 module.requires_grad_(False)
 
+    def _cls_config(self, loss_cls: ConfigType) -> ConfigType:
+        """Add the loss's own default of ``use_sigmoid`` to its config.
+
+        ``FCOSHead`` takes it from the config alone: ``FocalLoss`` without it
+        would get softmax scores and one more channel.
+        """
+        use_sigmoid = getattr(MODELS.build(loss_cls), 'use_sigmoid', False)
+        if self.proposal_score == 'cls' and not use_sigmoid:
+            raise UserError(
+                "proposal_score='cls' needs a loss_cls with use_sigmoid=True"
+            )
+        return (
+            dict(loss_cls, use_sigmoid=use_sigmoid)
+            if use_sigmoid
+            else loss_cls
+        )
+
     def _build_losses(self, losses: dict[str, ConfigType]) -> None:
         """Build the losses of the cues and drop what the parent built."""
         del self.loss_centerness
         for key, loss in losses.items():
             setattr(self, key, MODELS.build(loss))
+            if not getattr(getattr(self, key), 'use_sigmoid', False):
+                raise UserError(
+                    f'{key} is computed from logits: {dict(loss)} must have '
+                    'use_sigmoid=True, as CrossEntropyLoss and FocalLoss can'
+                )
         if not self.with_cls:
             self.loss_cls: nn.Module | None = None
         self.masking: UnknownMasking | None = getattr(

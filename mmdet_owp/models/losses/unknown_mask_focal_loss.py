@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmdet.models.losses import FocalLoss
 from mmdet.registry import MODELS
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.models.task_modules.unknown_masking import UnknownMasking
 
 
@@ -19,7 +20,8 @@ class UnknownMaskFocalLoss(FocalLoss):
     objectness of background outside the ground truth, before the start too.
 
     Args:
-        use_sigmoid (bool): as the next three, of mmdet's ``FocalLoss``.
+        use_sigmoid (bool): as the next three, of mmdet's ``FocalLoss``; must
+            be true.
         gamma (float): exponent of the modulating factor.
         alpha (float): weight of the positive class.
         loss_weight (float): weight of the loss.
@@ -34,5 +36,7 @@ class UnknownMaskFocalLoss(FocalLoss):
         loss_weight: float = 1.0,
         **masking,
     ) -> None:
+        if not use_sigmoid:
+            raise UserError('UnknownMaskFocalLoss needs use_sigmoid=True')
         super().__init__(use_sigmoid, gamma, alpha, loss_weight=loss_weight)
         self.masking = UnknownMasking(**masking)
