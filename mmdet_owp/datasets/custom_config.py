@@ -53,7 +53,7 @@ def config_text(
         UserError: if the parent does not exist, cannot be read or is not a
             config of a detector on one COCO data set.
     """
-    datasets, heads = _read_parent(parent)
+    datasets, heads, metrics = _read_parent(parent)
     paths = [*ann_files, *image_folders]
     if len({osp.isabs(p) for p in paths}) > 1:
         paths = [osp.abspath(p) for p in paths]
@@ -76,13 +76,18 @@ def config_text(
         train_images=osp.join(images[0], ''),
         val_images=osp.join(images[1], ''),
     )
+    if any('style' in metric for metric in metrics):  # that of LVIS files
+        ours = [{k: m[k] for k in m if k != 'style'} for m in metrics]
+        text += f'val_evaluator = test_evaluator = {pformat(ours)}\n'
     if heads and not any(d.get('class_agnostic') for d in datasets):
         text += f'model = {_with_classes(heads, len(names))}\n'
     return text
 
 
-def _read_parent(path: str) -> tuple[list[Mapping], dict[str, Any]]:
-    """Return the data sets of a config, and its heads that have classes."""
+def _read_parent(
+    path: str,
+) -> tuple[list[Mapping], dict[str, Any], list[Mapping]]:
+    """Return data sets, heads that have classes, and metrics of a config."""
     if not osp.isfile(path):
         raise UserError(
             f'{path}: no such config; give --parent a file of configs/'
@@ -98,6 +103,8 @@ def _read_parent(path: str) -> tuple[list[Mapping], dict[str, Any]]:
             for split in ('train', 'val', 'test')
         ]
         heads = _heads(config.model)
+        metrics = config.get('val_evaluator') or []
+        metrics = [metrics] if isinstance(metrics, Mapping) else metrics
     except ImportError as error:
         raise UserError(
             f'{path}: mmengine and mmdet are needed to read it ({error}); '
@@ -114,7 +121,7 @@ def _read_parent(path: str) -> tuple[list[Mapping], dict[str, Any]]:
             f'{path}: its data set is a wrapper of others '
             f'({datasets[0].get("type")}); give a --parent on one data set'
         )
-    return datasets, heads
+    return datasets, heads, metrics
 
 
 def _heads(model: Mapping) -> dict[str, Any]:
