@@ -232,6 +232,37 @@ def test_counts_are_averaged_over_processes(monkeypatch):
     )
 
 
+@pytest.mark.parametrize('part', ['train_cfg.rpn_proposal', 'test_cfg.rpn'])
+@pytest.mark.parametrize('name', ['oln_box_coco', 'oln_box_cls_coco'])
+def test_second_stage_gets_the_candidates_of_all_levels(name, part):
+    """2000 per level at most, by falling cue; no suppression, no other cut."""
+    config = Config.fromfile(REPO / f'configs/oln/{name}.py')
+    cfg = config.model[part.split('.')[0]][part.split('.')[1]]
+    head = build(**{'model.rpn_head.anchor_generator.strides': [4, 8, 16]})
+    sizes, strides = [(64, 64), (50, 50), (8, 8)], [4, 8, 16]
+    generator = torch.Generator().manual_seed(0)
+    cues = [torch.randn(1, 1, *s, generator=generator) for s in sizes]
+    boxes = [torch.full((1, 4, *s), 0.5) for s in sizes]
+    (found,) = head.rpn_head.predict_by_feat(
+        cues,
+        boxes,
+        batch_img_metas=[dict(META, img_shape=(512, 512))],
+        cfg=cfg,
+    )
+    expected = []
+    for cue, (_, width), stride in zip(cues, sizes, strides):
+        scores = cue.flatten().sigmoid().numpy()
+        for n in np.argsort(-scores, kind='stable')[:2000]:
+            x, y = n % width * stride, n // width * stride
+            expected.append((scores[n], x, y, 2 * stride))
+    assert len(found) == len(expected) == 2000 + 2000 + 64
+    expected.sort(key=lambda row: -row[0])
+    scores, x, y, half = np.array(expected).T
+    assert found.scores.tolist() == scores.tolist()
+    sides = np.stack([x - half, y - half, x + half, y + half], 1)
+    np.testing.assert_allclose(found.bboxes, sides.clip(0, 512), atol=1e-3)
+
+
 def test_feature_has_length_one():
     head = build().rpn_head
     seen = []

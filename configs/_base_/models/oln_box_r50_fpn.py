@@ -59,14 +59,16 @@ model = dict(
             ),
             allowed_border=0,
         ),
-        rpn_proposal=dict(nms_pre=2000, max_per_img=2000, nms=None),
+        # Every candidate goes on: 2000 per level, not 2000 in total.
+        rpn_proposal=dict(nms_pre=2000, max_per_img=None, nms=None),
     ),
     test_cfg=dict(
-        rpn=dict(nms_pre=2000, max_per_img=2000, nms=None),
+        rpn=dict(nms_pre=2000, max_per_img=None, nms=None),
         # Beside the class detections, where there is a classifier.
         rcnn=dict(
             proposals=dict(
-                nms=dict(type='nms', iou_threshold=0.7), max_per_img=1500
+                nms=dict(type='nms', iou_threshold=0.7, split_thr=100000),
+                max_per_img=1500,
             )
         ),
     ),
