@@ -79,13 +79,9 @@ class Comparison(NamedTuple):
         )
 
     def write_csv(self, path: Path) -> None:
-        """Write one line per cell that has a number.
-
-        Args:
-            path (Path): of the file.
-        """
+        """Write one line per cell that has a number."""
         heading = ['row', 'column', 'paper', 'mean', 'standard deviation']
-        with path.open('w', newline='') as file:
+        with path.open('w', encoding='utf-8', newline='') as file:
             writer = csv.writer(file)
             writer.writerow([*heading, 'seeds', 'difference'])
             for label, cells in self.rows.items():
@@ -103,11 +99,7 @@ class Comparison(NamedTuple):
                     writer.writerow([label, column, *rounded])
 
     def draw(self, path: Path) -> None:
-        """Draw one panel per column that has numbers in the paper.
-
-        Args:
-            path (Path): of the picture.
-        """
+        """Draw one panel per column that has numbers in the paper."""
         labels = list(self.rows)
         panels = [
             (head, [cells[i] for cells in self.rows.values()])

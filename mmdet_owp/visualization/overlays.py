@@ -1,4 +1,8 @@
-"""Draw boxes, heat maps and locations over an image, from plain arrays."""
+"""Draw boxes, heat maps and locations over an image, from plain arrays.
+
+``ax`` is where to draw, ``image`` is (H, W, 3) uint8, RGB. Boxes are (n, 4) as
+(x1, y1, x2, y2) in pixels of the image.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +19,7 @@ from mmdet_owp.visualization import style
 def is_found(
     objects: np.ndarray, proposals: np.ndarray, iou_thr: float = 0.5
 ) -> np.ndarray:
-    """Return which objects overlap a proposal by at least ``iou_thr``.
-
-    Args:
-        objects (ndarray): (num_objects, 4) as (x1, y1, x2, y2) in pixels.
-        proposals (ndarray): (num_proposals, 4).
-        iou_thr (float): smallest IoU. Defaults to 0.5.
-
-    Returns:
-        ndarray: (num_objects, ) bool.
-    """
+    """Return which objects overlap a proposal by an IoU of ``iou_thr``."""
     return (bbox_overlaps(objects, proposals) >= iou_thr).any(1)
 
 
@@ -37,12 +32,7 @@ def draw_found_and_missed(
 ) -> tuple[int, int]:
     """Draw found objects (IoU 0.5) in solid green, missed in dashed orange.
 
-    Args:
-        ax (Axes): where to draw.
-        image (ndarray): (H, W, 3) uint8, RGB.
-        objects (ndarray): (n, 4) boxes (x1, y1, x2, y2) in pixels.
-        proposals (ndarray): (k, 4).
-        others (ndarray): (m, 4) objects of other classes, in dotted white.
+    Objects of other classes, ``others``, are dotted in white.
 
     Returns:
         tuple[int, int]: number of objects found, and of all objects.
@@ -58,12 +48,7 @@ def draw_found_and_missed(
 
 
 def draw_heat_map(ax: Axes, image: np.ndarray, heat: np.ndarray) -> AxesImage:
-    """Draw an objectness map over a pale image.
-
-    Args:
-        ax (Axes): where to draw.
-        image (ndarray): (H, W, 3) uint8, RGB.
-        heat (ndarray): (H, W) objectness in [0, 1].
+    """Draw an objectness map, (H, W) in [0, 1], over a pale image.
 
     Returns:
         AxesImage: the map, for a color bar.
@@ -79,14 +64,9 @@ def draw_masked(
     boxes: np.ndarray,
     unlabeled: np.ndarray,
 ) -> None:
-    """Draw masked background as in Fig. 4 of the paper.
+    """Draw masked background, (H, W) bool, in blue, as Fig. 4 of the paper.
 
-    Args:
-        ax (Axes): where to draw.
-        image (ndarray): (H, W, 3) uint8, RGB.
-        masked (ndarray): (H, W) bool, blue.
-        boxes (ndarray): (n, 4) ground truth (x1, y1, x2, y2) in pixels.
-        unlabeled (ndarray): (m, 4) unlabeled objects, in dotted white.
+    ``boxes`` are the ground truth; unlabeled objects are dotted in white.
     """
     style.show_image(ax, image)
     blue = np.zeros((*masked.shape, 4))
@@ -107,8 +87,8 @@ def draw_locations(
 
     Args:
         ax (Axes): where to draw.
-        image (ndarray): (H, W, 3) uint8, RGB.
-        boxes (ndarray): (n, 4) ground truth (x1, y1, x2, y2) in pixels.
+        image (ndarray): to draw on.
+        boxes (ndarray): (n, 4) ground truth.
         regression (ndarray): (p, 2) locations (x, y) in pixels that train
             the regression and the cue, as orange points.
         hard (ndarray): (q, 2) locations that train the cue only, as blue
@@ -142,15 +122,7 @@ def draw_boxes(
     linewidth: float = 1.2,
     linestyle: str = '-',
 ) -> None:
-    """Draw the outlines of boxes.
-
-    Args:
-        ax (Axes): where to draw.
-        boxes (ndarray): (n, 4) as (x1, y1, x2, y2) in pixels.
-        color (str): of the lines.
-        linewidth (float): in points.
-        linestyle (str): as in matplotlib.
-    """
+    """Draw the outlines of boxes."""
     for x1, y1, x2, y2 in boxes:
         ax.add_patch(
             Rectangle(

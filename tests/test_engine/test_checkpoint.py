@@ -7,6 +7,7 @@ import os
 import tarfile
 import threading
 import zipfile
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -114,15 +115,13 @@ def test_evil_file_executes_nothing(evil, marker):
 
     with pytest.raises(ValueError, match='refused.* call (posix|os).system'):
         load_checkpoint(evil)
+    path, folder = str(evil), evil.parent / 'run'
+    pretrained = Toy(init_cfg=dict(type='Pretrained', checkpoint=path))
     for load in (
-        lambda: CheckpointLoader.load_checkpoint(str(evil)),
-        lambda: Toy(
-            init_cfg=dict(type='Pretrained', checkpoint=str(evil))
-        ).init_weights(),
-        lambda: make_runner(evil.parent / 'run', load_from=str(evil)).train(),
-        lambda: make_runner(
-            evil.parent / 'run', load_from=str(evil), resume=True
-        ).train(),
+        lambda: CheckpointLoader.load_checkpoint(path),
+        pretrained.init_weights,
+        lambda: make_runner(folder, load_from=path).train(),
+        lambda: make_runner(folder, load_from=path, resume=True).train(),
     ):
         with pytest.raises(ValueError, match='refused') as error:
             load()
@@ -177,12 +176,8 @@ def test_class_is_not_changed(tmp_path, reader):
 
 def test_nested_file_is_restricted_too(tmp_path, reader, marker):
     """A tensor's storage may be a whole file in the legacy format."""
-    nested = io.BytesIO()
-    torch.save(
-        Call(os.system, f'touch {marker}'),
-        nested,
-        _use_new_zipfile_serialization=False,
-    )
+    nested, call = io.BytesIO(), Call(os.system, f'touch {marker}')
+    torch.save(call, nested, _use_new_zipfile_serialization=False)
     path = tmp_path / 'nested.pth'
     call = Call(torch.storage._load_from_bytes, nested.getvalue())
     torch.save(dict(x=call), path)
@@ -213,20 +208,16 @@ def test_training_state_survives(tmp_path, zipped, reader):
     model(torch.ones(1, 2), 'loss')['loss'].backward()
     optimizer.step()
     path = tmp_path / 'state.pth'
-    arrays = [
-        np.arange(6).reshape(2, 3).astype(code) for code in '?bBhHiIlLqQefdSU'
-    ]
-    torch.save(
-        dict(
-            state_dict=model.state_dict(),
-            optimizer=optimizer.state_dict(),
-            buffer=buffer,
-            arrays=arrays,
-            scalars=[np.float64(0.5), np.int64(7), np.bool_(True)],
-        ),
-        path,
-        _use_new_zipfile_serialization=zipped,
+    array = np.arange(6).reshape(2, 3)
+    arrays = [array.astype(code) for code in '?bBhHiIlLqQefdSU']
+    state = dict(
+        state_dict=model.state_dict(),
+        optimizer=optimizer.state_dict(),
+        buffer=buffer,
+        arrays=arrays,
+        scalars=[np.float64(0.5), np.int64(7), np.bool_(True)],
     )
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
     loaded = load_checkpoint(path)
     assert loaded['buffer'].mean() == buffer.mean()
     assert loaded['buffer'].statistics('max') == 5
@@ -254,11 +245,8 @@ def test_file_that_is_no_checkpoint(tmp_path, content, reader):
 @pytest.mark.parametrize('part', [0.01, 0.1, 0.5, 0.99])
 def test_cut_off_file(tmp_path, zipped, part, reader):
     path = tmp_path / 'cut.pth'
-    state = Toy().state_dict()
-    state['more'] = torch.rand(1000)
-    torch.save(
-        dict(state_dict=state), path, _use_new_zipfile_serialization=zipped
-    )
+    state = dict(Toy().state_dict(), more=torch.rand(1000))
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
     content = path.read_bytes()
     path.write_bytes(content[: max(40, int(part * len(content)))])
     with pytest.raises(UserError, match='damaged'):
@@ -267,27 +255,20 @@ def test_cut_off_file(tmp_path, zipped, part, reader):
 
 def test_other_errors_are_shown_as_they_are(trained, monkeypatch):
     """A good file is not called damaged when PyTorch fails to read it."""
-    failure = RuntimeError('no CUDA GPUs are available')
-
-    def fail(*args, **kwargs):
-        raise failure
-
+    fail = mock.Mock(side_effect=RuntimeError('no CUDA GPUs are available'))
     monkeypatch.setattr(checkpoint, '_load_weights_only', fail)
     monkeypatch.setattr(checkpoint, '_load_restricted', fail)
     with pytest.raises(RuntimeError) as error:
         load_checkpoint(trained / 'epoch_2.pth')
-    assert error.value is failure
+    assert error.value is fail.side_effect
 
 
-def test_file_without_weights(tmp_path):
-    torch.save([1, 2], tmp_path / 'list.pth')
-    with pytest.raises(ValueError, match='a list, not a checkpoint'):
-        load_checkpoint(tmp_path / 'list.pth')
-
-
-def test_missing_file(tmp_path):
+def test_missing_file_and_file_without_weights(tmp_path):
     with pytest.raises(UserError, match='none.pth: no such'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'none.pth'))
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(UserError, match='a list, not a checkpoint'):
+        load_checkpoint(tmp_path / 'list.pth')
 
 
 def test_resume_is_exact(trained, tmp_path):
@@ -302,11 +283,8 @@ def test_resume_is_exact(trained, tmp_path):
     assert got['param_schedulers'] == expected['param_schedulers']
     for key in ('state_dict', 'optimizer'):
         torch.testing.assert_close(got[key], expected[key], rtol=0, atol=0)
-    history = [
-        c['message_hub']['log_scalars']['train/loss'].data
-        for c in (got, expected)
-    ]
-    np.testing.assert_array_equal(*history)
+    hubs = [c['message_hub']['log_scalars'] for c in (got, expected)]
+    np.testing.assert_array_equal(*(hub['train/loss'].data for hub in hubs))
 
 
 def test_config_text_is_not_executed(trained, marker):
@@ -418,8 +396,8 @@ def test_new_weights_may_be_missing(trained, tmp_path, capfd):
     weights = right['state_dict']
     runners = []
 
-    def load(new, width=3, resume=False, **changed):
-        state = {k: v for k, v in {**weights, **changed}.items() if len(v)}
+    def load(new='linear.bias', width=3, resume=False, drop='', **more):
+        state = {k: v for k, v in {**weights, **more}.items() if k != drop}
         torch.save(dict(right, state_dict=state), path)
         runners.append(
             make_runner(
@@ -432,34 +410,25 @@ def test_new_weights_may_be_missing(trained, tmp_path, capfd):
         )
         runners[-1].train()
 
-    gone, unused = torch.empty(0), torch.ones(1)
-    for resume in (False, True):
+    for arguments in (dict(), dict(resume=True), dict(drop='linear.bias')):
         with pytest.raises(InterruptedError):
-            load('linear.bias', resume=resume)
-    with pytest.raises(InterruptedError):
-        load('linear.bias', **{'linear.bias': gone})
+            load(**arguments)
     # Only what is missing keeps its first values, and mmengine is content.
-    assert torch.equal(
-        runners[-1].model.linear.weight, weights['linear.weight']
-    )
-    assert not torch.equal(
-        runners[-1].model.linear.bias, weights['linear.bias']
-    )
+    model = runners[-1].model
+    assert torch.equal(model.linear.weight, weights['linear.weight'])
+    assert not torch.equal(model.linear.bias, weights['linear.bias'])
     assert 'missing keys' not in capfd.readouterr().out
 
-    refused = [
-        (dict(new='linear.weight', **{'linear.bias': gone}), 'linear.bias'),
-        (dict(new='linear.bias', width=4), 'linear.weight'),
+    one = torch.ones(1)
+    for name, arguments in (
+        ('linear.bias', dict(new='linear.weight', drop='linear.bias')),
+        ('linear.weight', dict(width=4)),
         # Another shape is not missing.
-        (dict(new='linear.bias', **{'linear.bias': unused}), 'linear.bias'),
-        (dict(new='linear.bias', unused=unused), 'unused'),
-        (
-            dict(new='linear.bias', resume=True, **{'linear.bias': gone}),
-            'linear.bias',
-        ),
-        (dict(new='linear.bias', resume=True, unused=unused), 'unused'),
-    ]
-    for arguments, name in refused:
+        ('linear.bias', {'linear.bias': one}),
+        ('unused', dict(unused=one)),
+        ('linear.bias', dict(resume=True, drop='linear.bias')),
+        ('unused', dict(resume=True, unused=one)),
+    ):
         with pytest.raises(ValueError, match=f'such as {name};') as error:
             load(**arguments)
         assert '\n' not in str(error.value)

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from functools import partialmethod
 from types import SimpleNamespace
 
 import pytest
@@ -32,11 +33,8 @@ def outputs_and_gradients(model, size):
     outs = model(torch.rand(2, 3, *size), mode='tensor')
     outs = [level for kind in outs for level in kind]
     sum((out * torch.rand_like(out)).sum() for out in outs).backward()
-    return outs, {
-        name: p.grad
-        for name, p in model.named_parameters()
-        if p.grad is not None
-    }
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    return outs, {n: g for n, g in gradients.items() if g is not None}
 
 
 def assert_same(model, compiled, size):
@@ -58,7 +56,6 @@ def assert_same(model, compiled, size):
 def graphs(monkeypatch):
     """Run compiled graphs as they are and collect them."""
     graphs = []
-    compile_module = torch.nn.Module.compile
 
     def backend(graph, inputs):
         graphs.append(graph)
@@ -67,9 +64,7 @@ def graphs(monkeypatch):
     monkeypatch.setattr(
         torch.nn.Module,
         'compile',
-        lambda module, **kwargs: compile_module(
-            module, backend=backend, **kwargs
-        ),
+        partialmethod(torch.nn.Module.compile, backend=backend),
     )
     return graphs
 

@@ -19,16 +19,15 @@ from mmdet_owp.datasets.batch_sampler import ResumableAspectRatioBatchSampler
 class Images(Dataset):
     """Images of random sizes; notes which are loaded in a file."""
 
-    def __init__(self, log=None, num=101):
-        self.sizes = np.random.default_rng(0).integers(1, 9, (num, 2))
+    def __init__(self, log=None):
+        self.sizes = np.random.default_rng(0).integers(1, 9, (101, 2))
         self.log = log
 
     def __len__(self):
         return len(self.sizes)
 
     def get_data_info(self, index):
-        height, width = self.sizes[index].tolist()
-        return dict(height=height, width=width)
+        return dict(zip(('height', 'width'), self.sizes[index].tolist()))
 
     def __getitem__(self, index):
         with open(self.log, 'a') as file:
@@ -68,7 +67,10 @@ def test_batches_are_those_of_mmdet(sampler, shuffle, drop_last):
         assert found == expected[start:]
 
 
-def train(folder, seen, max_iters, workers, **kwargs):
+def train(folder, workers, **kwargs):
+    """Train for 110 iterations; return the images of each."""
+    folder.mkdir()
+    seen = []
     runner = Runner(
         Toy(seen),
         str(folder),
@@ -80,9 +82,7 @@ def train(folder, seen, max_iters, workers, **kwargs):
             batch_sampler=dict(type='mmdet.ResumableAspectRatioBatchSampler'),
             collate_fn=dict(type='default_collate'),
         ),
-        train_cfg=dict(
-            type='ResumableIterBasedTrainLoop', max_iters=max_iters
-        ),
+        train_cfg=dict(type='ResumableIterBasedTrainLoop', max_iters=110),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.001)),
         randomness=dict(seed=1),
         log_level='ERROR',
@@ -93,22 +93,16 @@ def train(folder, seen, max_iters, workers, **kwargs):
         **kwargs,
     )
     runner.train()
+    return seen
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_resumed_run_goes_on_with_the_next_images(tmp_path, workers):
-    whole, resumed = [], []
-    (tmp_path / 'whole').mkdir()
-    (tmp_path / 'resumed').mkdir()
-    train(tmp_path / 'whole', whole, 110, workers)
-    train(
-        tmp_path / 'resumed',
-        resumed,
-        110,
-        workers,
-        load_from=str(tmp_path / 'whole/iter_60.pth'),
-        resume=True,
+    start = str(tmp_path / 'whole/iter_60.pth')
+    whole = train(tmp_path / 'whole', workers)
+    resumed = train(
+        tmp_path / 'resumed', workers, load_from=start, resume=True
     )
     assert resumed == whole[60:]
     assert len(resumed) == 50

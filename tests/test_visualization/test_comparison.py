@@ -13,19 +13,14 @@ from mmdet_owp.visualization.comparison import Cell, Comparison
 
 @pytest.fixture
 def comparison():
-    return Comparison(
-        'Table 9: of a test',
-        'Paper: COCO.',
-        ['AP', 'AR@10', 'AR@100'],
-        {
-            'both': [
-                Cell(46.01, [45.0, 46.0, 49.0]),
-                Cell(20.0, [21.25]),
-                Cell(None, [10.0]),
-            ],
-            'paper only': [Cell(40.0, []), Cell(None, []), Cell(None, [])],
-        },
-    )
+    both = Cell(46.01, [45.0, 46.0, 49.0]), Cell(20.0, [21.25])
+    none = Cell(None, [])
+    rows = {
+        'both': [*both, Cell(None, [10.0])],
+        'paper only': [Cell(40.0, []), none, none],
+    }
+    columns = ['AP', 'AR@10', 'AR@100']
+    return Comparison('Table 9: of a test', 'Paper: COCO.', columns, rows)
 
 
 def test_markdown(comparison):
@@ -58,16 +53,13 @@ def test_csv(comparison, tmp_path):
         ('both', 'AR@100'),
         ('paper only', 'AP'),
     ]
-    values = [45, 46, 49]
-    assert float(rows[0]['mean']) == pytest.approx(
-        statistics.mean(values), abs=1e-4
-    )
-    assert float(rows[0]['standard deviation']) == pytest.approx(
-        statistics.stdev(values), abs=1e-4
-    )
-    assert float(rows[0]['difference']) == pytest.approx(
-        statistics.mean(values) - 46.01, abs=1e-4
-    )
+    mean, spread = 140 / 3, statistics.stdev([45, 46, 49])
+    for name, value in (
+        ('mean', mean),
+        ('standard deviation', spread),
+        ('difference', mean - 46.01),
+    ):
+        assert float(rows[0][name]) == pytest.approx(value, abs=1e-4)
     assert [row['seeds'] for row in rows] == ['3', '1', '1', '0']
     assert rows[1]['standard deviation'] == rows[2]['paper'] == ''
 

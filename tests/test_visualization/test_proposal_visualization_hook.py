@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -22,42 +23,23 @@ def runner(tiny_config, shapes_dir, monkeypatch, tmp_path):
     cfg.experiment_name = f'hook_{os.getpid()}'
     # Visualizers are kept by name, with the folder of the test.
     cfg.visualizer.name = tmp_path.name
-    cfg.merge_from_dict(
-        {
-            'default_hooks.visualization': {
-                'type': 'ProposalVisualizationHook',
-                'interval': 2,
-                'k': 20,
-            },
-            'val_dataloader.batch_size': 1,
-            'val_dataloader.num_workers': 0,
-        }
+    cfg.default_hooks.visualization = dict(
+        type='ProposalVisualizationHook', interval=2, k=20
     )
+    cfg.val_dataloader.update(batch_size=1, num_workers=0)
     return Runner.from_cfg(cfg)
 
 
 def test_pictures_of_every_second_batch(
     runner, shapes_dir, monkeypatch, tmp_path
 ):
-    passes, drawn = [], []
+    passes, calls = [], {}
     runner.model.bbox_head.register_forward_hook(
         lambda *_: passes.append(_[2])
     )
-    draw_boxes, draw_map = (module.draw_found_and_missed, module.draw_heat_map)
-
-    def keep(axis, image, objects, proposals, others):
-        drawn.append((objects, proposals, others))
-        return draw_boxes(axis, image, objects, proposals, others)
-
-    maps = []
-    monkeypatch.setattr(module, 'draw_found_and_missed', keep)
-    monkeypatch.setattr(
-        module,
-        'draw_heat_map',
-        lambda axis, image, heat: (
-            maps.append(heat) or draw_map(axis, image, heat)
-        ),
-    )
+    for name in ('draw_found_and_missed', 'draw_heat_map'):
+        calls[name] = mock.Mock(wraps=getattr(module, name))
+        monkeypatch.setattr(module, name, calls[name])
     runner.val()
     assert len(passes) == 4  # none for the maps
     paths = sorted(tmp_path.glob('*/vis_data/vis_image/proposals_*_0.png'))
@@ -70,9 +52,12 @@ def test_pictures_of_every_second_batch(
     assert [p.name for p in paths] == [
         f'proposals_{i["file_name"].split(".")[0]}_0.png' for i in images
     ]
-    for image, path, (novel, proposals, base), heat, outputs in zip(
+    drawn, maps = (call.call_args_list for call in calls.values())
+    for image, path, of_boxes, of_map, outputs in zip(
         images, paths, drawn, maps, passes[::2]
     ):
+        _, _, novel, proposals, base = of_boxes.args
+        _, _, heat = of_map.args
         assert cv2.imread(str(path)).std() > 10
         for boxes, is_base in ((novel, False), (base, True)):
             expected = [
