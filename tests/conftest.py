@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import subprocess
@@ -112,18 +113,47 @@ def pictures(monkeypatch):
 
 
 @pytest.fixture(scope='session')
+def write_log():
+    """Write what a training logs into its work folder."""
+
+    def write(folder, *lines, time='20260101_000000', end=''):
+        path = folder / time / 'vis_data/scalars.json'
+        path.parent.mkdir(parents=True)
+        path.write_text('\n'.join(map(json.dumps, lines)) + '\n' + end)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope='session')
+def cells():
+    """Return the cells of a Markdown table in a text, without its rule."""
+
+    def read(text: str) -> list[list[str]]:
+        lines = [line for line in text.splitlines() if line.startswith('|')]
+        del lines[1:2]
+        return [[c.strip() for c in line.split('|')[1:-1]] for line in lines]
+
+    return read
+
+
+@pytest.fixture(scope='session')
 def start(shapes_dir):
     """Start a command of the repository on the tiny data, return its Popen.
 
-    ``'python'`` as the first word means the interpreter of the tests.
+    Its first argument is split into words. ``python`` as the first word means
+    the interpreter of the tests.
     """
 
-    def start_command(*command, **environment) -> subprocess.Popen:
-        words = [str(word) for word in command]
+    def start_command(first, *more, **environment) -> subprocess.Popen:
+        words = [*first.split(), *map(str, more)]
         if words[0] == 'python':
             words[0] = sys.executable
         ours = dict(
-            SHAPES=str(shapes_dir), PYTHONPATH=str(REPO), OMP_NUM_THREADS='1'
+            SHAPES=str(shapes_dir),
+            PYTHONPATH=str(REPO),
+            OMP_NUM_THREADS='1',
+            PYTHON=sys.executable,
         )
         return subprocess.Popen(
             words,
@@ -152,16 +182,16 @@ def run(start):
     return run_command
 
 
-@pytest.fixture
-def call_tool(monkeypatch):
+@pytest.fixture(scope='session')
+def call_tool():
     """Call a tool in this process, return its exit status or None."""
 
     def call(path, *words):
-        monkeypatch.setattr('sys.argv', [str(path), *map(str, words)])
-        try:
-            runpy.run_path(str(path), run_name='__main__')
-        except SystemExit as exit_:
-            return exit_.code
+        with mock.patch('sys.argv', [str(path), *map(str, words)]):
+            try:
+                runpy.run_path(str(path), run_name='__main__')
+            except SystemExit as exit_:
+                return exit_.code
         return None
 
     return call

@@ -79,6 +79,25 @@ def test_cfg_options():
     assert parser.parse_args([]).cfg_options == []
 
 
+def test_help_names_the_defaults():
+    parser = cli.parser('Two\nlines')
+    parser.add_argument('--k', nargs='+', default=[10, 100], help='numbers')
+    parser.add_argument('--size', default=0, help='pixels')
+    parser.add_argument('--not', action='store_false', help='switch')
+    parser.add_argument('--seed', default=1, help='default: random')
+    parser.add_argument('--out', help='file')
+    text = parser.format_help()
+    assert '\n\nTwo\nlines\n\n' in text
+    for line in (
+        'numbers (default: 10 100)',
+        'pixels (default: 0)',
+        'switch',
+        'default: random',
+        'file',
+    ):
+        assert f'  {line}\n' in text
+
+
 def test_labels():
     assert cli.labelled('IoU=0.5=a,b') == ('IoU=0.5', ['a', 'b'])
     for text in ('a', '=a', 'a='):

@@ -40,22 +40,17 @@ def wheel(repo, tmp_path_factory):
     out = tmp_path_factory.mktemp('wheel')
     ignore = shutil.ignore_patterns('__pycache__')
     for name in SOURCES:
-        if (repo / name).is_dir():
-            shutil.copytree(
-                repo / name,
-                out / 'source' / name,
-                symlinks=True,
-                ignore=ignore,
-            )
+        source, copy = repo / name, out / 'source' / name
+        if source.is_dir():
+            shutil.copytree(source, copy, symlinks=True, ignore=ignore)
         else:
-            shutil.copy(repo / name, out / 'source')
+            shutil.copy(source, copy)
     command = (
         f'{sys.executable} -m pip wheel --no-deps --no-build-isolation '
         f'--wheel-dir {out} {out}/source'
     )
-    subprocess.run(
-        command.split(), check=True, capture_output=True, timeout=60
-    )
+    options = dict(check=True, capture_output=True, timeout=60)
+    subprocess.run(command.split(), **options)
     (path,) = out.glob('*.whl')
     with zipfile.ZipFile(path) as archive:
         yield archive
@@ -64,12 +59,8 @@ def wheel(repo, tmp_path_factory):
 def test_wheel_carries_configs_and_tools(repo, wheel):
     """Where mim looks: mmdet_owp/.mim."""
     names = set(wheel.namelist())
-    for pattern in (
-        'configs/**/*.py',
-        'tools/**/*.py',
-        'tools/*.sh',
-        'model-index.yml',
-    ):
+    patterns = 'configs/**/*.py tools/**/*.py tools/*.sh model-index.yml'
+    for pattern in patterns.split():
         files = [path.relative_to(repo) for path in repo.glob(pattern)]
         assert files
         for path in files:
@@ -150,9 +141,8 @@ def test_python_versions_agree(repo):
         name: (repo / name).read_text(encoding='utf-8')
         for name in ('setup.cfg', 'pyproject.toml', 'tools/install.sh')
     }
-    oldest, *_ = re.findall(
-        r'python_requires = >=(3\.\d+)', texts['setup.cfg']
-    )
+    required = r'python_requires = >=(3\.\d+)'
+    oldest, *_ = re.findall(required, texts['setup.cfg'])
     newer = r'Python\s+(3\.\d+)\s+or\s+newer'
     pinned, *_ = re.findall(newer, texts['tools/install.sh'])
     ruff = f'target-version = "py{oldest.replace(".", "")}"'

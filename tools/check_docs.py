@@ -26,15 +26,27 @@ import subprocess
 import sys
 import tempfile
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 from unittest import mock
+
+from mmdet_owp import cli
 
 REPO = Path(__file__).resolve().parents[1]
 # Placeholders for something of the reader's: CONFIG, configs/custom/….
 PLACEHOLDER = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
 # Programs of the system.
-FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'pre-commit', 'tee'}
+FOREIGN = {
+    'cat',
+    'dirname',
+    'git',
+    'grep',
+    'mkdir',
+    'pip',
+    'pre-commit',
+    'tee',
+}
 # Modules that are run by `python -m`.
 MODULES = {'mypy', 'pytest', 'ruff'}
 # Scripts that tests run, or that run the tests.
@@ -61,13 +73,9 @@ FUNCTION = '{0}() {{ command_not_found_handle {0} "$@"; }}\n'
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        'pages', nargs='*', type=Path, help='Markdown files (default: all)'
-    )
+    parser = cli.parser(__doc__)
+    pages = 'Markdown files (default: all)'
+    parser.add_argument('pages', nargs='*', type=Path, help=pages)
     return parser.parse_args()
 
 
@@ -88,11 +96,8 @@ def anchors(prose: str) -> set[str]:
     for heading in re.findall(r'^#+ +(.+?) *#*$', prose, re.M):
         heading = re.sub(r'\[(.*?)\]\(.*?\)', r'\1', heading)
         slug = re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-')
-        number, name = 0, slug
-        while name in found:
-            number += 1
-            name = f'{slug}-{number}'
-        found.add(name)
+        names = (f'{slug}-{n}' if n else slug for n in count())
+        found.add(next(name for name in names if name not in found))
     return found
 
 
@@ -107,7 +112,9 @@ def check_links(page: Path) -> Iterator[str]:
         file = (page.parent / path).resolve() if path else page
         if not file.exists():
             yield f'link to {target}: no such file'
-        elif anchor and anchor not in anchors(split(file.read_text())[0]):
+        elif anchor and anchor not in anchors(
+            split(file.read_text(encoding='utf-8'))[0]
+        ):
             yield f'link to {target}: no such heading'
     for word in ' '.join(code.findall(prose)).split():
         if (
@@ -136,7 +143,11 @@ def expand(code: str) -> list[list[str]]:
             timeout=30,
         )
         calls = Path(folder) / 'calls'
-        words = calls.read_text().split('\0')[:-1] if calls.exists() else []
+        words = (
+            calls.read_text(encoding='utf-8').split('\0')[:-1]
+            if calls.exists()
+            else []
+        )
     if done.stderr:
         raise ValueError(f'bash: {done.stderr.strip().splitlines()[0]}')
     commands = []
@@ -176,7 +187,9 @@ def check_script(path: str) -> str | None:
         return f'{path}: no such script'
     if path in SCRIPTS:
         return None
-    wrong = map(check_command, expand((REPO / path).read_text()))
+    wrong = map(
+        check_command, expand((REPO / path).read_text(encoding='utf-8'))
+    )
     return next(filter(None, wrong), None)
 
 
@@ -237,12 +250,7 @@ def read_config(path: str) -> Any:
 
 
 def dry_run(path: str, options: dict[str, Any]) -> str | None:
-    """Build the model, the optimizer and the schedules of a config.
-
-    Args:
-        path (str): config in the repository.
-        options (dict): its ``--cfg-options``.
-    """
+    """Build what a config and its ``--cfg-options`` describe."""
     from mmengine.runner import Runner
 
     config = copy.deepcopy(read_config(path))
@@ -262,7 +270,7 @@ def dry_run(path: str, options: dict[str, Any]) -> str | None:
 
 
 def build(config: Any) -> None:
-    """Build the model, the optimizer and the schedules of a config."""
+    """Build the model, the optimizer and the schedules."""
     from mmdet.registry import MODELS
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
@@ -295,7 +303,6 @@ def check_blocks(page: Path) -> Iterator[str]:
 
 def main() -> None:
     """Check the pages and list what is wrong."""
-    sys.path.insert(0, str(REPO))
     wrong = 0
     for page in parse_args().pages or pages():
         page = page.resolve()

@@ -22,6 +22,7 @@ from mmdet_owp import cli
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import check_exists
 from mmdet_owp.errors import UserError
+from mmdet_owp.evaluation.dump_proposals_metric import check_proposal_names
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,18 +30,10 @@ def parse_args() -> argparse.Namespace:
     parser = cli.parser(__doc__)
     launch.add_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--splits',
-        nargs='+',
-        choices=['train', 'val'],
-        default=['train', 'val'],
-        help='data sets to run on (default: both)',
-    )
-    parser.add_argument(
-        '--out-dir',
-        help='output folder (default: proposals/ in the data root of each '
-        'split)',
-    )
+    splits = ['train', 'val']
+    parser.add_argument('--splits', nargs='+', choices=splits, default=splits)
+    folder = 'default: proposals/ in the data root of each split'
+    parser.add_argument('--out-dir', help=folder)
     return parser.parse_args()
 
 
@@ -49,17 +42,7 @@ def dump_config(
 ) -> tuple[Config, str]:
     """Return the config of a test that writes the proposals of a split.
 
-    Args:
-        cfg (Config): a whole config.
-        split (str): ``'train'`` or ``'val'``.
-        out_dir (str, optional): output folder.
-
-    Returns:
-        tuple[Config, str]: the config and the path of the output file.
-
-    Raises:
-        UserError: if the split is not one data set, or the folder cannot be
-            written.
+    The second value is the path of the output file.
     """
     cfg = deepcopy(cfg)
     found = list(launch.datasets(cfg[f'{split}_dataloader'].dataset))
@@ -78,21 +61,15 @@ def dump_config(
     cfg.test_dataloader.dataset = dataset
     folder = out_dir or osp.join(dataset.get('data_root') or '', 'proposals')
     name = f'{osp.splitext(osp.basename(cfg.filename))[0]}_{split}.pkl'
+    remedy = 'choose another with --out-dir'
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f'{folder}: {error.strerror}; choose another with --out-dir'
-        ) from error
+        raise UserError(f'{folder}: {error.strerror}; {remedy}') from error
     if not os.access(folder, os.W_OK):
-        raise UserError(
-            f'{folder}: not writable; choose another with --out-dir'
-        )
-    cfg.test_evaluator = dict(
-        type='DumpClassAgnosticProposals',
-        output_dir=folder,
-        proposals_file=name,
-    )
+        raise UserError(f'{folder}: not writable; {remedy}')
+    files = dict(output_dir=folder, proposals_file=name)
+    cfg.test_evaluator = dict(type='DumpClassAgnosticProposals', **files)
     return cfg, osp.join(folder, name)
 
 
@@ -100,13 +77,7 @@ def main() -> None:
     """Run the tool."""
     args = parse_args()
     with cli.report_errors():
-        cfg = launch.load_config(
-            args.config,
-            args.work_dir,
-            args.cfg_options,
-            args.launcher,
-            args.local_rank,
-        )
+        cfg = launch.config_of(args)
         check_exists(args.checkpoint)
         launch.check_data(cfg, *args.splits)
         cfg.load_from, cfg.resume = args.checkpoint, False
@@ -114,6 +85,11 @@ def main() -> None:
         for job, path in jobs:
             runner = launch.build_runner(job)
             runner.register_hook(dict(type='CheckpointMatchHook'))
+            dataset = runner.test_dataloader.dataset
+            check_proposal_names(
+                dataset.get_data_info(i)['img_path']
+                for i in range(len(dataset))
+            )
             runner.test()
             if is_main_process():
                 print(f'wrote {path}')

@@ -40,8 +40,8 @@ train() {
   touch "$out/$1/done"
 }
 
-# judge CONFIG RANKING: tests with proposals ranked by objectness or cls.
-judge() {
+# evaluate CONFIG RANKING: tests with proposals ranked by objectness or cls.
+evaluate() {
   local folder=$out/$1/ranked_by_$2
   if [ -e "$folder/done" ]; then
     echo "   tested already: $folder"
@@ -66,15 +66,15 @@ set +m
 trap 'kill -- "-$baseline" 2>/dev/null || true' EXIT
 train fcos_iou_cs_is_shapes
 say 'test the proposer and draw novel objects found and missed'
-judge fcos_iou_cs_is_shapes objectness
+evaluate fcos_iou_cs_is_shapes objectness
 watch draw "$PYTHON" tools/analysis_tools/draw_proposals.py \
   configs/shapes/fcos_iou_cs_is_shapes.py \
   "$(cat "$out/fcos_iou_cs_is_shapes/last_checkpoint")" --out "$out/novel.png"
 wait "$baseline"
 trap - EXIT
 say 'test the baseline, ranked by its classes and by centerness'
-judge fcos_shapes cls
-judge fcos_shapes objectness
+evaluate fcos_shapes cls
+evaluate fcos_shapes objectness
 
 say 'done; in percent'
 "$PYTHON" tools/analysis_tools/metrics_table.py \

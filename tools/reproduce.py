@@ -30,37 +30,24 @@ from mmdet_owp.reproduction.table_runs import TableRuns
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument('--table', type=int, choices=TABLES, required=True)
-    parser.add_argument('--data', choices=DATA, required=True)
-    parser.add_argument(
+    add = parser.add_argument
+    add('--table', type=int, choices=TABLES, required=True)
+    add('--data', choices=DATA, required=True)
+    add(
         '--gpus',
         type=int,
         default=int(torch.cuda.is_available()),
         help='GPUs per run; 0: the CPU. Default: 1 if there is one',
     )
-    parser.add_argument(
-        '--jobs',
-        type=int,
-        help='runs side by side; default: 1 on GPUs, 2 on a CPU',
-    )
-    parser.add_argument(
-        '--seeds', type=int, nargs='+', default=[0], help='default: 0'
-    )
-    parser.add_argument(
-        '--work-dir',
-        default='work_dirs/reproduce',
-        help='folder of all runs and tables; default: work_dirs/reproduce',
-    )
-    parser.add_argument(
-        '--dry-run',
-        action='store_true',
-        help='print the commands and an estimate of their time',
-    )
-    parser.add_argument(
-        '--seconds-per-iter',
-        type=float,
-        help='for --dry-run, if no run has been measured yet',
-    )
+    jobs = 'runs side by side; default: 1 on GPUs, 2 on a CPU'
+    add('--jobs', type=int, help=jobs)
+    add('--seeds', type=int, nargs='+', default=[0], help='one run each')
+    folder = 'folder of all runs and tables'
+    add('--work-dir', default='work_dirs/reproduce', help=folder)
+    dry_run = 'print the commands and an estimate of their time'
+    add('--dry-run', action='store_true', help=dry_run)
+    estimate = 'for --dry-run, if no run has been measured yet'
+    add('--seconds-per-iter', type=float, help=estimate)
     cli.add_cfg_options(parser, raw=True)
     args = parser.parse_args()
     if args.jobs is None:

@@ -25,13 +25,12 @@ def _lists() -> dict:
 @lru_cache(None)
 def lvis_classes() -> dict[int, tuple[str, str]]:
     """Return name and frequency by category id, in ascending order."""
-    return dict(
-        sorted(
-            (int(i), (name, frequency))
-            for frequency in 'rcf'
-            for i, name in _lists()[frequency].items()
-        )
+    classes = (
+        (int(i), (name, frequency))
+        for frequency in 'rcf'
+        for i, name in _lists()[frequency].items()
     )
+    return dict(sorted(classes))
 
 
 def lvis_sides(
@@ -42,8 +41,8 @@ def lvis_sides(
     Args:
         order (str): ``'novel_by_id'`` or ``'novel_by_count'``.
         partition (str): name of the partition, for the message.
-        categories (list[dict]): of the annotation file.
-        source (str): path of that file, for the message.
+        categories (list[dict]): of the annotation file ``source``.
+        source (str): its path, for the message.
 
     Raises:
         UserError: if ids, names or frequencies are not those of LVIS v1.

@@ -21,9 +21,6 @@ from mmdet_owp.partitions.named import LVIS_PARTITIONS, NAMED
 
 SPLITS = ('base', 'novel', 'all')
 
-# Prefix of a supercategory on a command line.
-_SUPERCATEGORY = 'supercategory:'
-
 PartitionLike = Union[str, Sequence, Mapping]
 
 
@@ -57,7 +54,7 @@ class Partition(NamedTuple):
             raise UserError(f'split must be one of {SPLITS}, not {split!r}')
         base = {} if split == 'novel' else self.base
         novel = {} if split == 'base' else self.novel
-        return dict(sorted({**base, **novel}.items()))
+        return _sorted({**base, **novel})
 
     def names(self, split: str) -> tuple[str, ...]:
         """Class names of a split, in label order."""
@@ -104,7 +101,7 @@ def resolve_partition(
                 f'{sorted(NAMED)}, or a list of your base classes'
             )
         base, novel = NAMED[partition](partition, categories, source)
-        return _sorted(partition, base, novel)
+        return Partition(partition, _sorted(base), _sorted(novel))
 
     if not isinstance(partition, Mapping):
         partition = dict(base=partition)
@@ -122,13 +119,12 @@ def resolve_partition(
     both = sorted(name for i, name in base.items() if i in novel)
     if both:
         raise UserError(f'a class cannot be base and novel: {", ".join(both)}')
-    return _sorted(partition.get('name', 'custom'), base, novel)
+    name = partition.get('name', 'custom')
+    return Partition(name, _sorted(base), _sorted(novel))
 
 
-def _sorted(name: str, base: Mapping, novel: Mapping) -> Partition:
-    return Partition(
-        name, dict(sorted(base.items())), dict(sorted(novel.items()))
-    )
+def _sorted(classes: Mapping[int, str]) -> dict[int, str]:
+    return dict(sorted(classes.items()))
 
 
 def parse_partition(
@@ -154,8 +150,8 @@ def parse_partition(
     for c in text.split(','):
         if c in names:
             base.append(c)
-        elif c.startswith(_SUPERCATEGORY):
-            name = c[len(_SUPERCATEGORY) :]
+        elif c.startswith('supercategory:'):
+            name = c.partition(':')[2]
             base += _of_supercategory(name, categories, source)
         elif c == text and c not in ids:  # no list: a name
             return resolve_partition(text, categories, source)

@@ -23,7 +23,7 @@ from mmdet_owp.partitions import parse_partition
 from mmdet_owp.recall import GroundTruth, Proposals, RecallEvaluator
 
 EVALUATORS = ('pycocotools', 'faster-coco-eval', 'mmdet_owp')
-ALL_AREAS = dict(all=(0, 1e10))
+AREA = (0, 1e10)
 PROPOSAL_NUMS = (10, 100, 1000)
 # One run of a slower evaluator is enough.
 SLOW_SECONDS = 60
@@ -64,12 +64,9 @@ def make_data(
         own = objects.get(info['id'], [])
         repeated += [dict(a, image_id=n) for a in own]
         size = np.array([info['width'], info['height']])
-        boxes = np.column_stack(
-            [
-                rng.random((num, 2)) * size * 0.9,
-                rng.uniform(0.02, 0.5, (num, 2)) * size,
-            ]
-        )
+        corners = rng.random((num, 2)) * size * 0.9
+        sides = rng.uniform(0.02, 0.5, (num, 2)) * size
+        boxes = np.column_stack([corners, sides])
         if own:
             near = np.array([a['bbox'] for a in own], float)
             near = near[rng.integers(len(near), size=num)]
@@ -105,14 +102,11 @@ def _like_pycocotools(coco_class: type, eval_class: type) -> Callable:
             evaluator = eval_class(truth, truth.loadRes(rows), 'bbox')
             params = evaluator.params
             params.useCats, params.maxDets = 0, list(nums)
-            params.areaRng = [list(r) for r in ALL_AREAS.values()]
-            params.areaRngLbl = list(ALL_AREAS)
+            params.areaRng, params.areaRngLbl = [AREA], ['all']
             evaluator.evaluate()
             evaluator.accumulate()
-        return (
-            evaluator.eval['recall'][:, 0, 0],
-            evaluator.eval['precision'][:, :, 0, 0, -1],
-        )
+        found = evaluator.eval
+        return found['recall'][:, 0, 0], found['precision'][:, :, 0, 0, -1]
 
     return evaluate
 
@@ -127,7 +121,7 @@ def _evaluate_ours(
     proposals = Proposals.from_rows(
         truth.image_ids, rows[:, 0].astype(int), rows[:, 1:5], rows[:, 5]
     )
-    evaluator = RecallEvaluator(truth, proposals, area_ranges=ALL_AREAS)
+    evaluator = RecallEvaluator(truth, proposals, area_ranges={'all': AREA})
     found = evaluator.evaluate(novel, proposal_nums=nums)
     return np.stack([found.recall(k) for k in nums], axis=1), found.precision
 
@@ -189,8 +183,9 @@ class Benchmark(NamedTuple):
         parsing = time.perf_counter() - start
         if not content['images']:
             raise UserError(f'{self.ann_file}: no images')
+        categories = content['categories']
         novel = parse_partition(
-            self.partition, content['categories'], self.ann_file
+            self.partition, categories, self.ann_file
         ).novel
         content, rows = make_data(content, self.num_images, num, self.seed)
         nums = [k for k in PROPOSAL_NUMS if k <= num]
@@ -200,13 +195,10 @@ class Benchmark(NamedTuple):
             start = time.perf_counter()
             recall, precision = evaluate(content, rows, novel, nums)
             seconds.append(time.perf_counter() - start)
-        peak = _peak_memory()
-        objects = sum(
-            a['category_id'] in novel for a in content['annotations']
-        )
-        return Timing(
-            min(seconds), parsing, objects, peak, before, recall, precision
-        )
+        results = _peak_memory(), before, recall, precision
+        labels = [a['category_id'] for a in content['annotations']]
+        objects = sum(label in novel for label in labels)
+        return Timing(min(seconds), parsing, objects, *results)
 
 
 def _peak_memory() -> float:

@@ -28,15 +28,10 @@ _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
 class Command(NamedTuple):
-    """A program to run.
-
-    Attributes:
-        words (list[str]): its name and its arguments.
-        environment (dict[str, str]): in addition to this process'.
-    """
+    """A program to run."""
 
     words: list[str]
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = {}  # in addition to that of this process
 
 
 @dataclass(eq=False)
@@ -165,21 +160,16 @@ class _Queue:
         if job.refused:
             self.fail(job, job.refused)
         elif job.start in self.failed:
-            self.fail(
-                job,
-                f'{job.start.folder.name} is missing, which it starts from',
-            )
+            start = job.start.folder.name
+            self.fail(job, f'{start} is missing, which it starts from')
         elif self.free_slots and (job.start is None or job.start.finished):
             job.folder.mkdir(parents=True, exist_ok=True)
             lock = _lock(job.folder / 'lock')
             if lock is None:
                 if job not in self.locked:
                     self.locked.add(job)
-                    self.report(
-                        job,
-                        'waits for another process that works in '
-                        f'{job.folder}',
-                    )
+                    where = f'another process that works in {job.folder}'
+                    self.report(job, f'waits for {where}')
                 return
             self.waiting.remove(job)
             if job.finished:
@@ -197,19 +187,18 @@ class _Queue:
         status = running.process.returncode if running.process else 0
         if status == 0 and running.commands:
             command = running.commands.pop(0)
-            self.report(
-                job, f'{Path(command.words[1]).stem}, output in {job.output}'
-            )
+            name = Path(command.words[1]).stem
+            self.report(job, f'{name}, output in {job.output}')
             running.process = _start(command, running)
             return
         self.running.remove(running)
         self.free_slots.append(running.environment)
         if status:
-            self.fail(
-                job,
-                f'{_last_line(job.output)} (exit status {status}; '
-                f'all of its output: {job.output})',
+            last, log = (
+                _last_line(job.output),
+                f'all of its output: {job.output}',
             )
+            self.fail(job, f'{last} (exit status {status}; {log})')
         elif not job.complete():
             self.fail(job, f'it ended without results; see {job.output}')
         else:
@@ -229,7 +218,7 @@ class _Queue:
 
 def _start(command: Command, running: _RunningJob) -> subprocess.Popen:
     """Start a command in a session of its own."""
-    with running.job.output.open('a') as output:
+    with running.job.output.open('a', encoding='utf-8') as output:
         return subprocess.Popen(
             command.words,
             env={**os.environ, **running.environment, **command.environment},
@@ -288,7 +277,7 @@ def _stop(processes: Sequence[subprocess.Popen]) -> None:
 
 def _lock(path: Path) -> IO | None:
     """Lock a file; return None if another process holds the lock."""
-    file = path.open('w')
+    file = path.open('w', encoding='utf-8')
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -299,7 +288,7 @@ def _lock(path: Path) -> IO | None:
 
 def _last_line(path: Path) -> str:
     """Return the last line of a log that is not empty."""
-    lines = path.read_text(errors='replace').split('\n')
-    return next(
-        (line.strip() for line in reversed(lines) if line.strip()), 'no output'
+    lines = (
+        path.read_text(encoding='utf-8', errors='replace').strip().split('\n')
     )
+    return lines[-1].strip() or 'no output'

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.timing import synchronize
 
+CPU = ProfilerActivity.CPU
 # Operators that make the host wait for a CUDA device: a number taken from a
 # tensor, and results whose size depends on values. A mask as index is a
 # nonzero.
@@ -29,11 +30,8 @@ WAITS = {
 # a Python number makes a tensor of it, image sizes and the optimizer's
 # counters are on the host.
 NOT_ON_CUDA = (
-    'aten::one_hot',
-    'aten::index_put_',
-    'preprocess',
-    'Optimizer.step',
-)
+    'aten::one_hot', 'aten::index_put_', 'preprocess', 'Optimizer.step',
+)  # fmt: skip
 
 
 def peak_memory(function: Callable, device: str = 'cpu') -> float:
@@ -45,14 +43,12 @@ def peak_memory(function: Callable, device: str = 'cpu') -> float:
         function()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
-    with profile(
-        activities=[ProfilerActivity.CPU], profile_memory=True
-    ) as trace:
+    with profile(activities=[CPU], profile_memory=True) as trace:
         function()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'trace.json'
         trace.export_chrome_trace(str(path))
-        events = json.loads(path.read_text())['traceEvents']
+        events = json.loads(path.read_text(encoding='utf-8'))['traceEvents']
     changes = [
         (e['ts'], e['args']['Bytes'])
         for e in events
@@ -89,7 +85,7 @@ def count_waits(function: Callable, device: str = 'cpu') -> Counter:
             function()
             torch.cuda.set_sync_debug_mode('default')
         return Counter('wait' for w in caught if 'synchroniz' in str(w))
-    with profile(activities=[ProfilerActivity.CPU]) as trace:
+    with profile(activities=[CPU]) as trace:
         function()
 
     def on_host(event) -> bool:
@@ -109,7 +105,7 @@ def write_trace(
     steps: dict[str, Callable[[], Callable]], path: str, device: str
 ) -> None:
     """Write one trace of prepared functions, for chrome://tracing."""
-    activities = [ProfilerActivity.CPU]
+    activities = [CPU]
     if device != 'cpu':
         activities.append(ProfilerActivity.CUDA)
     with profile(activities=activities) as trace:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,45 +54,26 @@ def plan_sweep(
         options (Sequence[str]): KEY=VALUE for every run. Default ().
     """
     jobs = {}
-    for config in configs:
-        for threshold in thresholds:
-            for start in starts:
-                setting = Setting(Path(config).stem, threshold, start)
-                folder = work_dir / f'{setting.name}_{threshold}_{start}k'
-                words = [
-                    sys.executable,
-                    train,
-                    config,
-                    '--work-dir',
-                    folder,
-                    '--resume',
-                    '--cfg-options',
-                    f'{_LOSS}.threshold={threshold}',
-                    f'{_LOSS}.start_iter={start / 90}',
-                    *options,
-                ]
-                jobs[setting] = _training(words, folder, metrics)
+    for config, threshold, start in product(configs, thresholds, starts):
+        setting = Setting(Path(config).stem, threshold, start)
+        folder = work_dir / f'{setting.name}_{threshold}_{start}k'
+        words = (
+            *(sys.executable, train, config, '--work-dir', folder, '--resume'),
+            *('--cfg-options', f'{_LOSS}.threshold={threshold}'),
+            *(f'{_LOSS}.start_iter={start / 90}', *options),
+        )
+        command = Command(list(map(str, words)))
+        complete = partial(_has_metrics, folder, metrics)
+        jobs[setting] = Job(folder, partial(list, [command]), complete)
     return jobs
 
 
-def _training(words: Sequence, folder: Path, metrics: Sequence[str]) -> Job:
-    return Job(
-        folder,
-        lambda: [Command([str(word) for word in words])],
-        complete=lambda: last_metrics(folder, metrics) is not None,
-    )
+def _has_metrics(folder: Path, metrics: Sequence[str]) -> bool:
+    return last_metrics(folder, metrics) is not None
 
 
 def last_metrics(folder: Path, metrics: Sequence[str]) -> list[float] | None:
-    """Read the metrics of the last validation, in percent.
-
-    Args:
-        folder (Path): of a run.
-        metrics (Sequence[str]): their names.
-
-    Returns:
-        list[float] | None: None if there is no such validation.
-    """
+    """Read metrics of the last validation, in percent; None without one."""
     try:
         scalars = read_scalars(folder)
     except UserError:
@@ -116,15 +99,9 @@ def report_sweep(
     rows, panels = [], {}
     for setting, folder in finished.items():
         values = last_metrics(folder, metrics)
-        rows.append(
-            [
-                setting.name,
-                str(setting.threshold),
-                f'{setting.start}/90',
-                *(f'{value:.1f}' for value in values),
-                f'{100 * read_masking(folder)[0]:.3g}',
-            ]
-        )
+        label = setting.name, str(setting.threshold), f'{setting.start}/90'
+        masked = f'{100 * read_masking(folder)[0]:.3g}'
+        rows.append([*label, *(f'{value:.1f}' for value in values), masked])
     for setting in sorted(finished, key=lambda s: (s.threshold, s.start)):
         values = last_metrics(finished[setting], metrics)
         for title, value in zip(titles, values):

@@ -134,27 +134,19 @@ class TableRuns:
         def on_failed(job: Job, reason: str) -> None:
             self.failures[job.folder.name] = reason
 
-        run_jobs(
-            [run.job for run in self.runs],
-            slots,
-            lambda job: self.write(),
-            on_failed,
-        )
+        jobs = [run.job for run in self.runs]
+        run_jobs(jobs, slots, lambda job: self.write(), on_failed)
         return self.write()
 
     def write(self) -> str:
         """Write the table so far; return its Markdown."""
         comparison = self.compare()
-        lines = [
-            comparison.markdown(),
-            *(f'- {text}' for text in self._missing_configs()),
-            *(
-                f'- {name} failed: {why}'
-                for name, why in self.failures.items()
-            ),
-        ]
-        text = '\n'.join(lines)
-        (self.folder / 'table.md').write_text(text + '\n')
+        failures = self.failures.items()
+        notes = self._missing_configs()
+        notes += [f'{name} failed: {reason}' for name, reason in failures]
+        lines = (f'- {note}' for note in notes)
+        text = '\n'.join([comparison.markdown(), *lines])
+        (self.folder / 'table.md').write_text(text + '\n', encoding='utf-8')
         comparison.write_csv(self.folder / 'table.csv')
         comparison.draw(self.folder / 'table.png')
         return text
@@ -223,11 +215,9 @@ class TableRuns:
             num_unknown += estimate is None
             hours += estimate or 0.0
             lines.append(f'# {name}: {text}')
-            for command in run.commands():
-                variables = (
-                    f'{k}={v}' for k, v in command.environment.items()
-                )
-                lines.append(shlex.join([*variables, *command.words]))
+            for words, environment in run.commands():
+                variables = (f'{k}={v}' for k, v in environment.items())
+                lines.append(shlex.join([*variables, *words]))
         lines += [f'# {text}' for text in self._missing_configs()]
         if num_unknown:
             total = (
@@ -277,11 +267,7 @@ def shapes_folders() -> tuple[Path, Path]:
 
 
 def prepare_data(data: str, run: TrainingRun) -> None:
-    """Make the built-in data if they are missing; check other data.
-
-    Args:
-        data (str): key of ``DATA``.
-        run (TrainingRun): that reads them.
+    """Make the built-in data that a run needs; check other data.
 
     Raises:
         UserError: if other data are missing.
@@ -290,10 +276,8 @@ def prepare_data(data: str, run: TrainingRun) -> None:
         check_data(run.cfg, 'train', 'test')
         return
     for folder, arguments in zip(shapes_folders(), ({}, _UNSEEN)):
-        if not all(
-            (folder / f'annotations/instances_{name}.json').exists()
-            for name in ('train', 'val')
-        ):
+        files = (f'instances_{part}.json' for part in ('train', 'val'))
+        if not all((folder / 'annotations' / name).exists() for name in files):
             print(f'drawing {folder}', flush=True)
             make_shapes(folder, **arguments, progress=tqdm)
 
@@ -315,11 +299,10 @@ def share_devices(gpus: int, num_jobs: int) -> list[dict[str, str]]:
             OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', threads),
         )
         return [environment] * num_jobs
-    devices = (
-        os.environ['CUDA_VISIBLE_DEVICES'].split(',')
-        if 'CUDA_VISIBLE_DEVICES' in os.environ
-        else list(map(str, range(torch.cuda.device_count())))
-    )
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if visible is None:
+        visible = ','.join(map(str, range(torch.cuda.device_count())))
+    devices = [device for device in visible.split(',') if device]
     if len(devices) < gpus * num_jobs:
         raise UserError(
             f'{num_jobs} runs of {gpus} GPUs need {gpus * num_jobs}, and '

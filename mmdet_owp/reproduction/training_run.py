@@ -82,11 +82,8 @@ class TrainingRun:
         self.environments = environments
         plain = Config.fromfile(config, import_custom_modules=False)
         plain.merge_from_dict(_parse(settings))
-        results_from = {
-            key: value
-            for key, value in plain.to_dict().items()
-            if key in _RESULTS_FROM
-        }
+        entries = plain.to_dict().items()
+        results_from = {k: v for k, v in entries if k in _RESULTS_FROM}
         # As JSON stores it: without tuples.
         self.record = json.loads(json.dumps(results_from, default=str))
         self.options = [*options, *self._batch_size(plain)]
@@ -109,9 +106,8 @@ class TrainingRun:
         """Return the setting of images per GPU that keeps their sum."""
         total = cfg.get('auto_scale_lr', {}).get('base_batch_size')
         key, processes = 'train_dataloader.batch_size', max(self.gpus, 1)
-        if total is None or any(
-            s.startswith(f'{key}=') for s in self.settings
-        ):
+        is_set = any(s.startswith(f'{key}=') for s in self.settings)
+        if total is None or is_set:
             return []
         if total % processes:
             raise UserError(
@@ -151,7 +147,11 @@ class TrainingRun:
     def part_done(self) -> float:
         """Fraction of the training up to the newest checkpoint."""
         try:
-            newest = (self.folder / 'last_checkpoint').read_text().strip()
+            newest = (
+                (self.folder / 'last_checkpoint')
+                .read_text(encoding='utf-8')
+                .strip()
+            )
             return int(Path(newest).stem.split('_')[-1]) / self.last
         except (FileNotFoundError, ValueError):  # ValueError: it is empty
             return 0.0
@@ -175,30 +175,22 @@ class TrainingRun:
         path = self.folder / 'settings.json'
         content = dict(gpus=self.gpus, config=self.record)
         temporary = path.with_suffix('.json.tmp')
-        temporary.write_text(json.dumps(content, indent=1))
+        temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
         os.replace(temporary, path)
         return self.commands()
 
     def commands(self) -> list[Command]:
         """Return the commands that are left to run."""
-        test = self._command(
-            'test',
-            [_short(self.checkpoint)],
-            ['--work-dir', _short(self.test_folder)],
-            self.settings,
-        )
+        arguments = ['--work-dir', _short(self.test_folder)]
+        checkpoint = [_short(self.checkpoint)]
+        test = self._command('test', checkpoint, arguments, self.settings)
         if self.part_done >= 1:
             return [test]
         options = [*self.options, *self.settings]
         if self.start:
             options.insert(0, f'load_from={_short(self.start.checkpoint)}')
-        train = self._command(
-            'train',
-            [],
-            ['--work-dir', _short(self.folder), '--resume'],
-            options,
-        )
-        return [train, test]
+        arguments = ['--work-dir', _short(self.folder), '--resume']
+        return [self._command('train', [], arguments, options), test]
 
     def _command(
         self,
@@ -211,18 +203,13 @@ class TrainingRun:
         environment = dict(self.environments[name == 'test'])
         words = [_short(self.config), *checkpoint]
         if self.gpus > 1:
-            words = [
-                'bash',
-                _short(self.tools / f'dist_{name}.sh'),
-                *words,
-                str(self.gpus),
-            ]
+            script = _short(self.tools / f'dist_{name}.sh')
+            words = ['bash', script, *words, str(self.gpus)]
             environment['PYTHON'] = sys.executable
         else:
             words = [sys.executable, _short(self.tools / f'{name}.py'), *words]
-        return Command(
-            [*words, *arguments, '--cfg-options', *options], environment
-        )
+        words += [*arguments, '--cfg-options', *options]
+        return Command(words, environment)
 
     def progress(self) -> str:
         """Return the progress and the remaining time, as text."""
@@ -243,7 +230,7 @@ def read_settings(path: Path) -> dict:
         UserError: if the file is damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise UserError(
             f'{path}: not the settings of a run ({error}); remove the folder '
@@ -252,14 +239,7 @@ def read_settings(path: Path) -> dict:
 
 
 def measured_step_time(folder: Path) -> float | None:
-    """Return the median time of the logged training steps, in seconds.
-
-    Args:
-        folder (Path): the work folder of a training.
-
-    Returns:
-        float | None: None without logs.
-    """
+    """Return the median time of a training step in seconds, None unlogged."""
     steps = _training_steps(folder)
     return _median_time(steps) if steps else None
 
@@ -298,13 +278,12 @@ def _count_images(ann_file: str, partition: str, split: str) -> int | None:
     classes = resolve_partition(
         json.loads(partition), content['categories'], ann_file
     ).categories(split)
-    return len(
-        {
-            box['image_id']
-            for box in content['annotations']
-            if box['category_id'] in classes and not box.get('iscrowd')
-        }
-    )
+    images = {
+        box['image_id']
+        for box in content['annotations']
+        if box['category_id'] in classes and not box.get('iscrowd')
+    }
+    return len(images)
 
 
 def _difference(before, now, name: str = '') -> str:

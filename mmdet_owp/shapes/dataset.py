@@ -79,6 +79,7 @@ def make_shapes(
         arguments['style'] = style
     _check_arguments(arguments)
     ann_name, folder_name = _NAMES[style]
+    # Image folder -> annotation file.
     ann_files = {
         Path(out, folder_name.format(split)): Path(
             out, 'annotations', ann_name.format(split)
@@ -110,13 +111,7 @@ def _check_arguments(arguments: dict) -> None:
 def _write_files(
     ann_files: dict[Path, Path], arguments: dict, progress: Callable | None
 ) -> None:
-    """Write images, then move the annotation files into place.
-
-    Args:
-        ann_files (dict[Path, Path]): image folder -> annotation file.
-        arguments (dict): what the set is made with.
-        progress (Callable | None): as for :func:`make_shapes`.
-    """
+    """Write images, then move the annotation files into place."""
     # Without annotation files, the set counts as unfinished from here on.
     for path in ann_files.values():
         path.unlink(missing_ok=True)
@@ -133,7 +128,7 @@ def _write_files(
         content['info'] = dict(description=DESCRIPTION, arguments=arguments)
         path.parent.mkdir(exist_ok=True)
         temporary.append(path.with_suffix('.json.tmp'))
-        temporary[-1].write_text(json.dumps(content))
+        temporary[-1].write_text(json.dumps(content), encoding='utf-8')
     for source, path in zip(temporary, ann_files.values()):
         os.replace(source, path)
 
@@ -141,20 +136,14 @@ def _write_files(
 def _is_complete(
     ann_files: dict[Path, Path], arguments: dict, overwrite: bool
 ) -> bool:
-    """Return whether this very set is there; refuse to replace other data.
-
-    Args:
-        ann_files (dict[Path, Path]): image folder -> annotation file.
-        arguments (dict): what the set is made with.
-        overwrite (bool): whether another set may be replaced.
-    """
+    """Return whether this very set is there; refuse to replace other data."""
     complete = True
     for folder, path in ann_files.items():
         if not path.exists():
             complete = False
             continue
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding='utf-8'))
             info = content['info']
             is_generated = info['description'] == DESCRIPTION
         except (ValueError, LookupError, TypeError):

@@ -35,9 +35,6 @@ def to_lvis(coco: Mapping, folder: str) -> dict:
     Args:
         coco (dict): ``images``, ``annotations`` and ``categories``.
         folder (str): name of the image folder, for ``coco_url``.
-
-    Returns:
-        dict: with the categories of LVIS v1.
     """
     by_image: dict[int, dict[int, list[dict]]] = {}
     for ann in coco['annotations']:
@@ -53,17 +50,16 @@ def to_lvis(coco: Mapping, folder: str) -> dict:
         partial = [i for i in present if (image_id + i) % 5 == 0]
         for category, objects in present.items():
             annotations += objects[:1] if category in partial else objects
+        absent = [i for i in LVIS_IDS.values() if i not in present]
+        url = f'http://images.cocodataset.org/{folder}/{image["file_name"]}'
         images.append(
             dict(
                 id=image_id,
-                coco_url='http://images.cocodataset.org/'
-                f'{folder}/{image["file_name"]}',
+                coco_url=url,
                 width=image['width'],
                 height=image['height'],
                 neg_category_ids=[
-                    i
-                    for i in LVIS_IDS.values()
-                    if i not in present and (image_id + i) % 2 == 0
+                    i for i in absent if (image_id + i) % 2 == 0
                 ],
                 not_exhaustive_category_ids=partial,
             )

@@ -225,16 +225,10 @@ def _draw_num_objects(rng: Generator) -> int:
 def _find_position(
     rng: Generator, owner: np.ndarray, mask: np.ndarray, full_areas: list[int]
 ) -> tuple[int, int] | None:
-    """Find a place that leaves enough of the other objects visible.
+    """Find a corner x, y that leaves enough of the other objects visible.
 
-    Args:
-        rng (np.random.Generator): source of all randomness.
-        owner (np.ndarray): index of the object that a pixel shows.
-        mask (np.ndarray): of the new object.
-        full_areas (list[int]): pixels of each other object's full mask.
-
-    Returns:
-        tuple[int, int] | None: x and y of the mask's corner.
+    ``owner`` has the index of the object that a pixel shows, ``full_areas``
+    the number of pixels of each object's full mask.
     """
     size = len(owner)
     height, width = mask.shape

@@ -21,6 +21,7 @@ import mmdet_owp.register  # noqa: F401
 from mmdet_owp import partitions
 from mmdet_owp.datasets.lvis_split import LVISSplitDataset
 from mmdet_owp.shapes.lvis import to_lvis
+from mmdet_owp.shapes.objects import FAMILIES
 
 REPO = Path(__file__).parents[2]
 CONFIGS = sorted(
@@ -71,10 +72,8 @@ def data_roots(tmp_path_factory):
         for image in images:
             pixels = rng.integers(0, 256, (72, 96, 3), np.uint8)
             mmcv.imwrite(pixels, str(root / part / image['file_name']))
-    for name, classes in (
-        ('coco', {**partitions.COCO_VOC, **partitions.COCO_NON_VOC}),
-        ('shapes', {**partitions.SHAPES_BASE, **partitions.SHAPES_NOVEL}),
-    ):
+    coco_classes = {**partitions.COCO_VOC, **partitions.COCO_NON_VOC}
+    for name, classes in (('coco', coco_classes), ('shapes', FAMILIES)):
         content = coco_content(classes, images)
         for part in PARTS:
             file = root / name / 'annotations' / f'instances_{part}.json'
@@ -158,9 +157,8 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
         model.init_weights()
         optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
         before = {k: v.clone() for k, v in model.state_dict().items()}
-        batch = next(
-            iter(Runner.build_dataloader(config.train_dataloader, seed=0))
-        )
+        loader = Runner.build_dataloader(config.train_dataloader, seed=0)
+        batch = next(iter(loader))
         log = model.train().train_step(batch, optim_wrapper)
         assert set(log) == expected_losses(config.model)
         assert all(value.isfinite() for value in log.values())
@@ -211,19 +209,14 @@ def test_config_trains_and_tests(path, data_roots, monkeypatch):
 
 def test_paper_recipe(data_roots, monkeypatch):
     """What READINGS fixes and mmdet's defaults set otherwise."""
-    config = load(
-        'configs/owp/fcos_iou_cs_is_coco.py', data_roots, monkeypatch
-    )
+    path = 'configs/owp/fcos_iou_cs_is_coco.py'
+    config = load(path, data_roots, monkeypatch)
     assert config.train_cfg.max_iters == 90000
     assert config.param_scheduler[1].milestones == [60000, 80000]
     assert config.param_scheduler[0].end == 1000
     assert config.auto_scale_lr.base_batch_size == 16
-    optimizer = config.optim_wrapper.optimizer
-    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (
-        0.01,
-        0.9,
-        0.0001,
-    )
+    rates = dict(lr=0.01, momentum=0.9, weight_decay=0.0001)
+    assert config.optim_wrapper.optimizer == dict(type='SGD', **rates)
     assert 'paramwise_cfg' not in config.optim_wrapper
     assert config.train_dataloader.sampler.type == 'InfiniteSampler'
 
@@ -233,17 +226,12 @@ def test_oln_recipe():
     config = Config.fromfile(REPO / 'configs/oln/oln_box_coco.py')
     assert config.train_cfg.max_epochs == 8
     warmup, steps = config.param_scheduler
-    assert (warmup.end, steps.milestones, steps.by_epoch) == (
-        500,
-        [6, 7],
-        True,
-    )
+    assert (warmup.end, steps.milestones) == (500, [6, 7]) and steps.by_epoch
     assert config.optim_wrapper.optimizer.lr == 0.02
     assert config.auto_scale_lr.base_batch_size == 16
     assert config.train_dataloader.sampler.type == 'DefaultSampler'
-    assert (
-        config.model.backbone.init_cfg.checkpoint == 'torchvision://resnet50'
-    )
+    weights = config.model.backbone.init_cfg.checkpoint
+    assert weights == 'torchvision://resnet50'
     alone = Config.fromfile(REPO / 'configs/oln/oln_rpn_coco.py').model
     assert alone.rpn_head == config.model.rpn_head
     assert alone.train_cfg == config.model.train_cfg
@@ -285,14 +273,11 @@ def test_lvis_is_the_coco_recipe(name, data):
     coco = Config.fromfile(REPO / f'configs/{name}_coco.py')
     lvis = Config.fromfile(REPO / f'configs/{name}_{data}.py')
     partition = 'lvis-count' if data == 'lvis-count' else 'lvis-id'
-    for key in (
-        'train_cfg',
-        'optim_wrapper',
-        'param_scheduler',
-        'auto_scale_lr',
-        'log_processor',
-        'load_from',
-    ):
+    same = (
+        'train_cfg optim_wrapper param_scheduler auto_scale_lr log_processor '
+        'load_from'
+    )
+    for key in same.split():
         assert lvis[key] == coco[key], key
     expected = coco.model
     expected.bbox_head.num_classes = 1103
@@ -344,23 +329,25 @@ def test_trained_here_tested_there(name, trained_on, data_roots, monkeypatch):
     # Only what is tested on differs from the config on COCO.
     coco = Config.fromfile(REPO / 'configs/owp/fcos_iou_cs_is_coco.py')
     coco.model.bbox_head.num_classes = trained_on
+    coco.model.backbone.init_cfg = None
     for key in ('model', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
-        if key == 'model':
-            coco.model.backbone.init_cfg = None
         assert config[key] == coco[key], key
+
+
+def config_of(page, key, folder):
+    """Write the one config of a page that has ``key``, return its path."""
+    text = (REPO / 'docs' / page).read_text()
+    blocks = re.findall(r'```python\n(.*?)```', text, re.S)
+    (code,) = (block for block in blocks if key in block)
+    for name in ('owp', 'owp_cls'):
+        code = code.replace(f"'../{name}/", f"'{REPO}/configs/{name}/")
+    path = folder / 'config.py'
+    path.write_text(code.replace("'./", f"'{REPO}/configs/owp_cls/"))
+    return path
 
 
 def test_docs_objects365(data_roots, tmp_path, monkeypatch):
     """The config of docs/custom_data.md for a set with classes of both."""
-    (code,) = (
-        block
-        for block in re.findall(
-            r'```python\n(.*?)```',
-            (REPO / 'docs/custom_data.md').read_text(),
-            re.S,
-        )
-        if 'objv2' in block
-    )
     classes = Objects365V2Dataset.METAINFO['classes']
     images = [
         dict(id=i, file_name=f'images/v1/patch8/{i}.png', width=96, height=72)
@@ -371,12 +358,8 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
         root / 'annotations/zhiyuan_objv2_val.json',
         coco_content(dict(enumerate(classes, 1)), images),
     )
-    path = tmp_path / 'to_objects365.py'
-    path.write_text(
-        code.replace("'../owp/", f"'{REPO}/configs/owp/").replace(
-            'data/objects365', str(root)
-        )
-    )
+    path = config_of('custom_data.md', 'objv2', tmp_path)
+    path.write_text(path.read_text().replace('data/objects365', str(root)))
     for name, value in data_roots.items():
         monkeypatch.setenv(name, value)
     config = Config.fromfile(path)
@@ -384,12 +367,10 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
     seen = config.test_dataloader.dataset.partition
     assert len(seen) == 20 and set(seen) <= set(classes)
     assert len(test.metainfo['classes']) == 345
-    assert test.get_data_info(0)['img_path'] == str(
-        root / 'images/v1/patch8/1.png'
-    )
-    assert metric.partition.names('base') == tuple(
-        c for c in classes if c in seen
-    )
+    first = str(root / 'images/v1/patch8/1.png')
+    assert test.get_data_info(0)['img_path'] == first
+    base = tuple(c for c in classes if c in seen)
+    assert metric.partition.names('base') == base
     assert len(metric.partition.novel) == 345
     assert config.train_dataloader.dataset.partition == 'voc'
     assert config.val_dataloader.dataset.partition == 'voc'
@@ -398,12 +379,7 @@ def test_docs_objects365(data_roots, tmp_path, monkeypatch):
 def test_docs_repeat_rare_classes(data_roots, tmp_path, monkeypatch):
     """The config of docs/lvis.md: repeat-factor sampling."""
     monkeypatch.setenv('LVIS_ROOT', data_roots['LVIS_ROOT'])
-    (code,) = re.findall(
-        r'```python\n(.*?)```', (REPO / 'docs/lvis.md').read_text(), re.S
-    )
-    path = tmp_path / 'repeat.py'
-    path.write_text(code.replace("'./", f"'{REPO}/configs/owp_cls/"))
-    config = Config.fromfile(path)
+    config = Config.fromfile(config_of('lvis.md', 'oversample', tmp_path))
     config.train_dataloader.dataset.oversample_thr = 100.0
     with DefaultScope.overwrite_default_scope('mmdet'):
         dataset = DATASETS.build(config.train_dataloader.dataset)
@@ -412,24 +388,14 @@ def test_docs_repeat_rare_classes(data_roots, tmp_path, monkeypatch):
     assert dataset[0]['data_samples'].gt_instances.labels.max() < 1103
 
 
-RECIPES = [
-    recipe
-    for name in ('joint', 'finetune', 'frozen')
-    for recipe in (name, f'{name}_fb')
-] + [
-    'joint_unknown',
-    'finetune_unknown',
-    'joint_unknown_area',
-    'joint_unknown_area_nms',
-]
+RECIPES = """
+    joint joint_fb finetune finetune_fb frozen frozen_fb joint_unknown
+    finetune_unknown joint_unknown_area joint_unknown_area_nms
+""".split()
 SETS = {
-    'coco': ('owp_cls', 'fcos_iou_cs_is_coco', 'iter_90000.pth'),
-    'mobilenetv2_coco-mini': (
-        'coco_mini',
-        'fcos_iou_cs_is_mobilenetv2_coco-mini',
-        'epoch_3.pth',
-    ),
-    'shapes': ('shapes', 'fcos_iou_cs_is_shapes', 'epoch_3.pth'),
+    'coco': ('owp_cls', 'iter_90000.pth'),
+    'mobilenetv2_coco-mini': ('coco_mini', 'epoch_3.pth'),
+    'shapes': ('shapes', 'epoch_3.pth'),
 }
 
 
@@ -437,7 +403,8 @@ SETS = {
 @pytest.mark.parametrize('recipe', RECIPES)
 def test_recipe(recipe, data):
     """The table of READINGS, Sec. 4, in the groups of the optimizer."""
-    folder, proposer, checkpoint = SETS[data]
+    folder, checkpoint = SETS[data]
+    proposer = f'fcos_iou_cs_is_{data}'
     config = Config.fromfile(
         REPO / f'configs/{folder}/fcos_iou_cs_is_{recipe}_{data}.py'
     )
@@ -446,6 +413,7 @@ def test_recipe(recipe, data):
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(config.model)
         optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+        stock = MODELS.build(dict(config.model, type='FCOS'))
     rate = config.optim_wrapper.optimizer.lr
     rates = {
         id(parameter): group['lr'] / rate
@@ -454,13 +422,7 @@ def test_recipe(recipe, data):
         if parameter.requires_grad
     }
     # As stock detectors freeze them.
-    plain = dict(config.model, type='FCOS')
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        usual = {
-            key
-            for key, p in MODELS.build(plain).named_parameters()
-            if not p.requires_grad
-        }
+    usual = {k for k, p in stock.named_parameters() if not p.requires_grad}
     regression = {'joint': 1, 'finetune': 0.1, 'frozen': None}[name]
     for key, parameter in model.named_parameters():
         expected = 1.0
@@ -475,17 +437,15 @@ def test_recipe(recipe, data):
     assert ('custom_hooks' in config) == (name != 'joint')
     # Where load_from points is where that config's training ends.
     parent = Config.fromfile(next((REPO / 'configs').glob(f'*/{proposer}.py')))
-    last = parent.train_cfg.get(
-        'max_iters', parent.train_cfg.get('max_epochs')
-    )
+    loop = parent.train_cfg
+    last = loop.get('max_iters') or loop.max_epochs
     assert checkpoint.split('_')[1] == f'{last}.pth'
 
     loss = config.model.bbox_head.loss_cls
     assert (loss.type == 'UnknownMaskFocalLoss') == ('unknown' in options)
     if 'unknown' in options:
-        threshold, start = {'joint': (0.95, 5000), 'finetune': (0.925, 30000)}[
-            name
-        ]
+        masking = dict(joint=(0.95, 5000), finetune=(0.925, 30000))
+        threshold, start = masking[name]
         assert loss.threshold == threshold
         assert loss.start_iter * 90000 == pytest.approx(start, abs=1e-6)
         assert loss.get('mode') == ('area' if 'area' in options else None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import runpy
-import sys
 from pathlib import Path
 
 import cv2
@@ -21,6 +19,7 @@ from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.engine import launch
+from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.dump_proposals_metric import (
     DumpClassAgnosticProposals,
@@ -28,16 +27,18 @@ from mmdet_owp.evaluation.dump_proposals_metric import (
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
 
 REPO = Path(__file__).parents[2]
+TOOL = REPO / 'tools/dump_proposals.py'
+# What the proposer below writes; {} is the split.
+DUMP = 'proposals/tiny_fcos_iou_cs_is_joint_shapes_{}.pkl'
 COCO = 'fast_rcnn/fast_rcnn_owp_coco'
 SHAPES = 'shapes/fast_rcnn_owp_shapes'
 
 
 @pytest.fixture(scope='module')
-def dumped(tiny_config, tmp_path_factory):
+def dumped(tiny_config, tmp_path_factory, untrained, call_tool):
     """Run tools/dump_proposals.py on images of which one has no base box.
 
-    Returns:
-        tuple: the data's root, and the proposer that the proposals are of.
+    Return the data's root, and the proposer that the proposals are of.
     """
     from mmdet_owp.shapes.dataset import make_shapes
 
@@ -53,31 +54,14 @@ def dumped(tiny_config, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('SHAPES', str(root))
         config = tiny_config('fcos_iou_cs_is_joint_shapes')
-        folder = tmp_path_factory.mktemp('runs')
-        torch.manual_seed(0)
-        cfg = Config.fromfile(config)
-        with DefaultScope.overwrite_default_scope('mmdet'):
-            proposer = MODELS.build(cfg.model).eval()
-        checkpoint = folder / 'epoch_1.pth'
-        torch.save(dict(state_dict=proposer.state_dict()), checkpoint)
-        patch.setattr(
-            sys,
-            'argv',
-            [
-                'dump_proposals.py',
-                str(config),
-                str(checkpoint),
-                '--work-dir',
-                str(folder),
-                '--cfg-options',
-                'test_dataloader.num_workers=0',
-            ],
+        checkpoint = untrained(config)
+        words = (
+            f'{config} {checkpoint} --work-dir {root.parent}/runs '
+            '--cfg-options test_dataloader.num_workers=0'
         )
         with DefaultScope.overwrite_default_scope('mmdet'):
-            runpy.run_path(
-                str(REPO / 'tools/dump_proposals.py'), run_name='__main__'
-            )
-        return root, config, proposer
+            assert not call_tool(TOOL, *words.split())
+            return root, load_detector(str(config), str(checkpoint))
 
 
 def second_stage(name, root, monkeypatch):
@@ -89,23 +73,18 @@ def second_stage(name, root, monkeypatch):
         loader = config[f'{part}_dataloader']
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         split = 'train' if part == 'train' else 'val'
-        loader.dataset.proposal_file = (
-            f'proposals/tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
-        )
+        loader.dataset.proposal_file = DUMP.format(split)
     return config
-
-
-def dataset_of(config, part):
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        return DATASETS.build(config[f'{part}_dataloader'].dataset)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('part', ['train', 'test'])
+@pytest.mark.usefixtures('mmdet_scope')
 def test_second_stage_gets_the_proposals(part, dumped, monkeypatch):
     """Of each image its own, in pixels of the network's input."""
-    root, _, proposer = dumped
-    dataset = dataset_of(second_stage(SHAPES, root, monkeypatch), part)
+    root, proposer = dumped
+    config = second_stage(SHAPES, root, monkeypatch)
+    dataset = DATASETS.build(config[f'{part}_dataloader'].dataset)
     assert len(dataset) == (5 if part == 'train' else 3)
     for item in dataset:
         sample = item['data_samples']
@@ -114,37 +93,23 @@ def test_second_stage_gets_the_proposals(part, dumped, monkeypatch):
         image = cv2.resize(image, (128, 128))
         pixels = torch.from_numpy(image).permute(2, 0, 1)
         torch.testing.assert_close(item['inputs'], pixels)
-        with torch.no_grad(), DefaultScope.overwrite_default_scope('mmdet'):
-            (expected,) = proposer.test_step(
-                dict(
-                    inputs=[pixels],
-                    data_samples=[
-                        sample.new(
-                            metainfo=dict(
-                                sample.metainfo, scale_factor=(1.0, 1.0)
-                            )
-                        )
-                    ],
-                )
-            )
+        meta = dict(sample.metainfo, scale_factor=(1.0, 1.0))
+        batch = dict(inputs=[pixels], data_samples=[sample.new(metainfo=meta)])
+        with torch.no_grad():
+            (expected,) = proposer.test_step(batch)
         expected = expected.proposals
         assert len(expected) > 100  # the detections of a classifier
         torch.testing.assert_close(
             sample.proposals.bboxes, expected.bboxes[:500], atol=1e-3, rtol=0
         )
-        torch.testing.assert_close(
-            sample.proposals.scores, expected.scores[:500]
-        )
+        scores = expected.scores[:500]
+        torch.testing.assert_close(sample.proposals.scores, scores)
 
 
 def test_dump_has_every_image(dumped):
-    root, _, _ = dumped
+    root, _ = dumped
     for split, num in (('train', 6), ('val', 3)):
-        found = load(
-            root
-            / 'proposals'
-            / f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
-        )
+        found = load(root / DUMP.format(split))
         names = {f'{split}/{p.name}' for p in (root / split).iterdir()}
         assert set(found) == names and len(names) == num
         for proposals in found.values():
@@ -156,39 +121,26 @@ def test_dump_has_every_image(dumped):
 @pytest.fixture(scope='module')
 def coco(dumped):
     """The same images as COCO with its classes, under the paths of COCO."""
-    root, _, _ = dumped
+    root, _ = dumped
     coco = root.parent / 'coco'
     (coco / 'annotations').mkdir(parents=True)
     classes = sorted({**COCO_VOC, **COCO_NON_VOC}.items())
     for split in ('train', 'val'):
-        content = json.loads(
-            (root / f'annotations/instances_{split}.json').read_text()
-        )
+        path = root / f'annotations/instances_{split}.json'
+        content = json.loads(path.read_text())
         ids = {c['id']: i for i, c in enumerate(content['categories'])}
         for a in content['annotations']:
             a['category_id'] = classes[ids[a['category_id']]][0]
         content['categories'] = [dict(id=i, name=n) for i, n in classes]
         for image in content['images']:
             image.update(width=64, height=64)
-        (coco / f'annotations/instances_{split}2017.json').write_text(
-            json.dumps(content)
-        )
+        path = coco / f'annotations/instances_{split}2017.json'
+        path.write_text(json.dumps(content))
         (coco / f'{split}2017').symlink_to(root / split)
         (coco / 'proposals').mkdir(exist_ok=True)
-        proposals = load(
-            root
-            / 'proposals'
-            / f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
-        )
-        renamed = {
-            key.replace('/', '2017/'): value
-            for key, value in proposals.items()
-        }
-        (
-            coco
-            / 'proposals'
-            / f'tiny_fcos_iou_cs_is_joint_shapes_{split}.pkl'
-        ).write_bytes(pickle.dumps(renamed))
+        proposals = load(root / DUMP.format(split))
+        renamed = {k.replace('/', '2017/'): v for k, v in proposals.items()}
+        (coco / DUMP.format(split)).write_bytes(pickle.dumps(renamed))
     return coco
 
 
@@ -209,9 +161,8 @@ def test_config_trains_and_tests(name, dumped, coco, monkeypatch):
         optim_wrapper = build_optim_wrapper(model, config.optim_wrapper)
         head = model.roi_head.bbox_head
         before = {k: v.clone() for k, v in head.state_dict().items()}
-        batch = next(
-            iter(Runner.build_dataloader(config.train_dataloader, seed=0))
-        )
+        loader = Runner.build_dataloader(config.train_dataloader, seed=0)
+        batch = next(iter(loader))
         log = model.train().train_step(batch, optim_wrapper)
         assert set(log) == {'loss', 'loss_cls', 'loss_bbox', 'acc'}
         assert all(value.isfinite().all() for value in log.values())
@@ -230,18 +181,14 @@ def test_config_trains_and_tests(name, dumped, coco, monkeypatch):
 
 def test_names_of_the_configs():
     """They read what the tool writes of the proposer that they name."""
-    for name, proposer in (
-        (SHAPES, 'shapes/fcos_iou_cs_is_shapes'),
-        (COCO, 'owp/fcos_iou_cs_is_coco'),
-    ):
+    names = 'shapes/fcos_iou_cs_is_shapes', 'owp/fcos_iou_cs_is_coco'
+    for name, proposer in zip((SHAPES, COCO), names):
         config = Config.fromfile(REPO / f'configs/{name}.py')
         assert (REPO / f'configs/{proposer}.py').is_file()
         for split in ('train', 'val', 'test'):
             loader = config[f'{split}_dataloader']
-            written = split.replace('test', 'val')
-            assert loader.dataset.proposal_file == (
-                f'proposals/{Path(proposer).name}_{written}.pkl'
-            )
+            written = f'{Path(proposer).name}_{split.replace("test", "val")}'
+            assert loader.dataset.proposal_file == f'proposals/{written}.pkl'
 
 
 def test_foreign_head(tmp_path):
@@ -254,18 +201,14 @@ def test_foreign_head(tmp_path):
     metric.process({}, [dict(img_path='a/b/c.jpg', pred_instances=found)])
     metric.evaluate(1)
     written = load(tmp_path / 'proposals.pkl')['b/c.jpg']
-    np.testing.assert_array_equal(
-        written['bboxes'], found['bboxes'].flip(0).numpy()
-    )
+    expected = found['bboxes'].flip(0).numpy()
+    np.testing.assert_array_equal(written['bboxes'], expected)
 
 
 def test_missing_proposals(dumped, monkeypatch):
     config = second_stage(SHAPES, dumped[0], monkeypatch)
     launch.check_data(config, 'train', 'test')
     config.train_dataloader.dataset.proposal_file = 'proposals/none.pkl'
-    with pytest.raises(
-        UserError,
-        match=r'none\.pkl: no such data; make it with `python '
-        'tools/dump_proposals.py',
-    ):
+    remedy = 'make it with `python tools/dump_proposals.py'
+    with pytest.raises(UserError, match=rf'none\.pkl: no such data; {remedy}'):
         launch.check_data(config, 'train')

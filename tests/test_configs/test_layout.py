@@ -16,15 +16,12 @@ LEAVES = sorted(CONFIGS.glob('[!_]*/*.py'))
 
 def bases(path: Path) -> list[Path]:
     """Return the files of this repository that a config inherits."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign):
-            names = [getattr(target, 'id', '') for target in node.targets]
-            if names == ['_base_']:
-                value = ast.literal_eval(node.value)
-                paths = [value] if isinstance(value, str) else value
-                ours = [name for name in paths if '::' not in name]
-                return [(path.parent / name).resolve() for name in ours]
-    return []
+    line = r'^_base_ = (\[.*?\]|.*?)$'
+    found = re.search(line, path.read_text(), re.M | re.S)
+    value = ast.literal_eval(found.group(1)) if found else []
+    paths = [value] if isinstance(value, str) else value
+    ours = [name for name in paths if '::' not in name]
+    return [(path.parent / name).resolve() for name in ours]
 
 
 def depth(path: Path) -> int:

@@ -19,15 +19,16 @@ import mmdet_owp.register  # noqa: F401
 
 REPO = Path(__file__).parents[2]
 
+ANCHORS = dict(
+    type='AnchorGenerator',
+    ratios=[1.0],
+    octave_base_scale=4,
+    scales_per_octave=1,
+    strides=[4, 8, 16],
+)
 ATSS = dict(
     type='ATSSHead',
-    anchor_generator=dict(
-        type='AnchorGenerator',
-        ratios=[1.0],
-        octave_base_scale=4,
-        scales_per_octave=1,
-        strides=[4, 8, 16],
-    ),
+    anchor_generator=ANCHORS,
     bbox_coder=dict(
         type='DeltaXYWHBBoxCoder',
         target_means=[0.0, 0.0, 0.0, 0.0],
@@ -36,16 +37,7 @@ ATSS = dict(
     loss_bbox=dict(type='GIoULoss', loss_weight=2.0),
     loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True),
 )
-RETINA = dict(
-    type='RetinaHead',
-    anchor_generator=dict(
-        type='AnchorGenerator',
-        ratios=[1.0],
-        octave_base_scale=4,
-        scales_per_octave=1,
-        strides=[4, 8, 16],
-    ),
-)
+RETINA = dict(type='RetinaHead', anchor_generator=ANCHORS)
 STOCK_FCOS = dict(
     type='FCOSHead',
     strides=[4, 8, 16],
@@ -58,12 +50,12 @@ COMMON = dict(
     feat_channels=64,
     stacked_convs=1,
 )
-# Assigning and sampling as mmdet's own configs of these heads.
-ASSIGNERS = dict(
-    ATSSHead=dict(type='ATSSAssigner', topk=9),
-    RetinaHead=dict(
-        type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0
-    ),
+IOU = dict(pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0)
+# Head -> detector and assigner, as in mmdet's own configs.
+DETECTORS = dict(
+    ATSSHead=('ATSS', dict(type='ATSSAssigner', topk=9)),
+    RetinaHead=('RetinaNet', dict(type='MaxIoUAssigner', **IOU)),
+    FCOSHead=('FCOS', None),
 )
 TEST_CFG = dict(
     nms_pre=100,
@@ -112,20 +104,15 @@ def write_config(tmp_path, shapes_dir, monkeypatch):
     'head', [ATSS, RETINA, STOCK_FCOS], ids=lambda head: head['type']
 )
 def test_stock_heads_run_with_our_data_and_metric(write_config, head):
-    assigner = ASSIGNERS.get(head['type'])
-    train_cfg = assigner and dict(
-        assigner=assigner, allowed_border=-1, pos_weight=-1
+    detector, assigner = DETECTORS[head['type']]
+    train_cfg = dict(assigner=assigner, allowed_border=-1, pos_weight=-1)
+    model = dict(
+        type=detector,
+        bbox_head={**head, **COMMON},
+        train_cfg=assigner and train_cfg,
+        test_cfg=dict(_delete_=True, **TEST_CFG),
     )
-    detector = dict(ATSSHead='ATSS', RetinaHead='RetinaNet', FCOSHead='FCOS')
-    config = write_config(
-        'fcos_shapes',
-        model=dict(
-            type=detector[head['type']],
-            bbox_head={**head, **COMMON},
-            train_cfg=train_cfg,
-            test_cfg=dict(_delete_=True, **TEST_CFG),
-        ),
-    )
+    config = write_config('fcos_shapes', model=model)
     losses, metrics = train_and_test(config)
     assert losses['loss_cls'].isfinite() and losses['loss_bbox'] > 0
     for split in ('novel', 'base'):
@@ -156,10 +143,8 @@ MOBILENET = dict(_delete_=True, type='MobileNetV2', out_indices=(1, 2, 4))
     ids=['ResNet-18', 'MobileNetV2', 'Swin-T'],
 )
 def test_our_head_runs_on_other_backbones(write_config, backbone, channels):
-    config = write_config(
-        'fcos_iou_cs_is_shapes',
-        model=dict(backbone=backbone, neck=dict(in_channels=channels)),
-    )
+    model = dict(backbone=backbone, neck=dict(in_channels=channels))
+    config = write_config('fcos_iou_cs_is_shapes', model=model)
     losses, metrics = train_and_test(config)
     assert losses['loss_bbox'] > 0 and losses['loss_iou'] > 0
     assert 0 <= metrics['novel_drop-base/AR@100'] <= 1
@@ -179,21 +164,19 @@ def example(page: str, key: str, folder: Path) -> Config:
 
 def test_docs_swap_a_backbone(shapes_dir, tmp_path, monkeypatch):
     monkeypatch.setenv('SHAPES', str(shapes_dir))
-    losses, metrics = train_and_test(
-        example('docs/configs.md', 'MobileNetV2', tmp_path)
-    )
+    config = example('docs/configs.md', 'MobileNetV2', tmp_path)
+    losses, metrics = train_and_test(config)
     assert losses['loss_bbox'] > 0
     assert 0 <= metrics['novel_exclude-base/AR@100'] <= 1
 
 
 def test_docs_take_data_of_ones_own(shapes_dir, tmp_path):
     names = {1: 'car', 2: 'person', 3: 'bin'}
+    classes = [dict(id=i, name=name) for i, name in names.items()]
     for part in ('train', 'val'):
         path = shapes_dir / 'annotations' / f'instances_{part}.json'
         content = json.loads(path.read_text())
-        content['categories'] = [
-            dict(id=i, name=name) for i, name in names.items()
-        ]
+        content['categories'] = classes
         for a in content['annotations']:
             a['category_id'] = a['category_id'] % 3 + 1
         (tmp_path / f'{part}.json').write_text(json.dumps(content))

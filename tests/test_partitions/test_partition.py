@@ -8,19 +8,12 @@ from mmdet_owp import partitions
 from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import parse_partition, resolve_partition
 
-# The 20 classes of the PASCAL VOC challenge under VOC's own names.
-VOC = (
-    'aeroplane bicycle bird boat bottle bus car cat chair cow diningtable '
-    'dog horse motorbike person pottedplant sheep sofa train tvmonitor'
-)
-RENAMED = dict(
-    aeroplane='airplane',
-    diningtable='dining table',
-    motorbike='motorcycle',
-    pottedplant='potted plant',
-    sofa='couch',
-    tvmonitor='tv',
-)
+# The names of COCO that differ from those of the PASCAL VOC challenge.
+RENAMED = {
+    'aeroplane': 'airplane', 'diningtable': 'dining table', 'sofa': 'couch',
+    'motorbike': 'motorcycle', 'pottedplant': 'potted plant',
+    'tvmonitor': 'tv',
+}  # fmt: skip
 
 
 def coco_categories():
@@ -29,10 +22,11 @@ def coco_categories():
 
 
 def test_voc_is_pascal_voc_and_the_rest_of_coco():
-    from mmdet.datasets import CocoDataset
+    from mmdet.datasets import CocoDataset, VOCDataset
 
     classes = CocoDataset.METAINFO['classes']
-    voc = {RENAMED.get(name, name) for name in VOC.split()}
+    voc = {RENAMED.get(n, n) for n in VOCDataset.METAINFO['classes']}
+    assert len(voc) == 20
     partition = resolve_partition('voc', coco_categories(), 'coco.json')
     assert set(partition.names('base')) == voc
     assert set(partition.names('novel')) == set(classes) - voc
@@ -48,19 +42,15 @@ def test_voc_has_the_ids_of_coco(shared_dir):
 
 
 def test_own_partition_by_name_id_and_both_sides():
-    categories = [
-        dict(id=7, name='cat'),
-        dict(id=2, name='dog'),
-        dict(id=5, name='kite'),
-    ]
+    names = {7: 'cat', 2: 'dog', 5: 'kite'}
+    categories = [dict(id=i, name=name) for i, name in names.items()]
     by_name = resolve_partition(['kite', 'cat'], categories, 'x.json')
     assert by_name.categories('base') == {5: 'kite', 7: 'cat'}
     assert list(by_name.categories('base')) == [5, 7]
     assert by_name.novel == {2: 'dog'}
     assert resolve_partition([5, 7], categories, 'x.json') == by_name
-    some = resolve_partition(
-        dict(name='mine', base=['cat'], novel=['dog']), categories, 'x.json'
-    )
+    mine = dict(name='mine', base=['cat'], novel=['dog'])
+    some = resolve_partition(mine, categories, 'x.json')
     assert some.name == 'mine' and some.names('all') == ('dog', 'cat')
 
 
@@ -92,20 +82,14 @@ def test_supercategory_on_the_command_line():
         parse_partition('supercategory:cow', categories[3:], 'x.json')
 
 
-@pytest.mark.parametrize(
-    'partition, message',
-    [
-        ('coco', "unknown partition 'coco'"),
-        (
-            ['unicorn'],
-            r'pets.json: no class named unicorn in this file; it has: '
-            'cat, dog',
-        ),
-        (dict(base=['cat'], novel=['cat']), 'both|base and novel: cat'),
-        (dict(base=[]), 'a partition is a name'),
-        (dict(base=['cat'], nvoel=['dog']), 'a partition is a name'),
-    ],
-)
+@pytest.mark.parametrize('partition, message', [
+    ('coco', "unknown partition 'coco'"),
+    (['unicorn'],
+     r'pets.json: no class named unicorn in this file; it has: cat, dog'),
+    (dict(base=['cat'], novel=['cat']), 'base and novel: cat'),
+    (dict(base=[]), 'a partition is a name'),
+    (dict(base=['cat'], nvoel=['dog']), 'a partition is a name'),
+])  # fmt: skip
 def test_bad_partition_gets_one_line(partition, message):
     categories = [dict(id=1, name='cat'), dict(id=2, name='dog')]
     with pytest.raises(UserError, match=message) as error:
@@ -141,12 +125,12 @@ def test_lvis_counts_and_coverage(name):
     assert not set(partition.base) & set(partition.novel)
     assert list(partition.categories('all')) == list(range(1, 1204))
     # One that LVIS misspells and mmdet does not.
-    names = LVISV1Dataset.METAINFO['classes']
-    assert {
-        pair
-        for pair in zip(partition.names('all'), names)
-        if len(set(pair)) > 1
-    } == {('speaker_(stero_equipment)', 'speaker_(stereo_equipment)')}
+    names = zip(partition.names('all'), LVISV1Dataset.METAINFO['classes'])
+    (differing,) = (pair for pair in names if len(set(pair)) > 1)
+    assert differing == (
+        'speaker_(stero_equipment)',
+        'speaker_(stereo_equipment)',
+    )
 
 
 def test_lvis_is_the_published_list(shared_dir):
@@ -158,11 +142,8 @@ def test_lvis_is_the_published_list(shared_dir):
     }
     frequent = {i for i, c in published.items() if c['frequency'] == 'f'}
 
-    def comes_before(first, second):
-        return (published[first]['image_count'], -first) > (
-            published[second]['image_count'],
-            -second,
-        )
+    def images_then_id(i):
+        return -published[i]['image_count'], i
 
     novel = {
         name: set(resolve_partition(name, lvis_categories(), 'x').novel)
@@ -170,7 +151,7 @@ def test_lvis_is_the_published_list(shared_dir):
     }
     for i in frequent:
         ids = sum(j < i for j in frequent)
-        images = sum(comes_before(j, i) for j in frequent)
+        images = sum(images_then_id(j) < images_then_id(i) for j in frequent)
         assert (i in novel['lvis-id']) == (ids >= 305)
         assert (i in novel['lvis-count']) == (images >= 305)
 
@@ -188,32 +169,20 @@ def test_the_two_of_lvis_share_22_novel_classes():
     assert voc.prefix('novel') == 'novel'
 
 
-@pytest.mark.parametrize(
-    'change, what',
-    [
-        (lambda c: coco_categories(), r'has COCO classes \(80 categories\)'),
-        (lambda c: c[:1000], 'has only 1000 of the 1203 LVIS v1 categories'),
-        (lambda c: [], 'has only 0 of the 1203 LVIS v1'),
-        (
-            lambda c: [{**x, 'frequency': None} for x in c],
-            'has no frequency in its 1203 categories',
-        ),
-        (
-            lambda c: [{**x, 'frequency': 'f'} for x in c],
-            r'798 of them with another id, name or frequency than in '
-            r'LVIS v1 \(id 1: '
-            'aerosol',
-        ),
-        (
-            lambda c: [{**x, 'id': x['id'] - 1} for x in c],
-            r'1203 of them with another id, .* \(id 0: aerosol_can c\)',
-        ),
-        (
-            lambda c: [*c, dict(id=1204, name='unicorn', frequency='r')],
-            r'1 of them with another id, .* \(id 1204: unicorn r\)',
-        ),
-    ],
-)
+@pytest.mark.parametrize('change, what', [
+    (lambda c: coco_categories(), r'has COCO classes \(80 categories\)'),
+    (lambda c: c[:1000], 'has only 1000 of the 1203 LVIS v1 categories'),
+    (lambda c: [], 'has only 0 of the 1203 LVIS v1'),
+    (lambda c: [{**x, 'frequency': None} for x in c],
+     'has no frequency in its 1203 categories'),
+    (lambda c: [{**x, 'frequency': 'f'} for x in c],
+     '798 of them with another id, name or frequency than in LVIS v1 '
+     r'\(id 1: aerosol'),
+    (lambda c: [{**x, 'id': x['id'] - 1} for x in c],
+     r'1203 of them with another id, .* \(id 0: aerosol_can c\)'),
+    (lambda c: [*c, dict(id=1204, name='unicorn', frequency='r')],
+     r'1 of them with another id, .* \(id 1204: unicorn r\)'),
+])  # fmt: skip
 @pytest.mark.parametrize('name', LVIS_NAMES)
 def test_file_that_is_not_lvis_v1(name, change, what):
     with pytest.raises(UserError, match=what) as error:
@@ -226,7 +195,6 @@ def test_file_that_is_not_lvis_v1(name, change, what):
 def test_file_of_lvis_v05(shared_dir):
     file = shared_dir / 'data/evaluator/lvis_val_100.json'
     categories = json.loads(file.read_text())['categories']
-    with pytest.raises(
-        UserError, match=r'100.json is LVIS v0.5 \(1230 categories\)'
-    ):
+    message = r'100.json is LVIS v0.5 \(1230 categories\)'
+    with pytest.raises(UserError, match=message):
         resolve_partition('lvis-id', categories, str(file))

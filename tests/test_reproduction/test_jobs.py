@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,15 +22,9 @@ def quick(monkeypatch):
 
 def shell(folder, *scripts, start=None, complete=lambda: True, **options):
     """Make a job of shell scripts that run in its folder."""
-    return Job(
-        folder,
-        lambda: [
-            Command(['sh', '-c', f'cd {folder}; {s}'], {}) for s in scripts
-        ],
-        complete,
-        start,
-        **options,
-    )
+    words = [['sh', '-c', f'cd {folder}; {s}'] for s in scripts]
+    commands = list(map(Command, words))
+    return Job(folder, lambda: commands, complete, start, **options)
 
 
 def test_each_runs_once_after_its_start(tmp_path):
@@ -40,13 +35,10 @@ def test_each_runs_once_after_its_start(tmp_path):
         f'until grep again {log}; do sleep 0.01; done; echo first >>{log}',
     )
     second = shell(tmp_path / 'second', f'echo second >>{log}', start=first)
-    third = shell(
-        tmp_path / 'third', f'echo third $SLOT >>{log}', f'echo again >>{log}'
-    )
-    ended = []
-    run_jobs(
-        [second, first, third], [dict(SLOT='a'), dict(SLOT='b')], ended.append
-    )
+    scripts = f'echo third $SLOT >>{log}', f'echo again >>{log}'
+    third = shell(tmp_path / 'third', *scripts)
+    slots, ended = [dict(SLOT='a'), dict(SLOT='b')], []
+    run_jobs([second, first, third], slots, ended.append)
     lines = log.read_text().split('\n')
     assert lines == ['third b', 'again', 'first', 'second', '']
     assert set(ended) == {first, second, third} and ended[-1] is second
@@ -57,22 +49,14 @@ def test_each_runs_once_after_its_start(tmp_path):
 
 def test_one_at_a_time_in_one_slot(tmp_path):
     log = tmp_path / 'log'
-    run_jobs(
-        [
-            shell(
-                tmp_path / name,
-                f'echo {name} >>{log}; sleep 0.1; echo {name} >>{log}',
-            )
-            for name in 'abc'
-        ]
-    )
+    script = f'echo $0 >>{log}; sleep 0.1; echo $0 >>{log}'
+    run_jobs([shell(tmp_path / n, script.replace('$0', n)) for n in 'abc'])
     assert log.read_text().split() == list('aabbcc')
 
 
 def test_a_failing_job_costs_no_other(tmp_path, capsys):
-    bad = shell(
-        tmp_path / 'bad', 'echo no such thing >&2; echo; exit 3', 'touch ran'
-    )
+    fail = 'echo no such thing >&2; echo; exit 3'
+    bad = shell(tmp_path / 'bad', fail, 'touch ran')
     after = shell(tmp_path / 'after', 'touch ran', start=bad)
     empty = shell(tmp_path / 'empty', 'true', complete=lambda: False)
     refused = shell(tmp_path / 'refused', 'touch ran', refused='too big')
@@ -97,13 +81,10 @@ def test_a_failing_job_costs_no_other(tmp_path, capsys):
 
 
 def test_done_without_results_is_done_again(tmp_path):
-    job = shell(
-        tmp_path / 'job',
-        'touch result',
-        complete=(tmp_path / 'job/result').exists,
-    )
+    result = tmp_path / 'job/result'
+    job = shell(result.parent, 'touch result', complete=result.exists)
     run_jobs([job])
-    (job.folder / 'result').unlink()
+    result.unlink()
     assert not job.finished
     run_jobs([job])
     assert job.finished
@@ -112,7 +93,8 @@ def test_done_without_results_is_done_again(tmp_path):
 def test_progress_is_reported(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(jobs, '_PROGRESS', 0.05)
     run_jobs([shell(tmp_path / 'job', 'sleep 0.3', progress=lambda: 'half')])
-    assert '[0:00:00] job: half' in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert re.search(r'^\[0:00:0\d\] job: half$', output, re.M)
 
 
 # Two jobs, each with a process of its own under a shell, for a minute.
@@ -204,7 +186,5 @@ def test_folder_of_a_killed_call_is_not_shared(started, tmp_path, capsys):
 
     run_jobs(again, [{}, {}], on_finished)
     assert ended == [('a', True), ('b', False)]
-    assert (
-        f'b: waits for another process that works in {tmp_path}/b'
-        in capsys.readouterr().out
-    )
+    message = f'b: waits for another process that works in {tmp_path}/b'
+    assert message in capsys.readouterr().out

@@ -1,11 +1,9 @@
 """Logs of runs that were killed and resumed."""
 
-import json
-
 from mmdet_owp.reproduction.logs import read_curves
 
 
-def test_curves(tmp_path):
+def test_curves(write_log, tmp_path):
     runs = [
         # Killed one interval after a validation.
         [
@@ -22,15 +20,9 @@ def test_curves(tmp_path):
         [dict(iter=120, step=120, loss_iou=0.65), dict(step=1, AR=0.3)],
     ]
     for i, lines in enumerate(runs):
-        path = tmp_path / f'2026010{i}_000000' / 'vis_data' / 'scalars.json'
-        path.parent.mkdir(parents=True)
-        path.write_text('\n'.join(map(json.dumps, lines)))
+        write_log(tmp_path, *lines, time=f'2026010{i}_000000')
     curves = read_curves(tmp_path)
-    assert list(curves['loss_iou'].items()) == [
-        (50, 0.9),
-        (100, 0.8),
-        (120, 0.65),
-        (150, 0.6),
-    ]
+    expected = [(50, 0.9), (100, 0.8), (120, 0.65), (150, 0.6)]
+    assert list(curves['loss_iou'].items()) == expected
     assert list(curves['AR'].items()) == [(100, 0.1), (120, 0.3), (150, 0.2)]
     assert curves['floor_loss_iou'] == {150: 0.5}

@@ -10,6 +10,7 @@ from mmdet_owp.shapes.dataset import make_shapes
 from mmdet_owp.shapes.lvis import LVIS_IDS
 from mmdet_owp.shapes.objects import FAMILIES
 
+ARGUMENTS = dict(num_train=6, num_val=20, size=64)
 FILES = [f'annotations/lvis_v1_{part}.json' for part in ('train', 'val')]
 
 
@@ -18,9 +19,7 @@ def both(tmp_path_factory):
     """The same draw in both formats."""
     out = tmp_path_factory.mktemp('both')
     for style in ('coco', 'lvis'):
-        assert make_shapes(
-            out / style, num_train=6, num_val=20, size=64, style=style
-        )
+        assert make_shapes(out / style, **ARGUMENTS, style=style)
     return out
 
 
@@ -47,9 +46,8 @@ def test_images_are_those_of_the_coco_format(both, contents):
         names = [i['coco_url'].split('/')[-2:] for i in content['images']]
         assert {folder for folder, _ in names} == {f'{part}2017'}
         for folder, name in names:
-            assert (both / 'lvis' / folder / name).read_bytes() == (
-                both / 'coco' / part / name
-            ).read_bytes()
+            ours, coco = both / 'lvis' / folder / name, both / 'coco' / part
+            assert ours.read_bytes() == (coco / name).read_bytes()
 
 
 def test_only_objects_of_partially_annotated_classes_are_dropped(
@@ -59,35 +57,26 @@ def test_only_objects_of_partially_annotated_classes_are_dropped(
     for part, content in zip(('train', 'val'), contents):
         path = both / 'coco' / 'annotations' / f'instances_{part}.json'
         coco = json.loads(path.read_text())
-        original = [
-            (
-                a['image_id'],
-                LVIS_IDS[FAMILIES[a['category_id']]],
-                *a['bbox'],
-                a['area'],
-            )
-            for a in coco['annotations']
-        ]
-        kept = {
-            (a['image_id'], a['category_id'], *a['bbox'], a['area'])
-            for a in content['annotations']
-        }
-        partial = {
-            (i['id'], c)
-            for i in content['images']
-            for c in i['not_exhaustive_category_ids']
-        }
+        for a in coco['annotations']:
+            a['category_id'] = LVIS_IDS[FAMILIES[a['category_id']]]
+        original, kept = (
+            [
+                (a['image_id'], a['category_id'], *a['bbox'], a['area'])
+                for a in file['annotations']
+            ]
+            for file in (coco, content)
+        )
+        kept = set(kept)
+        partial, absent = (
+            {(i['id'], c) for i in content['images'] for c in i[key]}
+            for key in ('not_exhaustive_category_ids', 'neg_category_ids')
+        )
         assert kept <= set(original)
         lost = [a for a in original if a not in kept]
         assert {a[:2] for a in lost} <= partial
         dropped += len(lost)
         present = {a[:2] for a in original}
         assert partial <= {a[:2] for a in kept} <= present
-        absent = {
-            (i['id'], c)
-            for i in content['images']
-            for c in i['neg_category_ids']
-        }
         assert not absent & present
         assert {c for _, c in absent} <= set(LVIS_IDS.values())
         negatives += len(absent)
@@ -104,9 +93,9 @@ def test_lvis_reads_it(both, contents):
 
 
 def test_made_once_and_not_over_the_other_format(both):
-    arguments = dict(num_train=6, num_val=20, size=64)
-    assert not make_shapes(both / 'lvis', style='lvis', **arguments)
+    arguments = dict(ARGUMENTS, style='lvis')
+    assert not make_shapes(both / 'lvis', **arguments)
     (both / 'lvis/val2017/000003.png').unlink()
-    assert make_shapes(both / 'lvis', style='lvis', **arguments)
+    assert make_shapes(both / 'lvis', **arguments)
     with pytest.raises(UserError, match='choose another output folder'):
-        make_shapes(both / 'lvis', style='lvis', **dict(arguments, seed=1))
+        make_shapes(both / 'lvis', **arguments, seed=1)

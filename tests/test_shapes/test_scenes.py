@@ -90,12 +90,8 @@ def test_boxes_are_tight_around_what_is_visible(drawn):
         taken = np.zeros((128, 128), int)
         for o in objects:
             ys, xs = np.nonzero(o.mask)
-            assert o.bbox == (
-                xs.min(),
-                ys.min(),
-                np.ptp(xs) + 1,
-                np.ptp(ys) + 1,
-            )
+            size = np.ptp(xs) + 1, np.ptp(ys) + 1
+            assert o.bbox == (xs.min(), ys.min(), *size)
             assert max(o.bbox[2:]) >= scenes.MIN_SIDE
             assert len(xs) >= scenes.MIN_AREA
             taken += o.mask
@@ -157,15 +153,8 @@ def test_base_and_novel_share_size_place_and_color(drawn):
         for o in objects:
             x, y, w, h = o.bbox
             pixels = image[o.mask]
-            rows.append(
-                [
-                    max(w, h),
-                    x + w / 2,
-                    y + h / 2,
-                    *pixels.mean(axis=0),
-                    pixels.std(),
-                ]
-            )
+            color = *pixels.mean(axis=0), pixels.std()
+            rows.append([max(w, h), x + w / 2, y + h / 2, *color])
             novel.append(o.category_id in SHAPES_NOVEL)
     rows, novel = np.array(rows), np.array(novel)
     assert len(rows) > 1000
@@ -181,8 +170,7 @@ def test_base_and_novel_share_size_place_and_color(drawn):
 def test_sizes_and_numbers(drawn):
     numbers = [len(objects) for _, objects in drawn]
     assert 0 in numbers and max(numbers) <= 10 and np.median(numbers) >= 5
-    sides = np.array(
-        [max(o.bbox[2:]) for _, objects in drawn for o in objects]
-    )
+    sides = [max(o.bbox[2:]) for _, objects in drawn for o in objects]
+    sides = np.array(sides)
     assert sides.min() < 12 and sides.max() > 0.7 * 128
     assert np.mean((sides >= 16) & (sides <= 64)) > 0.6

@@ -27,17 +27,13 @@ def nms(*boxes, **settings): return None, Kept()
 # Distribution: (version, files). What MMDetection 3 users have, headless.
 CLASSIC = {
     'torch': ('2.1.2', {'torch/__init__.py': TORCH}),
-    'mmcv': (
-        '2.1.0',
-        {'mmcv/__init__.py': '', 'mmcv/_ext.py': '', 'mmcv/ops.py': OPS},
-    ),
-    'mmengine': (
-        '0.10.7',
-        {
-            'mmengine/__init__.py': '',
-            'mmengine/utils/package_utils.py': 'import pkg_resources',
-        },
-    ),
+    'mmcv': ('2.1.0', {
+        'mmcv/__init__.py': '', 'mmcv/_ext.py': '', 'mmcv/ops.py': OPS,
+    }),
+    'mmengine': ('0.10.7', {
+        'mmengine/__init__.py': '',
+        'mmengine/utils/package_utils.py': 'import pkg_resources',
+    }),
     'mmdet': ('3.3.0', {'mmdet/__init__.py': ''}),
     'numpy': ('1.26.4', {'numpy/__init__.py': ''}),
     'opencv-python-headless': ('4.8.0', {'cv2/__init__.py': ''}),
@@ -46,7 +42,7 @@ CLASSIC = {
     'tqdm': ('4.65.0', {'tqdm/__init__.py': ''}),
     'pillow': ('9.5.0', {'PIL/__init__.py': ''}),
     'pkg-resources-stub': ('1', {'pkg_resources.py': ''}),
-}
+}  # fmt: skip
 
 
 def files_of(name, version, files):
@@ -117,9 +113,8 @@ class Environment:
 
     def freeze(self):
         """What is installed, mmdet_owp left out."""
-        status, output = self.run(
-            self.python, '-m', 'pip', 'list', '--format=freeze'
-        )
+        words = self.python, '-m', 'pip', 'list', '--format=freeze'
+        status, output = self.run(*words)
         assert status == 0, output
         return [
             line
@@ -132,22 +127,14 @@ class Environment:
 def checkout(repo, tmp_path):
     """A copy of what an installation reads."""
     target = tmp_path / 'checkout'
-    shutil.copytree(
-        repo / 'mmdet_owp',
-        target / 'mmdet_owp',
-        symlinks=True,
-        ignore=shutil.ignore_patterns('__pycache__'),
+    ignore = shutil.ignore_patterns('__pycache__')
+    package = target / 'mmdet_owp'
+    shutil.copytree(repo / package.name, package, symlinks=True, ignore=ignore)
+    files = (
+        'tools/install.sh tools/plan_install.py requirements.txt setup.cfg '
+        'pyproject.toml README.md LICENSE model-index.yml'
     )
-    for name in (
-        'tools/install.sh',
-        'tools/plan_install.py',
-        'requirements.txt',
-        'setup.cfg',
-        'pyproject.toml',
-        'README.md',
-        'LICENSE',
-        'model-index.yml',
-    ):
+    for name in files.split():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repo / name, target / name)
     (target / 'configs').mkdir()
@@ -155,9 +142,8 @@ def checkout(repo, tmp_path):
 
 
 def install(environment, checkout, **variables):
-    return environment.run(
-        'bash', 'tools/install.sh', cwd=checkout, OWP_ENV='active', **variables
-    )
+    words, variables['OWP_ENV'] = ('bash', 'tools/install.sh'), 'active'
+    return environment.run(*words, cwd=checkout, **variables)
 
 
 def without(*names, **instead):
@@ -166,18 +152,14 @@ def without(*names, **instead):
     return {**kept, **instead}
 
 
-@pytest.mark.parametrize(
-    'stubs',
-    [
-        CLASSIC,
-        without(
-            'opencv-python-headless',
-            **{'opencv-contrib-python': CLASSIC['opencv-python-headless']},
-        ),
-        without(torch=('1.13.1+cu117', CLASSIC['torch'][1])),
-    ],
-    ids=['classic', 'contrib OpenCV', 'oldest torch'],
-)
+CV2 = 'opencv-python-headless'
+
+
+@pytest.mark.parametrize('stubs', [
+    CLASSIC,
+    without(CV2, **{'opencv-contrib-python': CLASSIC[CV2]}),
+    without(torch=('1.13.1+cu117', CLASSIC['torch'][1])),
+], ids=['classic', 'contrib OpenCV', 'oldest torch'])  # fmt: skip
 def test_complete_environment_stays(tmp_path, checkout, stubs):
     environment = Environment(tmp_path / 'env').add(**stubs)
     before = environment.freeze()
@@ -194,9 +176,8 @@ def test_complete_environment_stays(tmp_path, checkout, stubs):
     assert status == 0, output
     assert environment.freeze() == before
     assert f'torch {stubs["torch"][0]} is there and stays' in output
-    status, output = environment.run(
-        environment.python, '-c', 'import mmdet_owp', cwd=tmp_path
-    )
+    words = environment.python, '-c', 'import mmdet_owp'
+    status, output = environment.run(*words, cwd=tmp_path)
     assert status == 0, output
 
 
@@ -212,52 +193,29 @@ def test_only_what_is_missing_is_added(tmp_path, checkout):
     before = environment.freeze()
     status, output = install(environment, checkout, PIP_FIND_LINKS=str(wheels))
     assert status == 0, output
-    assert sorted({*before, f'{name}=={version}'}) == sorted(
-        environment.freeze()
-    )
+    after = environment.freeze()
+    assert sorted({*before, f'{name}=={version}'}) == sorted(after)
 
 
-@pytest.mark.parametrize(
-    'stubs, fault',
-    [
-        (
-            without(torch=('1.9.0', CLASSIC['torch'][1])),
-            'torch 1.9.0: version 1.13 or newer is needed',
-        ),
-        (
-            without(torch=('2.1.2', {'torch/__init__.py': 'zeros = None'})),
-            "torch 2.1.2: 'NoneType' object is not callable",
-        ),
-        (
-            without(mmcv=('2.1.0', {'mmcv/__init__.py': ''})),
-            "mmcv 2.1.0: No module named 'mmcv._ext'",
-        ),
-        (
-            without(
-                mmdet=('3.3.0', {'mmdet/__init__.py': 'assert 0, "mmcv"'})
-            ),
-            'mmdet 3.3.0: mmcv',
-        ),
-        (
-            without('pkg-resources-stub'),
-            'mmengine 0.10.7: it needs pkg_resources: pip install '
-            "'setuptools<80'",
-        ),
-        (
-            without(
-                **{
-                    'opencv-python-headless': (
-                        '4.8.0',
-                        {'cv2/__init__.py': 'raise ImportError("libGL.so.1")'},
-                    )
-                }
-            ),
-            'cv2 4.8.0: libGL.so.1',
-        ),
-    ],
-    ids=['old torch', 'torch', 'mmcv', 'mmdet', 'pkg_resources', 'cv2'],
-)
-def test_broken_environment_is_not_touched(tmp_path, checkout, stubs, fault):
+@pytest.mark.parametrize('name, version, files, fault', [
+    ('torch', '1.9.0', {'torch/__init__.py': TORCH},
+     'torch 1.9.0: version 1.13 or newer is needed'),
+    ('torch', '2.1.2', {'torch/__init__.py': 'zeros = None'},
+     "torch 2.1.2: 'NoneType' object is not callable"),
+    ('mmcv', '2.1.0', {'mmcv/__init__.py': ''},
+     "mmcv 2.1.0: No module named 'mmcv._ext'"),
+    ('mmdet', '3.3.0', {'mmdet/__init__.py': 'assert 0, "mmcv"'},
+     'mmdet 3.3.0: mmcv'),
+    ('pkg-resources-stub', '1', {},
+     "mmengine 0.10.7: it needs pkg_resources: pip install 'setuptools<80'"),
+    ('opencv-python-headless', '4.8.0',
+     {'cv2/__init__.py': 'raise ImportError("libGL.so.1")'},
+     'cv2 4.8.0: libGL.so.1'),
+])  # fmt: skip
+def test_broken_environment_is_not_touched(
+    tmp_path, checkout, name, version, files, fault
+):
+    stubs = without(**{name: (version, files)})
     environment = Environment(tmp_path / 'env').add(**stubs)
     before = environment.freeze()
     status, output = install(environment, checkout)
@@ -268,26 +226,29 @@ def test_broken_environment_is_not_touched(tmp_path, checkout, stubs, fault):
     assert environment.freeze() == before
 
 
-def test_missing_setuptools_are_added_for_pkg_resources(tmp_path, repo):
-    environment = Environment(tmp_path / 'env', real=())
-    environment.add(**without('pkg-resources-stub'))
-    status, output = environment.run(
-        environment.python, repo / 'tools/plan_install.py', 'active', tmp_path
-    )
-    assert status == 0, output
-    assert (tmp_path / 'requirements.txt').read_text() == 'setuptools<80\n'
+@pytest.fixture
+def plan(tmp_path, repo):
+    """Run tools/plan_install.py; return the requirements that it writes."""
+
+    def run(stubs, real=()):
+        environment = Environment(tmp_path / 'env', real).add(**stubs)
+        tool = repo / 'tools/plan_install.py'
+        words = environment.python, tool, 'active', tmp_path
+        status, output = environment.run(*words)
+        assert status == 0, output
+        return (tmp_path / 'requirements.txt').read_text().split()
+
+    return run
+
+
+def test_missing_setuptools_are_added_for_pkg_resources(tmp_path, plan):
+    assert plan(without('pkg-resources-stub')) == ['setuptools<80']
     constraints = (tmp_path / 'constraints.txt').read_text().split()
     assert 'torch==2.1.2' in constraints
 
 
-def test_family_of_distributions_is_kept(tmp_path, repo):
-    environment = Environment(tmp_path / 'env', real=('setuptools',))
-    environment.add(**without('mmcv', 'mmdet'))
-    status, output = environment.run(
-        environment.python, repo / 'tools/plan_install.py', 'active', tmp_path
-    )
-    assert status == 0, output
-    planned = (tmp_path / 'requirements.txt').read_text().split()
+def test_family_of_distributions_is_kept(plan):
+    planned = plan(without('mmcv', 'mmdet'), real=('setuptools',))
     assert planned[:2] == ['mmcv==2.1.0', 'mmdet==3.3.0']
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from mmdet_owp.engine import launch
 from mmdet_owp.errors import UserError
+from mmdet_owp.reproduction.logs import read_metrics
 from mmdet_owp.shapes.dataset import make_shapes
 
 # Images of 96 px, no weights to download.
@@ -20,7 +19,7 @@ SMALL = {
 SHORT = {'train_cfg.max_iters': 3, 'train_cfg.val_interval': 3}
 RECALL = [
     f'lvis-id_novel_{protocol}/AR@300'
-    for protocol in ('drop-base', 'exclude-base')
+    for protocol in ('drop-base', 'exclude-base', 'oln')
 ]
 
 
@@ -31,49 +30,32 @@ def lvis_root(tmp_path_factory):
     return out
 
 
-def as_words(options):
-    return [
-        f'{key}={value}'.replace(' ', '') for key, value in options.items()
-    ]
-
-
-def newest_metrics(folder):
-    path = max(folder.glob('[0-9]*/[0-9]*.json'))
-    return json.loads(path.read_text())
+def as_words(**options):
+    return [f'{k}={value}'.replace(' ', '') for k, value in options.items()]
 
 
 def test_train_and_test_the_proposer(run, lvis_root, tmp_path):
     """Options name the data to train, the environment that to test."""
     config = 'configs/owp/fcos_iou_cs_is_lvis.py'
     where = {
-        'train_dataloader.dataset.data_root': lvis_root,
-        'val_dataloader.dataset.data_root': lvis_root,
+        f'{part}_dataloader.dataset.data_root': lvis_root
+        for part in ('train', 'val')
     }
     status, output = run(
-        'python',
-        'tools/train.py',
-        config,
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        *as_words({**SMALL, **SHORT, **where}),
+        f'python tools/train.py {config} --work-dir {tmp_path} --cfg-options',
+        *as_words(**SMALL, **SHORT, **where),
     )
     assert status == 0, output
     for name in RECALL:
         assert name in output
     status, output = run(
-        'python',
-        'tools/test.py',
-        config,
-        tmp_path / 'iter_3.pth',
-        '--work-dir',
-        tmp_path / 'test',
-        '--cfg-options',
-        *as_words(SMALL),
+        f'python tools/test.py {config} {tmp_path}/iter_3.pth '
+        f'--work-dir {tmp_path}/test --cfg-options',
+        *as_words(**SMALL),
         LVIS_ROOT=str(lvis_root),
     )
     assert status == 0, output
-    metrics = newest_metrics(tmp_path / 'test')
+    metrics = read_metrics(tmp_path / 'test')
     for name in RECALL:
         assert 0 <= metrics[name] <= 1
     assert not any('class-wise' in name for name in metrics)
@@ -93,10 +75,11 @@ def test_train_and_test_a_classifier(lvis_root, tmp_path, monkeypatch, repo):
             **SHORT,
             f'{loss}.threshold': 0.3,
             f'{loss}.start_iter': 0,
-            'train_dataloader.num_workers': 0,
-            'train_dataloader.persistent_workers': False,
-            'test_dataloader.num_workers': 0,
-            'test_dataloader.persistent_workers': False,
+            **{
+                f'{part}_dataloader.{key}': 0
+                for part in ('train', 'test')
+                for key in ('num_workers', 'persistent_workers')
+            },
             **dict.fromkeys(('val_cfg', 'val_dataloader', 'val_evaluator')),
         },
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -13,65 +12,47 @@ AP, AR = 'base_class-wise/AP', 'novel_drop-base/AR@100'
 
 
 @pytest.fixture
-def tool(monkeypatch, capsys, call_tool):
+def tool(capsys, call_tool, cells):
     """Call a tool; return its exit status and the cells of its table."""
 
     def call(name, *words):
         status = call_tool(TOOLS / name, *words)
-        table = [
-            [cell.strip() for cell in line.split('|')[1:-1]]
-            for line in capsys.readouterr().out.splitlines()
-            if line.startswith('|')
-        ]
-        return status, table
+        return status, cells(capsys.readouterr().out)
 
     return call
 
 
-def write_log(folder, time, *lines, end=''):
-    path = folder / time / 'vis_data' / 'scalars.json'
-    path.parent.mkdir(parents=True)
-    path.write_text('\n'.join(map(json.dumps, lines)) + '\n' + end)
-
-
 def step(step, masked, seen):
-    return dict(
-        loss=1.0,
-        step=step,
-        masked_background=masked,
-        background_objectness_max=seen,
-    )
+    names = 'loss', 'step', 'masked_background', 'background_objectness_max'
+    return dict(zip(names, (1.0, step, masked, seen)))
 
 
-def test_masked_share(tool, tmp_path):
-    some, none = tmp_path / 'some', tmp_path / 'none'
-    validation = {AR: 0.2, 'step': 2}
+def test_masked_share(tool, write_log, tmp_path):
     # Killed while writing, and resumed from the validated step.
-    write_log(
-        some,
-        '20260101_000000',
+    some = write_log(
+        tmp_path / 'some',
         step(50, 0.0, 0.8),
         step(100, 0.02, 0.97),
-        validation,
+        {AR: 0.2, 'step': 2},
         step(150, 0.9, 0.9),
         end='{"loss": 1',
     )
-    write_log(some, '20260101_010000', step(150, 0.04, 0.96))
-    write_log(
-        none, '20260101_000000', step(50, 0.0, 0.91), step(100, 0.0, 0.9)
+    write_log(some, step(150, 0.04, 0.96), time='20260101_010000')
+    none = write_log(
+        tmp_path / 'none', step(50, 0.0, 0.91), step(100, 0.0, 0.9)
     )
-    status, (_, _, first, second) = tool(
-        'masking_table.py', f'a={some}', f'b={none}'
-    )
+    status, table = tool('masking_table.py', f'a={some}', f'b={none}')
     assert status is None
-    assert first == ['a', '2', '0.9700']
-    assert second == ['b', 'not tested: nothing was masked', '0.9100']
+    assert table[1:] == [
+        ['a', '2', '0.9700'],
+        ['b', 'not tested: nothing was masked', '0.9100'],
+    ]
 
 
-def test_masking_table_with_bad_input(tool, tmp_path):
+def test_masking_table_with_bad_input(tool, write_log, tmp_path):
     status, _ = tool('masking_table.py', f'a={tmp_path}/none')
     assert status.startswith(f'error: {tmp_path}/none: no training log')
-    write_log(tmp_path, '20260101_000000', dict(loss=1.0, step=50))
+    write_log(tmp_path, dict(loss=1.0, step=50))
     status, _ = tool('masking_table.py', f'a={tmp_path}')
     assert 'the config must use UnknownMaskFocalLoss' in status
     status, _ = tool('masking_table.py', 'a=b,c')
@@ -91,37 +72,40 @@ class Ended:
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Replace processes by a function."""
+    """Replace trainings by a function of folder, options and start.
+
+    Return the list of the commands that are run.
+    """
     monkeypatch.setattr('mmdet_owp.reproduction.jobs._POLL', 0)
-    return lambda run: monkeypatch.setattr('subprocess.Popen', run)
-
-
-@pytest.fixture
-def trainings(stand_in):
-    """Fake trainings; return the commands that were run."""
     commands = []
 
-    def run(command, **_):
-        commands.append(command)
-        options = dict(word.split('=') for word in command if '=' in word)
-        folder = Path(command[command.index('--work-dir') + 1])
-        start = float(options['model.bbox_head.loss_cls.start_iter'])
+    def replace(train):
+        def run(command, **_):
+            commands.append(command)
+            options = dict(word.split('=') for word in command if '=' in word)
+            folder = Path(command[command.index('--work-dir') + 1])
+            start = float(options['model.bbox_head.loss_cls.start_iter'])
+            return Ended(train(folder, options, start))
+
+        monkeypatch.setattr('subprocess.Popen', run)
+        return commands
+
+    return replace
+
+
+def test_sweep(tool, stand_in, write_log, tmp_path, pictures):
+    def train(folder, options, start):
         if 'fail' in options and start > 0.5:
-            return Ended(1)
+            return 1
         write_log(
             folder,
-            '20260101_000000',
             {AP: 0.9, AR: 0.9, 'step': 1},
             step(50, 0.015, 0.98),
             {AP: start / 10, AR: start, 'step': 3},
         )
-        return Ended(0)
+        return 0
 
-    stand_in(run)
-    return commands
-
-
-def test_sweep(tool, trainings, tmp_path, pictures):
+    trainings = stand_in(train)
     configs = ['configs/x_joint_unknown.py', 'configs/x_finetune_unknown.py']
     arguments = (*configs, '--work-dir', tmp_path, '--seed', 3)
     status, table = tool(
@@ -130,7 +114,7 @@ def test_sweep(tool, trainings, tmp_path, pictures):
     # The other runs went on.
     assert len(trainings) == 16
     assert status == 'error: 4 of 16 runs failed; call again to resume them'
-    assert len(table) == 2 + 12
+    assert len(table) == 1 + 12
 
     del trainings[:]
     status, table = tool('sweep_unknown.py', *arguments)
@@ -142,14 +126,14 @@ def test_sweep(tool, trainings, tmp_path, pictures):
         options = dict(word.split('=') for word in command if '=' in word)
         start = float(options['model.bbox_head.loss_cls.start_iter'])
         assert round(start * 90000) == 60000
-    settings = {tuple(row[:3]) for row in table[2:]}
+    settings = {tuple(row[:3]) for row in table[1:]}
     assert settings == {
         (name, threshold, f'{start}/90')
         for name in ('x_joint_unknown', 'x_finetune_unknown')
         for threshold in ('0.925', '0.95')
         for start in (5, 10, 30, 60)
     }
-    for row in table[2:]:
+    for row in table[1:]:
         part = 100 * int(row[2].split('/')[0]) / 90
         assert row[3:] == [f'{part / 10:.1f}', f'{part:.1f}', '1.5']
     assert cv2.imread(str(tmp_path / 'fig6.png')).std() > 10
@@ -172,7 +156,7 @@ def test_sweep(tool, trainings, tmp_path, pictures):
 
 
 def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
-    stand_in(lambda *_, **__: Ended(0))
+    stand_in(lambda *_: 0)
     status, table = tool('sweep_unknown.py', 'c.py', '--work-dir', tmp_path)
     assert status.startswith('error: 8 of 8 runs failed') and not table
     (tmp_path / 'file').write_text('')
@@ -181,29 +165,21 @@ def test_run_without_validation_is_not_finished(tool, stand_in, tmp_path):
     assert status == f'error: cannot write {words[-1]}: File exists'
 
 
-def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
+def test_sweep_of_table_4(tool, stand_in, write_log, tmp_path, pictures):
     """Other starts, including 0, and other metrics."""
     names = [
-        'lvis-id_base_class-wise/AP',
-        'lvis-id_base_class-wise/AR@300',
-        'lvis-id_novel_drop-base/AP',
-        'lvis-id_novel_drop-base/AR@300',
+        f'lvis-id_{kind}/{quantity}'
+        for kind in ('base_class-wise', 'novel_drop-base')
+        for quantity in ('AP', 'AR@300')
     ]
 
-    def run(command, **_):
-        options = dict(word.split('=') for word in command if '=' in word)
+    def train(folder, options, start):
         assert options['model.bbox_head.loss_cls.threshold'] == '0.95'
-        start = float(options['model.bbox_head.loss_cls.start_iter'])
-        folder = Path(command[command.index('--work-dir') + 1])
-        write_log(
-            folder,
-            '20260101_000000',
-            step(50, 0.01, 0.98),
-            {name: n + start / 100 for n, name in enumerate(names)},
-        )
-        return Ended(0)
+        metrics = {name: n + start / 100 for n, name in enumerate(names)}
+        write_log(folder, step(50, 0.01, 0.98), metrics)
+        return 0
 
-    stand_in(run)
+    stand_in(train)
     status, table = tool(
         'sweep_unknown.py',
         'x_area_lvis.py',
@@ -214,7 +190,7 @@ def test_sweep_of_table_4(tool, stand_in, tmp_path, pictures):
     )
     assert status is None
     assert table[0][3:-1] == names
-    assert [row[2:-1] for row in table[2:]] == [
+    assert [row[2:-1] for row in table[1:]] == [
         [f'{start}/90', *(f'{100 * n + start / 90:.1f}' for n in range(4))]
         for start in (0, 5, 10, 60)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 from pathlib import Path
 
 import pytest
@@ -38,16 +37,15 @@ def features():
     """Names and shapes of mmdet's ResNet-50 and FPN, as in mmdet 2."""
     config = Config.fromfile(REPO / 'configs/oln/oln_box_coco.py').model
     config.backbone.init_cfg = None
-    shapes = {}
-    for part in ('backbone', 'neck'):
-        for name, value in MODELS.build(config[part]).state_dict().items():
-            shapes[f'{part}.{name}'] = value
-    assert {
-        'backbone.conv1.weight',
-        'backbone.layer4.2.bn3.running_var',
-        'neck.lateral_convs.3.conv.bias',
-    } <= shapes.keys()
-    return shapes
+    features = {
+        f'{part}.{name}': value
+        for part in ('backbone', 'neck')
+        for name, value in MODELS.build(config[part]).state_dict().items()
+    }
+    for name in ('backbone.layer4.2.bn3.running_var', 'backbone.conv1.weight',
+                 'neck.lateral_convs.3.conv.bias'):  # fmt: skip
+        assert name in features
+    return features
 
 
 def released(features, heads):
@@ -63,20 +61,16 @@ def released(features, heads):
 
 
 @pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
+def call(call_tool, tmp_path, capsys):
     """Convert a state dict, return output or error and the new one."""
 
     def run(state, *options):
         source, out = tmp_path / 'released.pth', tmp_path / 'out.pth'
         torch.save(dict(meta=dict(epoch=8), state_dict=state), source)
-        monkeypatch.setattr(
-            'sys.argv', [TOOL.name, *map(str, (source, out, *options))]
-        )
-        try:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        except SystemExit as exit_:
-            assert not out.exists() and '\n' not in exit_.code
-            return exit_.code, None
+        error = call_tool(TOOL, source, out, *options)
+        if error:
+            assert not out.exists() and '\n' not in error
+            return error, None
         assert [p.name for p in tmp_path.glob('out*')] == ['out.pth']
         return capsys.readouterr().out, torch.load(out)['state_dict']
 
@@ -95,10 +89,9 @@ def test_round_trip(features, call, stages):
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model)
     model.load_state_dict(converted)
-    loaded = model.state_dict()
     back = {
         key if stages == 2 else key.replace('bbox_head.', 'rpn_head.'): value
-        for key, value in loaded.items()
+        for key, value in model.state_dict().items()
     }
     classifiers = [key for key in state if '_cls.' in key]
     assert state.keys() - back.keys() == set(classifiers)
@@ -107,14 +100,11 @@ def test_round_trip(features, call, stages):
         assert torch.equal(value, state[key]), key
 
 
-@pytest.mark.parametrize(
-    'remove, message',
-    [
-        ('rpn_head.rpn_obj', 'lacks rpn_head.rpn_obj.weight, rpn_head'),
-        ('roi_head.bbox_head.fc_bbox_score', 'bbox_head.fc_bbox_score.weight'),
-        ('neck.', r'lacks neck\.\*$'),
-    ],
-)
+@pytest.mark.parametrize('remove, message', [
+    ('rpn_head.rpn_obj', 'lacks rpn_head.rpn_obj.weight, rpn_head'),
+    ('roi_head.bbox_head.fc_bbox_score', 'bbox_head.fc_bbox_score.weight'),
+    ('neck.', r'lacks neck\.\*$'),
+])  # fmt: skip
 def test_missing_weights(features, call, remove, message):
     state = released(features, {**FIRST_STAGE, **SECOND_STAGE})
     output, _ = call({k: v for k, v in state.items() if remove not in k})

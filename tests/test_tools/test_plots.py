@@ -23,45 +23,22 @@ def tool(call_tool):
     return lambda name, *words: call_tool(TOOLS / name, *words)
 
 
-@pytest.fixture
-def log(tmp_path):
-    """Write the log of a run; returns its folder."""
-
-    def write(name, *lines):
-        path = tmp_path / name / '20260101_000000/vis_data/scalars.json'
-        path.parent.mkdir(parents=True)
-        path.write_text('\n'.join(map(json.dumps, lines)))
-        return tmp_path / name
-
-    return write
-
-
-def test_metrics(tool, log, pictures, tmp_path):
+def test_metrics(tool, write_log, pictures, tmp_path):
+    name = 'novel_drop-base/AR@10'
     runs = [
-        log(
-            f'seed{i}',
+        write_log(
+            tmp_path / f'seed{i}',
             dict(iter=50, loss_iou=0.6 + i, floor_loss_iou=0.4),
             dict(iter=100, loss_iou=0.5 + i, floor_loss_iou=0.3),
-            {'novel_drop-base/AR@10': 0.2 + i},
+            {name: 0.2 + i},
         )
         for i in range(2)
     ]
-    other = log(
-        'other', dict(iter=50, loss_bbox=0.4), {'novel_drop-base/AR@10': 0.3}
-    )
-    assert (
-        tool(
-            'plot_metrics.py',
-            f'ours={runs[0]},{runs[1]}',
-            f'other={other}',
-            '--metrics',
-            'loss_iou',
-            'novel_drop-base/AR@10',
-            '--out',
-            tmp_path / 'm.png',
-        )
-        is None
-    )
+    other = dict(iter=50, loss_bbox=0.4), {name: 0.3}
+    other = write_log(tmp_path / 'other', *other)
+    lines = f'ours={runs[0]},{runs[1]}', f'other={other}'
+    options = '--metrics', 'loss_iou', name, '--out', tmp_path / 'm.png'
+    assert tool('plot_metrics.py', *lines, *options) is None
     loss, ar = pictures[-1].axes
     ours, floor = loss.lines
     np.testing.assert_allclose(ours.get_xydata(), [(50, 1.1), (100, 1.0)])
@@ -72,8 +49,8 @@ def test_metrics(tool, log, pictures, tmp_path):
     ]
 
 
-def test_metrics_that_are_not_there(tool, log, tmp_path):
-    run = log('run', dict(iter=50, loss_iou=0.5))
+def test_metrics_that_are_not_there(tool, write_log, tmp_path):
+    run = write_log(tmp_path / 'run', dict(iter=50, loss_iou=0.5))
     out = '--out', tmp_path / 'm.png'
     assert tool('plot_metrics.py', f'a={run}', *out) == (
         'error: no run has logged novel_drop-base/AR@10; there are: iter, '
@@ -108,19 +85,11 @@ def files(tmp_path):
         a['area'] = a['bbox'][2] * a['bbox'][3]
     (tmp_path / 'ann.json').write_text(json.dumps(annotations))
     for name, jitter in (('good', 0.05), ('worse', 0.15)):
-        rows = [
-            dict(
-                image_id=a['image_id'],
-                category_id=1,
-                bbox=(
-                    np.array(a['bbox'])
-                    * rng.uniform(1 - jitter, 1 + jitter, 4)
-                ).tolist(),
-                score=float(rng.random()),
-            )
-            for a in annotations['annotations']
-            for _ in range(3)
-        ]
+        rows = []
+        for a in annotations['annotations'] * 3:
+            box = a['bbox'] * rng.uniform(1 - jitter, 1 + jitter, 4)
+            row = dict(a, bbox=box.tolist(), score=rng.random())
+            rows.append(dict(row, category_id=1))
         (tmp_path / f'{name}.json').write_text(json.dumps(rows))
     return tmp_path
 
@@ -133,9 +102,8 @@ def reference(files, name, ks):
             a for a in coco.dataset['annotations'] if a['category_id'] > 2
         ]
         coco.createIndex()
-        evaluator = COCOeval(
-            coco, coco.loadRes(str(files / f'{name}.json')), 'bbox'
-        )
+        results = coco.loadRes(str(files / f'{name}.json'))
+        evaluator = COCOeval(coco, results, 'bbox')
         evaluator.params.useCats = 0
         evaluator.params.maxDets = ks
         evaluator.evaluate()
@@ -152,15 +120,11 @@ def reference(files, name, ks):
 
 
 def test_recall(tool, files, pictures):
-    status = tool(
-        'plot_recall.py',
-        files / 'ann.json',
-        f'good={files}/good.json',
-        f'worse={files}/worse.json',
-        *'--partition cat,dog --max-k 25 -k 10 --out'.split(),
-        files / 'recall.png',
+    words = (
+        f'{files}/ann.json good={files}/good.json worse={files}/worse.json '
+        f'--partition cat,dog --max-k 25 -k 10 --out {files}/recall.png'
     )
-    assert status is None
+    assert tool('plot_recall.py', *words.split()) is None
     curves, bars = pictures[-1].axes
     ks = [1, 2, 3, 5, 10, 20, 25]
     for line, name in zip(curves.lines, ('good', 'worse')):
@@ -185,33 +149,26 @@ def test_recall(tool, files, pictures):
 
 
 def test_wrong_files(tool, files):
-    out = '--out', files / 'recall.png'
     ann, good = files / 'ann.json', f'a={files}/good.json'
-    assert tool('plot_recall.py', ann, 'a=none.json', *out) == (
-        'error: none.json: no such proposal file'
-    )
-    assert tool('plot_recall.py', 'no.json', good, *out).startswith(
-        'error: no annotation file no.json'
-    )
-    assert tool(
-        'plot_recall.py', ann, good, '--partition', 'cat,dog,kite,cup', *out
-    ).endswith('ann.json: no objects of split novel')
-    assert tool(
-        'plot_recall.py', ann, good, '--out', ann / 'a.png'
-    ).startswith('error: cannot write')
+
+    def plot(*words, out=files / 'recall.png'):
+        return tool('plot_recall.py', *words, '--out', out)
+
+    missing = 'error: none.json: no such proposal file'
+    assert plot(ann, 'a=none.json') == missing
+    missing = 'error: no annotation file no.json'
+    assert plot('no.json', good).startswith(missing)
+    message = plot(ann, good, '--partition', 'cat,dog,kite,cup')
+    assert message.endswith('ann.json: no objects of split novel')
+    message = plot(ann, good, out=ann / 'a.png')
+    assert message.startswith('error: cannot write')
     for wrong in (['--split', 'novel'], [f'{good},b.json'], ['-k', 0]):
-        assert tool('plot_recall.py', ann, good, *wrong, *out) == 2
+        assert plot(ann, good, *wrong) == 2
 
 
-def test_they_start_without_torch_and_mmdet(files, log):
-    run = log(
-        'run',
-        {
-            'iter': 50,
-            'novel_drop-base/AR@10': 0.5,
-            'novel_drop-base/AR@100': 0.6,
-        },
-    )
+def test_they_start_without_torch_and_mmdet(files, write_log):
+    metrics = {f'novel_drop-base/AR@{k}': 0.5 for k in (10, 100)}
+    run = write_log(files / 'run', {'iter': 50, **metrics})
     calls = [
         ['plot_recall.py', 'ann.json', 'a=good.json', '--out', 'a.png'],
         ['plot_metrics.py', f'a={run}', '--out', 'b.png'],

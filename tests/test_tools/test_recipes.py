@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 
 import pytest
 import torch
@@ -35,11 +34,8 @@ def build(config, work_dir, **options) -> Runner:
 
 
 def train(config, work_dir, epochs=1, **options) -> Runner:
-    runner = build(
-        config,
-        work_dir,
-        **{**NO_VALIDATION, 'train_cfg.max_epochs': epochs, **options},
-    )
+    options = {'train_cfg.max_epochs': epochs, **NO_VALIDATION, **options}
+    runner = build(config, work_dir, **options)
     runner.train()
     return runner
 
@@ -83,12 +79,8 @@ def test_finetune_starts_from_the_proposer(proposer, tiny_config, tmp_path):
 
 def predict(config, checkpoint, work_dir):
     """Return metrics and the proposals of the test images."""
-    runner = build(
-        config,
-        work_dir,
-        load_from=str(checkpoint),
-        **{'model.test_cfg.score_thr': 0.0},
-    )
+    options = {'load_from': str(checkpoint), 'model.test_cfg.score_thr': 0.0}
+    runner = build(config, work_dir, **options)
     metrics = runner.test()
     with torch.no_grad():
         samples = [
@@ -115,14 +107,12 @@ def test_frozen_fb_keeps_its_proposals(proposer, tiny_config, tmp_path):
     for name, value in weights(proposer[1]).items():
         assert torch.equal(last[name], value), name
     for name in last:
-        assert torch.equal(last[name], first[name]) != name.startswith(
-            CLASSIFIER
-        )
+        kept = not name.startswith(CLASSIFIER)
+        assert torch.equal(last[name], first[name]) == kept
 
     expected, proposals = predict(*proposer, tmp_path / 'test_proposer')
-    metrics, kept = predict(
-        config, tmp_path / 'epoch_2.pth', tmp_path / 'test'
-    )
+    last = tmp_path / 'epoch_2.pth'
+    metrics, kept = predict(config, last, tmp_path / 'test')
     assert 0 < expected['novel_drop-base/AR@100']
     for name, value in expected.items():
         # NaN without objects of a size.
@@ -151,14 +141,9 @@ def test_start_of_masking_survives_a_resume(
     loss = 'model.bbox_head.loss_cls'
     options = {f'{loss}.threshold': 0.3, f'{loss}.start_iter': start_iter}
     whole = train(config, tmp_path / 'whole', epochs=2, **options)
-    resumed = train(
-        config,
-        tmp_path / 'resumed',
-        epochs=2,
-        load_from=str(tmp_path / 'whole/epoch_1.pth'),
-        resume=True,
-        **options,
-    )
+    first_epoch = str(tmp_path / 'whole/epoch_1.pth')
+    start = dict(load_from=first_epoch, resume=True)
+    resumed = train(config, tmp_path / 'resumed', epochs=2, **start, **options)
     assert resumed.message_hub is not whole.message_hub
     expected = shares(whole)
     assert len(expected) == 8
@@ -181,17 +166,9 @@ def test_two_processes_train_frozen_fb(proposer, tiny_config, tmp_path, run):
     """Several steps, without a search for unused parameters."""
     config = tiny_config('fcos_iou_cs_is_frozen_fb_shapes')
     status, output = run(
-        'bash',
-        'tools/dist_train.sh',
-        config,
-        2,
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        f'load_from={proposer[1]}',
-        'train_cfg.max_epochs=2',
+        f'bash tools/dist_train.sh {config} 2 --work-dir {tmp_path} '
+        f'--cfg-options load_from={proposer[1]} train_cfg.max_epochs=2',
         *(f'{key}=None' for key in NO_VALIDATION),
-        PYTHON=sys.executable,
     )
     assert status == 0, output
     last = weights(tmp_path / 'epoch_2.pth')

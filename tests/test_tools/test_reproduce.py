@@ -13,6 +13,7 @@ import cv2
 import pytest
 import torch
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.logs import read_metrics
 from mmdet_owp.reproduction.paper_tables import TABLES
 from mmdet_owp.reproduction.table_runs import share_devices
@@ -86,9 +87,8 @@ def test_dry_run_of_table_3(tool, rows, tmp_path):
             assert not starts
         else:
             (start,) = starts
-            assert start.endswith(
-                f'fcos_iou_cs_is_coco_seed{seed}/iter_90000.pth'
-            )
+            last = f'fcos_iou_cs_is_coco_seed{seed}/iter_90000.pth'
+            assert start.endswith(last)
     hours = 6 * 90000 * 0.5 / 3600
     assert output.splitlines()[-1].startswith(
         f'# in all: {hours:.2f} h of training ({8 * hours:.1f} GPU hours), '
@@ -140,10 +140,11 @@ def test_machine_is_shared_out(monkeypatch):
     ]
     monkeypatch.setattr('os.cpu_count', lambda: 8)
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
-    assert [slot['OMP_NUM_THREADS'] for slot in share_devices(0, 2)] == [
-        '4',
-        '4',
-    ]
+    threads = [slot['OMP_NUM_THREADS'] for slot in share_devices(0, 2)]
+    assert threads == ['4', '4']
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    with pytest.raises(UserError, match='there are 0'):
+        share_devices(1, 1)
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES')
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     assert share_devices(1, 2)[1] == dict(CUDA_VISIBLE_DEVICES='1')
@@ -170,7 +171,7 @@ def data(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupted_table_goes_on(start, data, tmp_path):
+def test_interrupted_table_goes_on(start, data, tmp_path, cells):
     """Train a proposer and a row that starts from it; Ctrl-C in between."""
     work = tmp_path / 'work'
     proposer = work / 'fcos_iou_cs_is_shapes_seed0'
@@ -179,10 +180,8 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
     def reproduce(*more):
         words = '--table 3 --data shapes --gpus 0 --work-dir'.split()
         options = ('--cfg-options', *TINY, 'train_cfg.max_epochs=1')
-        rows = ('python', '-c', SOME_ROWS, 'frozen fb')
-        return start(
-            *rows, TOOL, *words, work, *more, *options, SHAPES=str(data)
-        )
+        words = (SOME_ROWS, 'frozen fb', TOOL, *words, work, *more, *options)
+        return start('python -c', *words, SHAPES=str(data))
 
     process = reproduce()
     deadline = time.monotonic() + 300
@@ -214,11 +213,9 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
     assert max(recalls.values()) > 0
     text = (work / 'table3_shapes/table.md').read_text()
     assert 'Paper: COCO; measured: built-in data' in text
-    (line,) = (
-        line for line in text.splitlines() if line.startswith('| frozen fb')
-    )
-    cells = [cell.strip() for cell in line.split('|')[2:-1]]
-    for cell, metric in zip(cells, TABLES[3].metrics):
+    _, (label, *numbers) = cells(text)
+    assert label == 'frozen fb'
+    for cell, metric in zip(numbers, TABLES[3].metrics):
         assert cell.split(' / ')[1] == f'{100 * metrics[metric]:.1f}'
     assert cv2.imread(str(work / 'table3_shapes/table.png')).std() > 10
 
@@ -230,7 +227,9 @@ def test_interrupted_table_goes_on(start, data, tmp_path):
     ]
 
 
-def test_failing_row_is_reported(tool, rows, data, tmp_path, monkeypatch):
+def test_failing_row_is_reported(
+    tool, rows, data, tmp_path, monkeypatch, cells
+):
     """Other rows go on; the table has the results so far."""
     rows(2, 'OWP-aware: joint', 'OWP-aware: joint + unknown')
     monkeypatch.setenv('SHAPES', str(data))
@@ -238,19 +237,15 @@ def test_failing_row_is_reported(tool, rows, data, tmp_path, monkeypatch):
         'subprocess.Popen', lambda command, stdout, **_: Ended(command, stdout)
     )
     status, output = tool('--table', 2, '--data', 'shapes', '--gpus', 0)
-    assert status == ('error: 1 of 2 runs failed; call again to resume them')
+    assert status == 'error: 1 of 2 runs failed; call again to resume them'
     folder = tmp_path / 'work/fcos_iou_cs_is_joint_shapes_seed0'
-    reason = (
-        f'CUDA is on fire (exit status 1; all of its output: '
-        f'{folder}/output.log)'
-    )
-    assert f'- {folder.name} failed: {reason}' in output
-    joint, unknown = (
-        next(line for line in output.splitlines() if line.startswith(start))
-        for start in ('| OWP-aware: joint  ', '| OWP-aware: joint + unknown')
-    )
-    assert '18.84 / - / -' in joint
-    assert '18.56 / 25.0 / +6.4' in unknown
+    assert (
+        f'- {folder.name} failed: CUDA is on fire (exit status 1; '
+        f'all of its output: {folder}/output.log)'
+    ) in output
+    _, joint, unknown = cells(output)
+    assert joint[:2] == ['OWP-aware: joint', '18.84 / - / -']
+    assert unknown[:2] == ['OWP-aware: joint + unknown', '18.56 / 25.0 / +6.4']
 
 
 class Ended:

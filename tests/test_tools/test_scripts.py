@@ -9,15 +9,8 @@ import subprocess
 import pytest
 
 # Variables that the scripts read.
-READ = (
-    'PYTHON',
-    'PYTHONPATH',
-    'PORT',
-    'NNODES',
-    'NODE_RANK',
-    'MASTER_ADDR',
-    'OWP_ENV',
-)
+READ = 'PYTHON PYTHONPATH PORT NNODES NODE_RANK MASTER_ADDR OWP_ENV'.split()
+ELSE = dict(PYTHONPATH='/else')
 
 
 @pytest.fixture
@@ -58,27 +51,20 @@ def test_syntax(repo):
 
 
 @pytest.mark.parametrize(
-    'words, environment, torchrun, arguments, pythonpath',
+    'words, environment, torchrun, arguments',
     [
         (
             ('dist_train.sh', 'my config.py', 2, '--cfg-options', 'a=1'),
             {},
             '--standalone --nproc_per_node 2',
             'train.py my config.py --cfg-options a=1',
-            '',
         ),
         (
             ('dist_test.sh', 'config.py', 'a.pth', 8, '--out', 'x.pkl'),
-            dict(
-                NNODES='2',
-                NODE_RANK='1',
-                MASTER_ADDR='10.0.0.1',
-                PYTHONPATH='/else',
-            ),
+            dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1'),
             '--nnodes 2 --node_rank 1 --master_addr 10.0.0.1 '
             '--master_port 29500 --nproc_per_node 8',
             'test.py config.py a.pth --out x.pkl',
-            ':/else',
         ),
         # A port alone means one node.
         (
@@ -87,30 +73,29 @@ def test_syntax(repo):
             '--nnodes 1 --node_rank 0 --master_addr 127.0.0.1 '
             '--master_port 29501 --nproc_per_node 1',
             'train.py config.py',
-            '',
         ),
     ],
 )
-def test_dist(bash, repo, words, environment, torchrun, arguments, pythonpath):
+@pytest.mark.parametrize('before, after', [({}, ''), (ELSE, ':/else')])
+def test_dist(
+    bash, repo, words, environment, torchrun, arguments, before, after
+):
     tools = repo / 'tools'
-    _, output = bash(*words, **environment)
+    _, output = bash(*words, **environment, **before)
     assert output.splitlines()[-2:] == [
         f'python -m mmdet_owp.engine.torchrun {torchrun} '
         f'{tools}/{arguments} --launcher pytorch',
-        f'PYTHONPATH={tools}/..{pythonpath}',
+        f'PYTHONPATH={tools}/..{after}',
     ]
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        (('config.py',), 'usage: .*dist_train.sh CONFIG GPUS'),
-        (('config.py', 'two'), "must be 1 or more, not 'two'"),
-        (('config.py', '0'), "must be 1 or more, not '0'"),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    ('config.py', 'usage: .*dist_train.sh CONFIG GPUS'),
+    ('config.py two', "must be 1 or more, not 'two'"),
+    ('config.py 0', "must be 1 or more, not '0'"),
+])  # fmt: skip
 def test_dist_train_called_wrongly(bash, arguments, message):
-    status, output = bash('dist_train.sh', *arguments)
+    status, output = bash('dist_train.sh', *arguments.split())
     assert status == 2
     assert re.search(message, output)
 

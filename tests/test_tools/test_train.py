@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 import time
 
 import cv2
@@ -15,7 +14,7 @@ import torch
 from mmdet_owp.engine.checkpoint import load_checkpoint
 
 EPOCHS = 6
-NO_VALIDATION = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
+NO_VALIDATION = 'val_cfg=None val_dataloader=None val_evaluator=None'
 # As in the configs of COCO, the loop counts iterations.
 ITERATIONS = """
 _base_ = '{config}'
@@ -32,28 +31,21 @@ log_processor = dict(by_epoch=False)
 """
 
 
-def train(start, config, work_dir, *options, resume=False):
-    return start(
-        'python',
-        'tools/train.py',
-        config,
-        '--work-dir',
-        work_dir,
-        *(['--resume'] if resume else []),
-        '--cfg-options',
-        *NO_VALIDATION,
-        *options,
-    )
-
-
 def train_twice(start, config, folder, last, *options):
     """Train unbroken, and killed after a checkpoint and resumed.
 
     Returns the ``last`` checkpoint of both.
     """
+
+    def train(work_dir, resume=''):
+        return start(
+            f'python tools/train.py {config} --work-dir {work_dir} {resume} '
+            f'--cfg-options {NO_VALIDATION}',
+            *options,
+        )
+
     whole, broken = folder / 'whole', folder / 'broken'
-    run = train(start, config, whole, *options)
-    killed = train(start, config, broken, *options)
+    run, killed = train(whole), train(broken)
     # Written after the first checkpoint.
     deadline = time.monotonic() + 120
     while not (broken / 'last_checkpoint').exists():
@@ -65,7 +57,7 @@ def train_twice(start, config, folder, last, *options):
     assert not (broken / last).exists()
     output = run.communicate()[0]
     assert run.returncode == 0, output
-    resumed = train(start, config, broken, *options, resume=True)
+    resumed = train(broken, '--resume')
     output = resumed.communicate()[0]
     assert resumed.returncode == 0, output
     assert 'resumed epoch' in output
@@ -107,20 +99,14 @@ def test_resumed_run_of_iterations_too(start, config, tmp_path):
 
 def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
     status, output = run(
-        'python',
-        'tools/test.py',
-        config,
-        trained[0],
-        '--work-dir',
-        tmp_path,
-        '--out',
-        tmp_path / 'predictions.pkl',
+        f'python tools/test.py {config} {trained[0]} --work-dir {tmp_path} '
+        f'--out {tmp_path}/predictions.pkl'
     )
     assert status == 0, output
     (written,) = tmp_path.glob('*/*.json')
     metrics = json.loads(written.read_text())
     for split in ('novel', 'base'):
-        for protocol in ('drop-base', 'exclude-base'):
+        for protocol in ('drop-base', 'exclude-base', 'oln'):
             for k in (10, 100):
                 name = f'{split}_{protocol}/AR@{k}'
                 assert 0 <= metrics[name] <= 1
@@ -153,52 +139,33 @@ def tool(repo, call_tool, monkeypatch, shapes_dir, tmp_path):
     return call
 
 
-@pytest.mark.parametrize(
-    'words, message',
-    [
-        ('train none.py', 'none.py: no such config file'),
-        ('test none.py some.pth', 'none.py: no such config file'),
-        ('train CONFIG --resume none.pth', 'none.pth: no such checkpoint'),
-        (
-            'train CONFIG --cfg-options load_from=none.pth',
-            'none.pth: no such checkpoint',
-        ),
-        ('test CONFIG none.pth', 'none.pth: no such checkpoint'),
-        pytest.param(
-            'train CONFIG --amp',
-            '--amp needs CUDA',
-            marks=pytest.mark.skipif(
-                torch.cuda.is_available(), reason='an error on CPUs only'
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize('words, message', [
+    ('train none.py', 'none.py: no such config file'),
+    ('test none.py some.pth', 'none.py: no such config file'),
+    ('train CONFIG --resume none.pth', 'none.pth: no such checkpoint'),
+    ('train CONFIG --cfg-options load_from=none.pth',
+     'none.pth: no such checkpoint'),
+    ('test CONFIG none.pth', 'none.pth: no such checkpoint'),
+    ('train CONFIG --amp', '--amp needs CUDA'),
+])  # fmt: skip
 def test_bad_arguments(tool, config, words, message):
+    if '--amp' in words and torch.cuda.is_available():
+        pytest.skip('an error on CPUs only')
     words = words.replace('CONFIG', str(config)).split()
     assert tool(*words).startswith(f'error: {message}')
 
 
-@pytest.mark.parametrize(
-    'folder, option',
-    [
-        ('work_dirs/fcos_iou_cs_is_shapes', ''),
-        (
-            'mine/fcos_iou_cs_is_shapes',
-            ' --work-dir mine/fcos_iou_cs_is_shapes',
-        ),
-    ],
-)
+@pytest.mark.parametrize('folder, option', [
+    ('work_dirs/fcos_iou_cs_is_shapes', ''),
+    ('mine/fcos_iou_cs_is_shapes', ' --work-dir mine/fcos_iou_cs_is_shapes'),
+])  # fmt: skip
 def test_missing_start(tool, repo, monkeypatch, tmp_path, folder, option):
     """The message has the command that trains the missing checkpoint."""
     monkeypatch.chdir(tmp_path)
     shapes = repo / 'configs/shapes'
-    message = tool(
-        'train',
-        shapes / 'fcos_iou_cs_is_finetune_shapes.py',
-        '--cfg-options',
-        f'load_from={folder}/epoch_3.pth',
-    )
-    assert message == (
+    finetuned = shapes / 'fcos_iou_cs_is_finetune_shapes.py'
+    start = f'load_from={folder}/epoch_3.pth'
+    assert tool('train', finetuned, '--cfg-options', start) == (
         f'error: {folder}/epoch_3.pth: no such checkpoint file; make it with '
         f'`python tools/train.py {shapes}/fcos_iou_cs_is_shapes.py{option}`'
     )
@@ -223,7 +190,7 @@ def corrupt(shapes_dir, tmp_path):
 def test_corrupt_image_in_a_worker(tool, config, corrupt, monkeypatch):
     data, image = corrupt
     monkeypatch.setenv('SHAPES', str(data))
-    message = tool('train', config, '--cfg-options', *NO_VALIDATION)
+    message = tool('train', config, '--cfg-options', *NO_VALIDATION.split())
     assert re.match(
         f'error: {image}: missing or cannot be decoded; .*_train.json$',
         message,
@@ -239,34 +206,25 @@ def assert_one_message(output, path):
 def test_corrupt_image_in_one_of_two_processes(run, config, corrupt, tmp_path):
     data, image = corrupt
     status, output = run(
-        'bash',
-        'tools/dist_train.sh',
-        config,
-        2,
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        *NO_VALIDATION,
+        f'bash tools/dist_train.sh {config} 2 --work-dir {tmp_path} '
+        f'--cfg-options {NO_VALIDATION}',
         SHAPES=str(data),
-        PYTHON=sys.executable,
     )
     assert status == 1, output
     assert_one_message(output, str(image))
 
 
 def test_error_of_both_processes(run):
-    words = ('bash', 'tools/dist_test.sh', 'none.py', 'a.pth', 2)
-    status, output = run(*words, PYTHON=sys.executable)
+    status, output = run('bash tools/dist_test.sh none.py a.pth 2')
     assert status == 1
     assert_one_message(output, 'none.py')
 
 
 def test_file_that_is_no_checkpoint(tool, config, tmp_path):
-    (tmp_path / 'text.pth').write_text('no checkpoint')
-    assert re.match(
-        'error: .*text.pth: not a PyTorch checkpoint.*$',
-        tool('test', config, tmp_path / 'text.pth'),
-    )
+    path = tmp_path / 'text.pth'
+    path.write_text('no checkpoint')
+    message = tool('test', config, path)
+    assert re.match('error: .*text.pth: not a PyTorch checkpoint.*$', message)
 
 
 @pytest.mark.parametrize(
@@ -283,14 +241,10 @@ def test_checkpoint_of_another_config(tool, trained, tiny_config, name):
 
 def test_auto_scale_lr_without_base(tool, tmp_path, config):
     path = tmp_path / 'bare.py'
-    path.write_text(
-        f"_base_ = '{config}'\nauto_scale_lr = "
-        'dict(_delete_=True, enable=False)\n'
-    )
-    assert re.match(
-        'error: .*bare.py: --auto-scale-lr needs .*$',
-        tool('train', path, '--auto-scale-lr'),
-    )
+    bare = 'auto_scale_lr = dict(_delete_=True, enable=False)\n'
+    path.write_text(f"_base_ = '{config}'\n{bare}")
+    message = tool('train', path, '--auto-scale-lr')
+    assert re.match('error: .*bare.py: --auto-scale-lr needs .*$', message)
 
 
 def test_tta_is_refused(tool, config, capsys):

@@ -45,7 +45,7 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -67,7 +67,7 @@ from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.engine.compile_hook import compile_parts
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, check_writable, writing
 from mmdet_owp.models.dense_heads.cues import LOSSES
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 from mmdet_owp.reproduction.profiling import (
@@ -87,6 +87,8 @@ PARTS = TRAINING + INFERENCE
 # Parts whose cost depends on the boxes.
 OF_BOXES = ('step', 'targets', 'loss', 'backward')
 STOCK = 'FCOSHead'
+HEADING = ['part', 'boxes per image', 'model', 'ms', 'ratio (of the turns)',
+           'MiB', 'ratio']  # fmt: skip
 
 
 class Subject(NamedTuple):
@@ -98,18 +100,6 @@ class Subject(NamedTuple):
     precision: Callable[[], torch.autocast]
 
 
-class Results(NamedTuple):
-    """All measurements.
-
-    ``rows`` has one dict per part, boxes and model; the others are by model:
-    host waits of a training step and operations of inference.
-    """
-
-    rows: list[dict]
-    waits: dict[str, dict[str, int]]
-    flops: dict[str, int]
-
-
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = make_parser(__doc__)
@@ -118,21 +108,11 @@ def parse_args() -> argparse.Namespace:
     add('--also', nargs='+', default=[], metavar='CONFIG', help='more configs')
     add_cfg_options(parser)
     add('--checkpoint', metavar='FILE', help='weights of CONFIG')
-    add(
-        '--stock-checkpoint',
-        metavar='FILE',
-        help='weights of the stock detector, such as of a baseline config',
-    )
+    weights = 'weights of the stock detector, such as of a baseline config'
+    add('--stock-checkpoint', metavar='FILE', help=weights)
     add('--parts', nargs='+', choices=PARTS, default=PARTS, metavar='PART')
-    add(
-        '--size',
-        nargs=2,
-        type=int,
-        default=[800, 1344],
-        metavar=('HEIGHT', 'WIDTH'),
-        help='in pixels (default: 800 1344)',
-    )
-    add('--batch', type=int, default=1, help='images (default: 1)')
+    add('--size', nargs=2, type=int, default=[800, 1344], help='height, width')
+    add('--batch', type=int, default=1, help='images')
     add(
         '--annotations',
         metavar='FILE',
@@ -146,25 +126,14 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='instead: N boxes per image, of 8 to 512 pixels; one row each',
     )
-    add('--repeat', type=int, default=7, help='maximum of turns (default: 7)')
-    add(
-        '--limit',
-        type=float,
-        default=60,
-        metavar='SECONDS',
-        help='start no further turn of a part after this time (default: 60)',
-    )
-    add(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='(default: cuda if available)',
-    )
-    add('--seed', type=int, default=0, help='(default: 0)')
-    add(
-        '--amp',
-        action='store_true',
-        help='autocast to float16, on a CPU to bfloat16',
-    )
+    add('--repeat', type=int, default=7, help='maximum of turns')
+    limit = 'start no further turn of a part after this time'
+    add('--limit', type=float, default=60, metavar='SECONDS', help=limit)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    add('--device', default=device, help='where to run')
+    add('--seed', type=int, default=0)
+    precision = 'autocast to float16, on a CPU to bfloat16'
+    add('--amp', action='store_true', help=precision)
     add('--compile', action='store_true', help='compile as CompileHook does')
     add('--channels-last', action='store_true')
     add('--json', metavar='FILE', help='write all numbers')
@@ -236,12 +205,8 @@ def build(
         compile_parts(model)
     config.optim_wrapper.optimizer.lr = 0.0
     kind = torch.device(args.device).type
-    precision = partial(
-        torch.autocast,
-        kind,
-        torch.bfloat16 if kind == 'cpu' else torch.float16,
-        enabled=args.amp,
-    )
+    dtype = torch.bfloat16 if kind == 'cpu' else torch.float16
+    precision = partial(torch.autocast, kind, dtype, enabled=args.amp)
     optim = build_optim_wrapper(model, config.optim_wrapper)
     return Subject(model, optim, images, precision)
 
@@ -313,9 +278,8 @@ def boxes_of_file(args: argparse.Namespace) -> list[Tensor]:
     infos = [i for i in content['images'] if i['id'] in of_image]
     if not infos:
         raise UserError(f'{args.annotations}: no image has a box')
-    chosen = np.random.default_rng(args.seed).integers(
-        len(infos), size=args.batch
-    )
+    rng = np.random.default_rng(args.seed)
+    chosen = rng.integers(len(infos), size=args.batch)
     return [
         to_corners(of_image[info['id']])
         / torch.tensor([info['width'], info['height']] * 2)
@@ -341,11 +305,8 @@ def make_samples(
     """Make the samples of a batch; labels cycle through the classes."""
     height, width = args.size
     scale = torch.tensor([width, height, width, height])
-    metainfo = dict(
-        img_shape=(height, width),
-        ori_shape=(height, width),
-        scale_factor=(1.0, 1.0),
-    )
+    size = (height, width)
+    metainfo = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     return [
         DetDataSample(
             metainfo=metainfo,
@@ -437,11 +398,9 @@ class _Parts:
         return targets_of(self.bbox_head, self.maps, self.truth[0])
 
     def loss(self) -> Callable:
-        outs = self.head()()
+        outs, loss = self.head()(), self.bbox_head.loss_by_feat
         truth, ignored, metas = self.truth
-        return lambda: self.bbox_head.loss_by_feat(
-            *outs, truth, metas, ignored
-        )
+        return lambda: loss(*outs, truth, metas, ignored)
 
     def backward(self) -> Callable:
         self.model.train().zero_grad()
@@ -499,8 +458,14 @@ def measure(
     subjects: dict[str, Subject],
     sources: dict[str, list[Tensor]],
     args: argparse.Namespace,
-) -> Results:
-    """Measure all parts of all detectors."""
+) -> dict[str, Any]:
+    """Measure all parts of all detectors.
+
+    Returns:
+        dict: ``rows``, a list of dicts per part, boxes and model; and by
+        model: host ``waits`` of a training step, ``flops`` of inference and
+        number of ``parameters``.
+    """
     rows = []
     for index, (num, boxes) in enumerate(sources.items()):
         parts = {n: _Parts(s, boxes, args) for n, s in subjects.items()}
@@ -514,20 +479,25 @@ def measure(
                 if part in p.names
             }
             times = take_turns(chosen, args.repeat, args.device, args.limit)
+            shown = num if part in OF_BOXES else '-'
             for name, prepare in chosen.items():
-                row = dict(part=part, boxes=num, model=name)
-                if part not in OF_BOXES:
-                    row['boxes'] = '-'
+                row = dict(part=part, boxes=shown, model=name)
                 row['seconds'] = times[name]
                 row['bytes'] = peak_memory(prepare(), args.device)
                 rows.append(row)
     steps = {name: partial(p.prepare, 'step') for name, p in parts.items()}
     if args.profile:
         write_trace(steps, args.profile, args.device)
-    return Results(
-        rows,
-        {n: count_waits(step(), args.device) for n, step in steps.items()},
-        {n: count_flops(p.prepare('inference')) for n, p in parts.items()},
+    return dict(
+        rows=rows,
+        waits={n: count_waits(s(), args.device) for n, s in steps.items()},
+        flops={
+            n: count_flops(p.prepare('inference')) for n, p in parts.items()
+        },
+        parameters={
+            n: sum(p.numel() for p in s.model.parameters())
+            for n, s in subjects.items()
+        },
     )
 
 
@@ -545,12 +515,8 @@ def cells(row: dict, stock: dict) -> list[str]:
     low, high = np.quantile(turns, [0.25, 0.75])
     ratio = median / statistics.median(stock['seconds'])
     more = row['bytes'] / stock['bytes'] if stock['bytes'] else float('nan')
-    return [
-        *text,
-        f'{ratio:.3f} ({low:.3f} to {high:.3f})',
-        memory,
-        f'{more:.3f}',
-    ]
+    spread = f'{ratio:.3f} ({low:.3f} to {high:.3f})'
+    return [*text, spread, memory, f'{more:.3f}']
 
 
 def setting(args: argparse.Namespace) -> str:
@@ -570,25 +536,18 @@ def setting(args: argparse.Namespace) -> str:
 
 
 def report(
-    results: Results, subjects: dict[str, Subject], args: argparse.Namespace
+    results: dict, subjects: dict[str, Subject], args: argparse.Namespace
 ) -> str:
     """Format the table and what stands below it."""
     lines = []
-    for row in results.rows:
+    for row in results['rows']:
         if row['model'] == STOCK:
             stock = row
         lines.append(cells(row, stock))
-    heading = [
-        'part',
-        'boxes per image',
-        'model',
-        'ms',
-        'ratio (of the turns)',
-    ]
     waits = '; '.join(
         f'{name} {sum(counts.values())} times'
         + ''.join(f', {n} {what}' for what, n in sorted(counts.items()))
-        for name, counts in results.waits.items()
+        for name, counts in results['waits'].items()
     )
     states = ', '.join(
         f'{name} {state_size(subject) / MIB:.1f}'
@@ -596,13 +555,13 @@ def report(
     )
     operations = ', '.join(
         f'{name} {number / 1e6:.2f} and '
-        f'{results.flops[name] / args.batch / 1e9:.2f}'
-        for name, number in num_parameters(subjects).items()
+        f'{results["flops"][name] / args.batch / 1e9:.2f}'
+        for name, number in results['parameters'].items()
     )
     return '\n\n'.join(
         [
             setting(args),
-            markdown_table([*heading, 'MiB', 'ratio'], lines),
+            markdown_table(HEADING, lines),
             f'Host waits in a step: {waits}.',
             f'Weights and optimizer state in MiB: {states}.',
             'Millions of parameters and GFLOPs of inference per image: '
@@ -611,32 +570,25 @@ def report(
     )
 
 
-def num_parameters(subjects: dict[str, Subject]) -> dict[str, int]:
-    """Count the parameters of each detector."""
-    return {
-        name: sum(p.numel() for p in subject.model.parameters())
-        for name, subject in subjects.items()
-    }
-
-
 def main() -> None:
     """Measure and print the table."""
     args = parse_args()
     # mmengine logs how each weight is initialized.
     logging.disable(logging.INFO)
     with report_errors():
+        check_writable(args.json)
+        count_flops(list)  # on PyTorch before 2.1, fail before measuring
         images, drawn = draw(args)
         sources = box_sources(drawn, args)
         subjects = build_all(images.to(args.device), args)
         results = measure(subjects, sources, args)
-    print(report(results, subjects, args))
-    if args.json:
-        content = dict(
-            settings=vars(args),
-            **results._asdict(),
-            parameters=num_parameters(subjects),
-        )
-        Path(args.json).write_text(json.dumps(content, indent=1))
+        print(report(results, subjects, args))
+        if args.json:
+            content = dict(settings=vars(args), **results)
+            with writing(args.json):
+                Path(args.json).write_text(
+                    json.dumps(content, indent=1), encoding='utf-8'
+                )
 
 
 if __name__ == '__main__':

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdet_owp import cli
-from mmdet_owp.errors import writing
+from mmdet_owp.errors import check_writable, writing
 from mmdet_owp.reproduction.evaluator_timing import (
     EVALUATORS,
     Benchmark,
@@ -31,53 +31,36 @@ from mmdet_owp.reproduction.evaluator_timing import (
 )
 from mmdet_owp.tables import markdown_table
 
-HEADING = [
-    'evaluator',
-    'seconds',
-    'times ours',
-    'memory (GB)',
-    'difference of recall',
-    'of precision',
-]
+HEADING = ['evaluator', 'seconds', 'times ours', 'memory (GiB)',
+           'difference of recall', 'of precision']  # fmt: skip
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument('annotations', help='COCO annotation file')
-    parser.add_argument(
-        '--partition',
-        default='voc',
-        help='name of a partition, or the base classes (default: voc)',
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('annotations', help='COCO annotation file')
+    partition = 'name of a partition, or the base classes'
+    add('--partition', default='voc', help=partition)
+    add(
         '--num',
         nargs='+',
         type=cli.positive,
         default=[100, 1000],
-        help='proposals per image (default: 100 1000)',
+        help='proposals per image',
     )
-    for name, default, text in (
-        ('--images', 5000, 'number of images'),
-        ('--seed', 0, 'random seed of the proposals'),
-        ('--threads', 2, 'CPU cores to use'),
-        (
-            '--repeat',
-            3,
-            'runs of an evaluator that takes less than a minute; the fastest '
-            'counts',
-        ),
-    ):
-        parser.add_argument(
-            name,
-            type=int if name == '--seed' else cli.positive,
-            default=default,
-            help=f'{text} (default: %(default)s)',
-        )
-    parser.add_argument(
-        '--evaluators', nargs='+', choices=EVALUATORS, default=EVALUATORS
+    add('--images', type=cli.positive, default=5000, help='number of images')
+    add('--seed', type=int, default=0, help='random seed of the proposals')
+    add('--threads', type=cli.positive, default=2, help='CPU cores to use')
+    add(
+        '--repeat',
+        type=cli.positive,
+        default=3,
+        help='runs of an evaluator that takes less than a minute; the fastest '
+        'counts',
     )
-    parser.add_argument('--out', help='write the table, as Markdown')
+    add('--evaluators', nargs='+', choices=EVALUATORS, default=EVALUATORS)
+    add('--out', help='write the table, as Markdown')
     args = parser.parse_args()
     if min(args.num) < 10:
         parser.error('--num must be at least 10')
@@ -109,31 +92,23 @@ def table(num: int, timings: Mapping[str, Timing]) -> str:
 def main() -> None:
     """Time every evaluator and print the table."""
     args = parse_args()
+    options = (args.images, args.seed, args.threads, args.repeat)
+    benchmark = Benchmark(args.annotations, args.partition, *options)
     with cli.report_errors():
-        benchmark = Benchmark(
-            args.annotations,
-            args.partition,
-            args.images,
-            args.seed,
-            args.threads,
-            args.repeat,
-        )
+        check_writable(args.out)
         tables = []
         for num in args.num:
             timings = {}
             for name in args.evaluators:
-                print(
-                    f'{name}, {args.images} images x {num} …',
-                    file=sys.stderr,
-                    flush=True,
-                )
+                task = f'{name}, {args.images} images x {num} …'
+                print(task, file=sys.stderr, flush=True)
                 timings[name] = benchmark.time(name, num)
             tables.append(table(num, timings))
         text = '\n'.join(tables)
         print(text)
         if args.out:
             with writing(args.out):
-                Path(args.out).write_text(text)
+                Path(args.out).write_text(text, encoding='utf-8')
 
 
 if __name__ == '__main__':

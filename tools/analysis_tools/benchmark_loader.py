@@ -43,16 +43,12 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add('config')
     add(
-        '--workers', nargs='+', type=int, default=[1, 2], help='(default: 1 2)'
+        '--workers', nargs='+', type=int, default=[1, 2], help='numbers to try'
     )
-    add(
-        '--batches',
-        type=int,
-        default=20,
-        help='batches to measure, after a warm-up (default: 20)',
-    )
+    batches = 'batches to measure, after a warm-up'
+    add('--batches', type=int, default=20, help=batches)
     add('--synthetic', action='store_true', help='generate the images')
-    add('--seed', type=int, default=0, help='(default: 0)')
+    add('--seed', type=int, default=0)
     add_cfg_options(parser)
     args = parser.parse_args()
     if min(args.workers) < 1 or args.batches < 1:
@@ -77,27 +73,19 @@ def write_synthetic(folder: Path, seed: int, number: int = 16) -> float:
         )
         for shape in objects:
             x, y, width, height = shape.bbox
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=index + 1,
-                    category_id=sorted(COCO_VOC)[len(annotations) % 20],
-                    bbox=[x, min(y, 440), width, min(height, 40)],
-                    area=width * min(height, 40),
-                    iscrowd=0,
-                )
-            )
+            height = min(height, 40)
+            number = len(annotations)
+            annotation = dict(id=number + 1, image_id=index + 1, iscrowd=0)
+            annotation['category_id'] = sorted(COCO_VOC)[number % 20]
+            annotation['bbox'] = [x, min(y, 440), width, height]
+            annotations.append(dict(annotation, area=width * height))
     classes = sorted({**COCO_VOC, **COCO_NON_VOC}.items())
     path = folder / 'annotations' / 'instances_train2017.json'
     path.parent.mkdir()
+    categories = [dict(id=i, name=name) for i, name in classes]
+    content = dict(images=images, annotations=annotations)
     path.write_text(
-        json.dumps(
-            dict(
-                images=images,
-                annotations=annotations,
-                categories=[dict(id=i, name=n) for i, n in classes],
-            )
-        )
+        json.dumps(dict(content, categories=categories)), encoding='utf-8'
     )
     return statistics.mean(sizes)
 

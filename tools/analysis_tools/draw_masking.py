@@ -33,18 +33,12 @@ from mmdet_owp.visualization.overlays import draw_masked
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = drawing.drawing_parser(__doc__, num=4, pool=True)
+    threshold = 'objectness above which background is masked'
     parser.add_argument(
-        '--threshold',
-        type=float,
-        default=0.95,
-        help='objectness above which background is masked (default: 0.95)',
+        '--threshold', type=float, default=0.95, help=threshold
     )
-    parser.add_argument(
-        '--nms',
-        type=float,
-        metavar='IOU',
-        help='also draw the areas that are left after NMS',
-    )
+    areas = 'also draw the areas that are left after NMS'
+    parser.add_argument('--nms', type=float, metavar='IOU', help=areas)
     return parser.parse_args()
 
 
@@ -56,16 +50,10 @@ def draw_panel(
     sample: DetDataSample,
     objects: SideBoxes,
 ) -> None:
-    """Draw the masked background of an image.
+    """Draw the masked background of the image of a sample.
 
-    Args:
-        axis (Axes): to draw on.
-        name (str): of the masking.
-        masking (UnknownMasking): what to mask.
-        outputs (HeadOutputs): of the image.
-        sample (DetDataSample): of the image.
-        objects (SideBoxes): of all images. Base objects are the ground
-            truth, novel objects are unlabeled.
+    ``objects`` are those of all images. Base objects are the ground truth,
+    novel objects are unlabeled.
     """
     novel, base, base_crowd = (boxes[sample.img_id] for boxes in objects)
     scale = np.tile(sample.scale_factor, 2)

@@ -33,16 +33,10 @@ def maps_of_model(
 ) -> tuple[list[str], dict[str, list[np.ndarray]]]:
     """Compute the score maps of one model.
 
-    Args:
-        args (argparse.Namespace): of the command line.
-        files (ModelFiles): the model.
-        image_ids (list): images; an empty list is filled with ``args.num``.
+    An empty list of ``image_ids`` is filled with ``args.num`` of them.
 
     Returns:
         tuple: paths of the images, and their maps by column title.
-
-    Raises:
-        UserError: if an image is not in the model's test set.
     """
     model, dataset = drawing.load(args, files)
     ids = [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))]

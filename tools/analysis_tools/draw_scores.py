@@ -29,27 +29,18 @@ BINS = np.linspace(0, 1, 51)
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = drawing.drawing_parser(__doc__, num=200, several=True)
-    parser.add_argument(
-        '-k',
-        type=cli.positive,
-        default=100,
-        help='proposals per image that count (default: 100)',
-    )
+    number = 'proposals per image that count'
+    parser.add_argument('-k', type=cli.positive, default=100, help=number)
     return parser.parse_args()
 
 
 def scores_of_model(
     args: argparse.Namespace, files: drawing.ModelFiles
 ) -> dict[str, list[np.ndarray]]:
-    """Collect the scores of a model's proposals.
+    """Collect the scores of a model's proposals by panel title.
 
-    Args:
-        args (argparse.Namespace): of the command line.
-        files (ModelFiles): the model.
-
-    Returns:
-        dict[str, list[ndarray]]: scores by panel title, one array for each of
-        ``GROUPS``. A proposal on a base and a novel object is in the first.
+    Each panel has one array for each of ``GROUPS``. A proposal on a base and
+    a novel object is in the first.
     """
     model, dataset = drawing.load(args, files)
     novel, base, _ = read_boxes(dataset)
@@ -85,13 +76,8 @@ def draw(args: argparse.Namespace) -> None:
     )
     with style.new_figure(1, len(panels), 3.2, title) as (figure, axes):
         for axis, (name, groups) in zip(axes[0], panels.items()):
-            axis.hist(
-                groups,
-                BINS,
-                stacked=True,
-                color=[*style.SERIES[:2], style.REST],
-                label=GROUPS,
-            )
+            colors = [*style.SERIES[:2], style.REST]
+            axis.hist(groups, BINS, stacked=True, color=colors, label=GROUPS)
             median = np.median(np.concatenate(groups))
             axis.set_title(f'{name}\nmedian {median:.2f}')
             axis.set_xlim(0, 1)

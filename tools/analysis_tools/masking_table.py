@@ -31,6 +31,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the table."""
     args = parse_args()
+    heading = ['', 'background masked (%)', 'highest objectness on background']
     rows = []
     with cli.report_errors():
         for label, folders in args.rows:
@@ -40,18 +41,10 @@ def main() -> None:
                     'each a row of its own'
                 )
             share, highest = read_masking(folders[0])
-            masked = (
-                f'{100 * share:.3g}'
-                if share
-                else 'not tested: nothing was masked'
-            )
+            none = 'not tested: nothing was masked'
+            masked = f'{100 * share:.3g}' if share else none
             rows.append([label, masked, f'{highest:.4f}'])
-    print(
-        markdown_table(
-            ['', 'background masked (%)', 'highest objectness on background'],
-            rows,
-        )
-    )
+    print(markdown_table(heading, rows))
 
 
 if __name__ == '__main__':

@@ -23,12 +23,8 @@ from mmdet_owp.tables import markdown_table, percent
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument(
-        'rows',
-        nargs='+',
-        type=cli.labelled,
-        metavar='LABEL=FOLDER[,FOLDER...]',
-    )
+    metavar = 'LABEL=FOLDER[,FOLDER...]'
+    parser.add_argument('rows', nargs='+', type=cli.labelled, metavar=metavar)
     parser.add_argument('--columns', choices=COLUMNS, default='proposals')
     return parser.parse_args()
 
@@ -40,16 +36,12 @@ def main() -> None:
     rows = []
     with cli.report_errors():
         for label, folders in args.rows:
-            runs = [read_metrics(folder) for folder in folders]
-            rows.append(
-                [
-                    label,
-                    *(
-                        percent([run[key] for run in runs if key in run])
-                        for key in columns.values()
-                    ),
-                ]
+            runs = list(map(read_metrics, folders))
+            values = (
+                [run[key] for run in runs if key in run]
+                for key in columns.values()
             )
+            rows.append([label, *map(percent, values)])
     print(markdown_table(['', *columns], rows))
 
 

@@ -25,32 +25,20 @@ from mmdet_owp.visualization.curves import draw_panels
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument(
-        'lines',
-        nargs='+',
-        type=cli.labelled,
-        metavar='LABEL=FOLDER[,FOLDER...]',
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    metavar = 'LABEL=FOLDER[,FOLDER...]'
+    add('lines', nargs='+', type=cli.labelled, metavar=metavar)
+    add(
         '--metrics',
         nargs='+',
         default=['novel_drop-base/AR@10', 'novel_drop-base/AR@100'],
-        help='names in the logs; default: novel AR@10 and AR@100. A run '
-        'without one of them is left out of its panel',
+        help='names in the logs; a run without one of them is left out of its '
+        'panel',
     )
-    parser.add_argument(
-        '--columns', type=int, default=2, help='of panels (default: 2)'
-    )
-    parser.add_argument(
-        '--out',
-        required=True,
-        type=style.picture_path,
-        help='picture to write',
-    )
-    args = parser.parse_args()
-    if args.columns < 1:
-        parser.error('--columns must be at least 1')
-    return args
+    add('--columns', type=cli.positive, default=2, help='of panels')
+    out = 'picture to write'
+    add('--out', required=True, type=style.picture_path, help=out)
+    return parser.parse_args()
 
 
 def _curves(runs: dict[str, list[dict]], name: str) -> dict[str, list]:
@@ -67,7 +55,7 @@ def main() -> None:
     args = parse_args()
     with cli.report_errors():
         runs = {
-            label: [read_curves(folder) for folder in folders]
+            label: list(map(read_curves, folders))
             for label, folders in args.lines
         }
         panels, floors = (

@@ -36,32 +36,15 @@ def parse_args() -> argparse.Namespace:
         'files', nargs='+', type=cli.labelled, metavar='LABEL=PROPOSALS'
     )
     add_split_argument(parser)
-    parser.add_argument('--protocol', choices=PROTOCOLS, default='drop-base')
-    parser.add_argument(
-        '--max-k',
-        type=cli.positive,
-        default=1000,
-        help='end of the curve (default: %(default)s)',
-    )
-    parser.add_argument(
-        '-k',
-        type=cli.positive,
-        default=100,
-        help='proposals per image for recall per class (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--classes',
-        type=cli.positive,
-        default=60,
-        metavar='N',
-        help='draw the N classes with most objects (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--out',
-        required=True,
-        type=style.picture_path,
-        help='picture to write',
-    )
+    add = parser.add_argument
+    add('--protocol', choices=PROTOCOLS, default='drop-base')
+    add('--max-k', type=cli.positive, default=1000, help='end of the curve')
+    number = 'proposals per image for recall per class'
+    add('-k', type=cli.positive, default=100, help=number)
+    classes = 'draw the N classes with most objects'
+    add('--classes', type=cli.positive, default=60, metavar='N', help=classes)
+    out = 'picture to write'
+    add('--out', required=True, type=style.picture_path, help=out)
     args = parser.parse_args()
     for label, files in args.files:
         if len(files) > 1:

@@ -34,32 +34,24 @@ from mmdet_owp.reproduction.sweep import plan_sweep, report_sweep
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument(
-        'configs', nargs='+', help='configs with UnknownMaskFocalLoss'
+    add = parser.add_argument
+    add('configs', nargs='+', help='configs with UnknownMaskFocalLoss')
+    add('--work-dir', required=True, help='folder of all runs')
+    thresholds = 'objectness above which background is masked'
+    default: tuple = (0.925, 0.95)
+    add(
+        '--thresholds', nargs='+', type=float, default=default, help=thresholds
     )
-    parser.add_argument('--work-dir', required=True, help='folder of all runs')
-    parser.add_argument(
-        '--thresholds',
-        nargs='+',
-        type=float,
-        default=(0.925, 0.95),
-        help='default: 0.925 0.95',
-    )
-    parser.add_argument(
+    add(
         '--starts',
         nargs='+',
         type=int,
         default=(5, 10, 30, 60),
         help='in ninetieths of the training (thousands of the 90,000 '
-        'iterations of the paper); default: 5 10 30 60',
+        'iterations of the paper)',
     )
-    parser.add_argument(
-        '--metrics',
-        nargs='+',
-        default=FIG6,
-        help=f'names in the log; default: {" ".join(FIG6)}',
-    )
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    add('--metrics', nargs='+', default=FIG6, help='names in the log')
+    add('--seed', type=int, default=0, help='of all runs')
     cli.add_cfg_options(parser, raw=True)
     return parser.parse_args()
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from mmdet_owp import cli
 from mmdet_owp.datasets.coco_file import read_coco
-from mmdet_owp.errors import UserError, writing
+from mmdet_owp.errors import UserError, check_writable, writing
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile
 from mmdet_owp.evaluation.proposal_files import ProposalRows
 from mmdet_owp.evaluation.trivial_proposals import random_boxes, region_boxes
@@ -33,29 +33,16 @@ from mmdet_owp.evaluation.trivial_proposals import random_boxes, region_boxes
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument('ann_train', help='COCO file of the training images')
-    parser.add_argument('ann_val', help='COCO file of the evaluation images')
-    parser.add_argument(
-        '--images', help='folder of the evaluation images (for regions)'
-    )
-    parser.add_argument(
-        '--method', choices=('random', 'regions'), required=True
-    )
-    parser.add_argument(
-        '--partition',
-        default='shapes',
-        help='name of a partition, or the base classes (default: shapes)',
-    )
-    parser.add_argument(
-        '--number',
-        type=int,
-        default=300,
-        help='proposals per image (default: 300)',
-    )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='seed of random (default: 0)'
-    )
-    parser.add_argument('--out', help='write the proposals as COCO results')
+    add = parser.add_argument
+    add('ann_train', help='COCO file of the training images')
+    add('ann_val', help='COCO file of the evaluation images')
+    add('--images', help='folder of the evaluation images (for regions)')
+    add('--method', choices=('random', 'regions'), required=True)
+    partition = 'name of a partition, or the base classes'
+    add('--partition', default='shapes', help=partition)
+    add('--number', type=int, default=300, help='proposals per image')
+    add('--seed', type=int, default=0, help='seed of random')
+    add('--out', help='write the proposals as COCO results')
     args = parser.parse_args()
     if args.method == 'regions' and args.images is None:
         parser.error('--method regions needs --images')
@@ -114,13 +101,16 @@ def write(path: Path, rows: ProposalRows) -> None:
     keys = ('image_id', 'category_id', 'bbox', 'score')
     results = zip(*(column.tolist() for column in columns))
     with writing(path):
-        path.write_text(json.dumps([dict(zip(keys, r)) for r in results]))
+        path.write_text(
+            json.dumps([dict(zip(keys, r)) for r in results]), encoding='utf-8'
+        )
 
 
 def main() -> None:
     """Make the proposals, print their recall and save them if asked."""
     args = parse_args()
     with cli.report_errors():
+        check_writable(args.out)
         data = AnnotationFile.read(args.ann_val, args.partition)
         train_boxes = relative_base_boxes(args.ann_train, data.partition.base)
         rows = make_proposals(args, data.content['images'], train_boxes)

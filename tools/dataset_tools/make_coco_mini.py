@@ -24,30 +24,20 @@ from mmdet_owp.errors import writing
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    for name, default, text in (
-        (
-            '--coco',
-            'data/coco',
-            'folder with annotations/instances_{train,val}2017.json, '
-            'train2017/ and val2017/',
-        ),
-        ('--out', 'data/coco_mini', 'folder to write to'),
-        ('--train', 2400, 'number of training images'),
-        ('--val', 500, 'number of validation images'),
-        (
-            '--longest',
-            384,
-            'longest side in pixels; smaller images are not enlarged',
-        ),
-        ('--quality', 90, 'quality of WebP, 1 to 100'),
-        ('--seed', 0, 'random seed of the choice'),
-    ):
-        parser.add_argument(
-            name,
-            type=type(default),
-            default=default,
-            help=f'{text} (default: %(default)s)',
-        )
+    add = parser.add_argument
+    add(
+        '--coco',
+        default='data/coco',
+        help='folder with annotations/instances_{train,val}2017.json, '
+        'train2017/ and val2017/',
+    )
+    add('--out', default='data/coco_mini', help='folder to write to')
+    add('--train', type=int, default=2400, help='number of training images')
+    add('--val', type=int, default=500, help='number of validation images')
+    longest = 'longest side in pixels; smaller images are not enlarged'
+    add('--longest', type=int, default=384, help=longest)
+    add('--quality', type=int, default=90, help='quality of WebP, 1 to 100')
+    add('--seed', type=int, default=0, help='random seed of the choice')
     return parser.parse_args()
 
 

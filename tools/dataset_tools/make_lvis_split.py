@@ -32,23 +32,13 @@ def parse_args() -> argparse.Namespace:
         help='LVIS v1 annotation file, or the list of its categories, with '
         'the number of training images of each',
     )
-    parser.add_argument(
-        '--check',
-        action='store_true',
-        help='write nothing; fail if the committed lists differ',
-    )
+    check = 'write nothing; fail if the committed lists differ'
+    parser.add_argument('--check', action='store_true', help=check)
     return parser.parse_args()
 
 
 def read_categories(path: str) -> list[dict]:
-    """Read the categories, in ascending order of id.
-
-    Args:
-        path (str): JSON, an annotation file or a list of categories.
-
-    Raises:
-        UserError: if the file does not hold the categories of LVIS v1.
-    """
+    """Read the categories, in ascending order of id."""
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
@@ -75,11 +65,7 @@ def read_categories(path: str) -> list[dict]:
 
 
 def to_json(categories: list[dict]) -> str:
-    """Return the content of ``lvis_v1.json``, one key per line.
-
-    Args:
-        categories (list[dict]): of LVIS v1, in ascending order of id.
-    """
+    """Return the content of ``lvis_v1.json``, one key per line."""
     lists = {
         f: {c['id']: c['name'] for c in categories if c['frequency'] == f}
         for f in 'rcf'
@@ -99,9 +85,9 @@ def main() -> None:
     args = parse_args()
     text = to_json(read_categories(args.categories))
     if not args.check:
-        LVIS_FILE.write_text(text)
+        LVIS_FILE.write_text(text, encoding='utf-8')
         print(f'written: {LVIS_FILE}')
-    elif text == LVIS_FILE.read_text():
+    elif text == LVIS_FILE.read_text(encoding='utf-8'):
         print(f'{LVIS_FILE} holds these lists')
     else:
         raise UserError(

@@ -25,43 +25,16 @@ from mmdet_owp.shapes.dataset import STYLES, make_shapes
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument(
-        '--out',
-        default='data/shapes',
-        help='output folder; default: data/shapes',
-    )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='random seed; default: 0'
-    )
-    parser.add_argument(
-        '--train',
-        type=int,
-        default=3500,
-        help='number of training images; default: 3500',
-    )
-    parser.add_argument(
-        '--val',
-        type=int,
-        default=300,
-        help='number of validation images; default: 300',
-    )
-    parser.add_argument(
-        '--size',
-        type=int,
-        default=128,
-        help='side of the images in pixels; default: 128',
-    )
-    parser.add_argument(
-        '--style',
-        choices=STYLES,
-        default='coco',
-        help='format of the files; lvis: LVIS v1 with its classes',
-    )
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='replace a set made with other arguments',
-    )
+    add = parser.add_argument
+    add('--out', default='data/shapes', help='output folder')
+    add('--seed', type=int, default=0, help='random seed')
+    add('--train', type=int, default=3500, help='number of training images')
+    add('--val', type=int, default=300, help='number of validation images')
+    add('--size', type=int, default=128, help='side of the images in pixels')
+    formats = 'format of the files; lvis: LVIS v1 with its classes'
+    add('--style', choices=STYLES, default='coco', help=formats)
+    overwrite = 'replace a set made with other arguments'
+    add('--overwrite', action='store_true', help=overwrite)
     return parser.parse_args()
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -24,46 +23,36 @@ from mmdet_owp import cli
 from mmdet_owp.deployment import onnx_check, onnx_export
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
-from mmdet_owp.errors import writing
+from mmdet_owp.errors import check_writable, writing
 from mmdet_owp.reproduction.timing import take_turns
 from mmdet_owp.tables import markdown_table
+
+HEADING = ['image', 'proposals, eager / ONNX', 'difference (pixels / score)',
+           'eager (ms)', 'ONNX (ms)', 'ratio']  # fmt: skip
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='checkpoint file (default: random weights)',
-    )
-    parser.add_argument(
-        '--images',
-        nargs='+',
-        default=[],
-        help='image files, resized by the test pipeline',
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('config', help='config file')
+    weights = 'checkpoint file (default: random weights)'
+    add('checkpoint', nargs='?', help=weights)
+    images = 'image files, resized by the test pipeline'
+    add('--images', nargs='+', default=[], help=images)
+    add(
         '--size',
         nargs=2,
         type=cli.positive,
         default=[512, 640],
         metavar=('HEIGHT', 'WIDTH'),
-        help='size of the noise image used without --images (default: 512 '
-        '640)',
+        help='size of the noise image used without --images',
     )
-    parser.add_argument(
-        '--repeat',
-        type=cli.positive,
-        default=20,
-        help='maximum number of turns (default: 20)',
-    )
-    parser.add_argument(
-        '--threads', type=cli.positive, default=1, help='(default: 1)'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
-    parser.add_argument('--json', help='file for every time, in seconds')
+    turns = 'maximum number of turns'
+    add('--repeat', type=cli.positive, default=20, help=turns)
+    add('--threads', type=cli.positive, default=1, help='CPU cores to use')
+    add('--seed', type=int, default=0)
+    add('--json', help='file for every time, in seconds')
     return parser.parse_args()
 
 
@@ -109,30 +98,20 @@ def table(measured: list[dict]) -> str:
     """Format the measurements."""
     rows = []
     for row in measured:
-        times = row['seconds'].values()
-        medians = [statistics.median(t) for t in times]
-        rows.append(
-            [
-                '{1} x {0}'.format(*row['size']),
-                ' / '.join(map(str, row['proposals'])),
-                f'{row["box_difference"]:.0e} / {row["score_difference"]:.0e}',
-                *(
-                    f'{1000 * median:.1f} ({1000 * min(t):.1f} to '
-                    f'{1000 * max(t):.1f})'
-                    for median, t in zip(medians, times)
-                ),
-                f'{medians[1] / medians[0]:.2f}',
-            ]
+        size = '{1} x {0}'.format(*row['size'])
+        numbers = ' / '.join(map(str, row['proposals']))
+        differences = (
+            f'{row["box_difference"]:.0e} / {row["score_difference"]:.0e}'
         )
-    heading = [
-        'image',
-        'proposals, eager / ONNX',
-        'difference (pixels / score)',
-        'eager (ms)',
-        'ONNX (ms)',
-        'ratio',
-    ]
-    return markdown_table(heading, rows)
+        times = [1000 * np.array(t) for t in row['seconds'].values()]
+        medians = [np.median(t) for t in times]
+        shown = (
+            f'{median:.1f} ({min(t):.1f} to {max(t):.1f})'
+            for median, t in zip(medians, times)
+        )
+        ratio = f'{medians[1] / medians[0]:.2f}'
+        rows.append([size, numbers, differences, *shown, ratio])
+    return markdown_table(HEADING, rows)
 
 
 def report(args: argparse.Namespace, measured: list[dict]) -> None:
@@ -145,17 +124,15 @@ def report(args: argparse.Namespace, measured: list[dict]) -> None:
         f'{args.threads} thread(s), seed {args.seed}.\n\n{table(measured)}'
     )
     if args.json:
-        settings = dict(
-            config=args.config,
-            checkpoint=args.checkpoint,
-            torch=torch.__version__,
-            onnxruntime=onnxruntime.__version__,
-            threads=args.threads,
-            seed=args.seed,
-        )
-        text = json.dumps(dict(settings, images=measured), indent=2)
+        names = ('config', 'checkpoint', 'threads', 'seed')
+        content = {name: getattr(args, name) for name in names}
+        content['torch'] = torch.__version__
+        content['onnxruntime'] = onnxruntime.__version__
+        content['images'] = measured
         with writing(args.json):
-            Path(args.json).write_text(text + '\n')
+            Path(args.json).write_text(
+                json.dumps(content, indent=2) + '\n', encoding='utf-8'
+            )
 
 
 def main() -> None:
@@ -163,6 +140,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     with cli.report_errors():
+        check_writable(args.json)
         report(args, measure(args))
 
 

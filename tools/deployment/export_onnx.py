@@ -19,7 +19,7 @@ from mmdet_owp import cli
 from mmdet_owp.deployment import onnx_check, onnx_export
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, check_writable
 
 # Largest difference of a score, and of a box in units of the longer side.
 TOLERANCE = 1e-4
@@ -35,10 +35,9 @@ def parse_args() -> argparse.Namespace:
         '--nms',
         choices=['inside', 'outside'],
         default='inside',
-        help='whether the model applies NMS or returns all candidates '
-        '(default: inside)',
+        help='whether the model applies NMS or returns all candidates',
     )
-    parser.add_argument('--device', default='cpu', help='(default: cpu)')
+    parser.add_argument('--device', default='cpu', help='where to run')
     parser.add_argument(
         '--check',
         nargs='+',
@@ -86,6 +85,7 @@ def main() -> None:
     """Export the model and check it."""
     args = parse_args()
     with cli.report_errors():
+        check_writable(args.out)
         onnx_export.check_installed()
         config = read_config(args.config)
         config.merge_from_dict(args.cfg_options or {})

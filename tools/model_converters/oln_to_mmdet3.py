@@ -27,13 +27,10 @@ FIRST_STAGE = {
     'rpn_head.rpn_obj': 1,
 }
 SECOND_STAGE = {
-    f'roi_head.bbox_head.{name}': outputs
-    for name, outputs in (
-        ('shared_fcs.0', None),
-        ('shared_fcs.1', None),
-        ('fc_reg', 4),
-        ('fc_bbox_score', 1),
-    )
+    'roi_head.bbox_head.shared_fcs.0': None,
+    'roi_head.bbox_head.shared_fcs.1': None,
+    'roi_head.bbox_head.fc_reg': 4,
+    'roi_head.bbox_head.fc_bbox_score': 1,
 }
 # Part of the released models, but trained with weight 0 and never used.
 UNTRAINED = ('rpn_head.rpn_cls', 'roi_head.bbox_head.fc_cls')
@@ -44,21 +41,15 @@ def parse_args() -> argparse.Namespace:
     parser = cli.parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint of the released code')
     parser.add_argument('out', help='file to write')
-    parser.add_argument(
-        '--config', help='check that its model has exactly these weights'
-    )
+    exact = 'check that its model has exactly these weights'
+    parser.add_argument('--config', help=exact)
     return parser.parse_args()
 
 
 def map_names(state: dict[str, torch.Tensor], path: str) -> dict[str, str]:
     """Map the released names of weights to those of this package.
 
-    Args:
-        state (dict[str, Tensor]): the released state dict.
-        path (str): of the checkpoint, for messages.
-
-    Returns:
-        dict[str, str]: without the weights that this package does not use.
+    Weights that this package does not use are left out.
 
     Raises:
         UserError: if it is not a state dict of OLN.
@@ -103,16 +94,7 @@ def map_names(state: dict[str, torch.Tensor], path: str) -> dict[str, str]:
 
 
 def check_fits(state: dict[str, torch.Tensor], config: str, path: str) -> None:
-    """Compare weights with those of a config's model.
-
-    Args:
-        state (dict[str, Tensor]): the converted state dict.
-        config (str): path of the config.
-        path (str): of the checkpoint, for the message.
-
-    Raises:
-        UserError: if they differ in names or shapes.
-    """
+    """Refuse weights that differ from those of a config's model."""
     # Imported late: it takes seconds and is needed for --config only.
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
