@@ -1,6 +1,17 @@
 from __future__ import annotations
 
-from mmdet_owp.tables import markdown_table, percent, text_table, transpose
+import json
+import math
+
+import numpy as np
+
+from mmdet_owp.tables import (
+    json_text,
+    markdown_table,
+    percent,
+    text_table,
+    transpose,
+)
 
 ROWS = {
     'a': {'AR@10': 0.5, 'long name': 1.0},
@@ -29,3 +40,12 @@ def test_percent():
     assert percent([]) == '-'
     assert percent([0.123]) == '12.3'
     assert percent([0.1, 0.3]) == '20.0 ± 14.1'
+
+
+def test_json_without_nan():
+    content = dict(
+        a=[1.5, math.nan, (np.float32('inf'), None)], b={'c': -math.inf}, d=2
+    )
+    assert json.loads(json_text(content)) == dict(
+        a=[1.5, None, [None, None]], b=dict(c=None), d=2
+    )

@@ -63,7 +63,9 @@ def read_requirements() -> list[tuple[str, str, str]]:
     A section begins with a comment such as `# To compile`.
     """
     section, found = '', []
-    for line in (REPO / 'requirements.txt').read_text().splitlines():
+    for line in (
+        (REPO / 'requirements.txt').read_text(encoding='utf-8').splitlines()
+    ):
         heading = re.match(r'# To (\w+)', line)
         if heading:
             section = heading.group(1)
@@ -97,7 +99,7 @@ def why_broken(module: str) -> str | None:
 def _wants_pkg_resources(mmengine) -> bool:
     """Tell whether mmengine reads `mmdet::` configs by pkg_resources."""
     source = Path(mmengine.__file__).parent / 'utils/package_utils.py'
-    return 'pkg_resources' in source.read_text()
+    return 'pkg_resources' in source.read_text(encoding='utf-8')
 
 
 def plan_venv(there: dict[str, str]) -> list[str]:
@@ -192,11 +194,12 @@ def main() -> None:
     there = installed()
     plan = plan_venv if mode == 'venv' else plan_active
     (folder / 'requirements.txt').write_text(
-        ''.join(f'{line}\n' for line in plan(there))
+        ''.join(f'{line}\n' for line in plan(there)), encoding='utf-8'
     )
     kept = there if mode == 'active' else {}
     (folder / 'constraints.txt').write_text(
-        ''.join(f'{name}=={version}\n' for name, version in kept.items())
+        ''.join(f'{name}=={version}\n' for name, version in kept.items()),
+        encoding='utf-8',
     )
 
 

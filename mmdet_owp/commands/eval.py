@@ -21,6 +21,7 @@ from mmdet_owp import cli
 from mmdet_owp.errors import check_writable, writing
 from mmdet_owp.evaluation.class_wise import STYLES
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile, compare
+from mmdet_owp.evaluation.hints import box_hints, category_hints
 from mmdet_owp.evaluation.proposal_files import ProposalRows, read_proposals
 from mmdet_owp.partitions import SPLITS
 from mmdet_owp.recall import PROTOCOLS, Evaluation
@@ -152,6 +153,12 @@ def _evaluate_files(args: Namespace) -> None:
             trust=args.trust,
         )
         print(f'{path}: {len(rows.scores)} proposals')
+        hints = box_hints(rows, data.content['images'])
+        if args.class_wise:
+            categories = data.content['categories']
+            hints += category_hints(rows, {c['id'] for c in categories})
+        for hint in hints:
+            print(f'warning: {path}: {hint}')
         if args.class_wise:
             metrics[path] = {
                 f'{data.partition.prefix(split)}_class-wise': (
