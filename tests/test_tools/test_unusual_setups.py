@@ -131,7 +131,7 @@ def test_nan_is_written_as_null(tool, config, untrained, shapes_dir, tmp_path):
 
 
 @pytest.mark.slow
-def test_terminal_and_files_without_utf8(run, shapes_dir, tmp_path, encoding):
+def test_terminal_and_files_without_utf8(run, shapes_dir, tmp_path):
     """Class names, file names and messages that the terminal cannot show."""
     content = json.loads(
         (shapes_dir / 'annotations/instances_val.json').read_text()
