@@ -203,12 +203,14 @@ def load_checkpoint(
         dict: the checkpoint, or a bare state dict.
 
     Raises:
-        UserError: if there is no such file, or it is damaged or not a
-            checkpoint.
+        UserError: if there is no such file, or it is damaged, not local or
+            not a checkpoint.
         RefusedCheckpointError: if it needs a function that is not on the
             list.
     """
     path = osp.expanduser(path)
+    if '://' in path:
+        raise UserError(f'{path}: not a local file; download it first')
     check_exists(path)
     _refuse_other_formats(path)
     try:

@@ -43,7 +43,12 @@ def load_detector(
         UserError: if a file is missing, or the checkpoint is damaged, refused
             or from another config, or there is no such device.
     """
-    check_device(device)
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f'no device {device!r} here: {str(error).splitlines()[0]}'
+        ) from error
     if not isinstance(config, Config):
         config = read_config(config)
     weights = {}
@@ -64,17 +69,3 @@ def load_detector(
     model.dataset_meta = {'classes': (), **meta}
     model.cfg = config
     return model.to(device).eval()
-
-
-def check_device(device: str) -> None:
-    """Check that PyTorch can use a device.
-
-    Raises:
-        UserError: if it cannot.
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f'no device {device!r} here: {str(error).splitlines()[0]}'
-        ) from error

@@ -137,10 +137,11 @@ class HeadOutputs:
             them, in pixels of the image file, by name of :meth:`scores`.
         """
         head, proposals = copy(self.head), {}
+        scores, distances = self.levels[:2]
         for name, (kind, cues) in self._rankings().items():
             head.proposal_score = kind
             (proposals[name],) = head.propose_by_feat(
-                *self.levels[:2], cues, [sample.metainfo], rescale=True
+                scores, distances, cues, [sample.metainfo], rescale=True
             )
         return proposals
 

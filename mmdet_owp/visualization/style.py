@@ -104,13 +104,7 @@ def outlined(linewidth: float) -> list[AbstractPathEffect]:
 
 
 def show_image(ax: Axes, image: np.ndarray, **kwargs) -> None:
-    """Draw an image without axes.
-
-    Args:
-        ax (Axes): where to draw.
-        image (ndarray): (H, W, 3) uint8, RGB, or (H, W).
-        **kwargs: those of ``Axes.imshow``.
-    """
+    """Draw an image, (H, W, 3) uint8, RGB, or (H, W), without axes."""
     ax.imshow(image, **kwargs)
     ax.set_axis_off()
 

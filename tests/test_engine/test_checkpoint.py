@@ -266,6 +266,8 @@ def test_other_errors_are_shown_as_they_are(trained, monkeypatch):
 def test_missing_file_and_file_without_weights(tmp_path):
     with pytest.raises(UserError, match='none.pth: no such'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'none.pth'))
+    with pytest.raises(UserError, match='a.pth: not a local file'):
+        load_checkpoint('https://example.org/a.pth', trust=True)
     torch.save([1, 2], tmp_path / 'list.pth')
     with pytest.raises(UserError, match='a list, not a checkpoint'):
         load_checkpoint(tmp_path / 'list.pth')

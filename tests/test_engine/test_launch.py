@@ -17,14 +17,8 @@ def test_missing_data_is_named(tmp_path):
         data_prefix=dict(img='train/'),
         partition='shapes',
     )
-    cfg = Config(
-        dict(
-            train_dataloader=dict(
-                dataset=dict(datasets=[dict(dataset=dataset)])
-            ),
-            val_dataloader=None,
-        )
-    )
+    wrapped = dict(dataset=dict(datasets=[dict(dataset=dataset)]))
+    cfg = Config(dict(train_dataloader=wrapped, val_dataloader=None))
     with pytest.raises(UserError, match='train.json.*make_shapes.py'):
         launch.check_data(cfg, 'train', 'val')
     (tmp_path / 'train.json').touch()
@@ -69,13 +63,10 @@ def test_two_processes_have_the_gradients_of_one(
         text = MASKING.format(config=config)
         config = tmp_path / 'masking.py'
         config.write_text(text)
+    torchrun = 'python -m torch.distributed.run --standalone'.split()
     status, output = run(
-        'python',
-        '-m',
-        'torch.distributed.run',
-        '--standalone',
-        '--nproc_per_node',
-        '2',
+        *torchrun,
+        '--nproc_per_node=2',
         gloo_worker.__file__,
         config,
         tmp_path / 'two',
