@@ -28,7 +28,7 @@ Proposals = Tuple[np.ndarray, np.ndarray]  # noqa: UP006 (run by Python 3.8)
 
 
 def open_model(path: str, threads: int = 1) -> InferenceSession:
-    """Open an exported model on the CPU, with ``threads`` per operator.
+    """Open an exported model on the CPU, ``threads`` threads per operator.
 
     Raises:
         UserError: if onnxruntime is not installed.
