@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ from mmdet_owp.datasets.coco_file import (
     keep_objects,
     read_coco,
 )
+from mmdet_owp.datasets.image_files import name_hint
 from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import PartitionLike, resolve_partition
 
@@ -137,9 +139,12 @@ class CocoSplitDataset(CocoDataset):
         except (AssertionError, OSError, ValueError, cv2.error) as error:
             if 'img' in info:  # the image is loaded, a transform failed
                 raise
+            path, folder = info['img_path'], self.data_prefix.get('img', '')
+            name = osp.relpath(path, folder or '.')
+            hint = name_hint(folder, [] if osp.isfile(path) else [name])
             raise UserError(
-                f'{info["img_path"]}: missing or cannot be decoded; '
-                f'replace it or remove it from {self.ann_file}'
+                f'{path}: missing or cannot be decoded{hint}; replace it or '
+                f'remove it from {self.ann_file}'
             ) from error
 
     def filter_data(self) -> list[dict]:
@@ -163,8 +168,6 @@ class CocoSplitDataset(CocoDataset):
                 f'is left: filter_cfg={self.filter_cfg} leaves out images '
                 f'that are small or have no valid {self.split} box; '
                 'tools/dataset_tools/check_dataset.py counts the reasons'
-                if self.data_list
-                else f'{self.ann_file}: no images'
             )
         return data_list
 

@@ -293,3 +293,26 @@ def test_file_that_is_not_coco(tmp_path, text):
         CocoSplitDataset(
             ann_file=str(file), partition=['cat'], split='base', pipeline=[]
         )
+
+
+@pytest.mark.parametrize(
+    'name, hint',
+    [
+        ('sub/a b.png', ''),
+        ('sub\\a b.png', r' \(1 exist there with "/" for'),
+        ('sub/a%20b.png', r' \(1 exist there without the percent-encoding'),
+    ],
+)
+def test_image_that_cannot_be_read(make, tmp_path, name, hint):
+    """Truncated, or of a name that another system wrote."""
+    dataset = make()
+    path = tmp_path / 'sub/a b.png'
+    path.parent.mkdir()
+    path.write_bytes((tmp_path / '1.png').read_bytes()[:-20])
+    info = dataset.get_data_info(0)
+    info['img_path'] = str(tmp_path / name)
+    dataset.get_data_info = lambda _: info
+    with pytest.raises(
+        UserError, match=f'missing or cannot be decoded{hint}.*; replace it'
+    ):
+        dataset.prepare_data(0)
