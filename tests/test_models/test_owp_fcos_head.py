@@ -496,6 +496,10 @@ def test_objectness_is_the_geometric_mean():
         dict(loss_cls=dict(UNKNOWN, mode='area')),
     ],
 )
+@pytest.mark.skipif(
+    not hasattr(torch, 'compile'),
+    reason='autocast on a CPU before PyTorch 2 lacks group_norm',
+)
 def test_half_precision(arguments):
     """Losses are close to those in single precision, gradients finite."""
     feats, samples = inputs(7)

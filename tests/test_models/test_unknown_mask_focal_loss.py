@@ -201,6 +201,9 @@ def test_without_a_runner():
     assert not UnknownMasking(start_iter=0.01).has_started()
 
 
+@pytest.mark.skipif(
+    not hasattr(torch, 'compile'), reason='PyTorch before 2 cannot compile'
+)
 def test_compiled_masking_starts(iteration):
     masking = UnknownMasking(threshold=0.5, start_iter=3)
     compiled = torch.compile(masking.mask, backend='eager')
