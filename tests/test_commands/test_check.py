@@ -135,6 +135,8 @@ def test_problems_end_with_status_1(own_data, tool, tmp_path):
     ('train.json --base supercategory:cow', 'error: train.json: no '
      'supercategory cow in this file; it has: base, novel, polygon'),
     ('train.json --base voc', "error: train.json: partition 'voc'"),
+    ('train.json val.json --base star --images train val --parent none.py',
+     'error: none.py: no such config; give --parent a file of configs/'),
     # One problem for each use of the file, one for both being the same.
     ('train.json train.json --base star --images no', '3 problems'),
 ])  # fmt: skip
