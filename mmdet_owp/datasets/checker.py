@@ -375,7 +375,7 @@ def check_training(view: TrainingView, num_images: int) -> list[Finding]:
     found = []
     images, boxes = map(dict, view[2:])
     if not view.images:
-        text = f'nothing to train on: {_reasons(images) or "no images"}'
+        text = f'nothing to train on: {_reasons(images)}'
         return [Finding('problem', text)]
     images.pop('without a base box', None)
     for reasons, kind, total in (

@@ -76,8 +76,11 @@ def read_coco(path: str, with_files: bool = True) -> dict:
     content = parse_coco(path)
     faults = normalize(content, path, with_files)
     if faults:
-        more = f'; {len(faults) - 1} more kinds of faults' * (len(faults) > 1)
-        raise UserError(faults[0] + more)
+        more = (
+            f'; and {len(faults) - 1} more faults, which '
+            'tools/dataset_tools/check_dataset.py lists'
+        )
+        raise UserError(faults[0] + more * (len(faults) > 1))
     for text in oddities(content):
         _logger.warning('warning: %s: %s', path, text)
     return content

@@ -167,8 +167,8 @@ def _faults_of_kind(kind: str, records: Any, with_files: bool) -> list[str]:
     if wrong:
         what = f'is {_shown(records[wrong[0]])}, not an object with keys'
         return [f'{kind}[{wrong[0]}] {what}{_count(wrong, records, kind)}']
-    if not records and kind == 'categories':
-        return ['"categories" is empty: it must name the classes']
+    if not records and kind != 'annotations':
+        return [f'"{kind}" is empty: no {kind}']
     found = []
     for key, rule in _RULES[kind].items():
         if key in OF_FILES and not with_files:

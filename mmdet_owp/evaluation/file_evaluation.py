@@ -49,8 +49,6 @@ class AnnotationFile(NamedTuple):
                 does not have the classes of the partition.
         """
         content = read_coco(path, with_files=False)
-        if not content['images']:
-            raise UserError(f'{path}: no images')
         classes = parse_partition(partition, content['categories'], path)
         with _naming(path):
             truth = GroundTruth.from_coco(content, classes.categories('all'))

@@ -142,3 +142,13 @@ def test_restart(tmp_path):
         'mine.txt',
         'results.jsonl',
     ]
+
+
+def test_a_run_without_results_blocks_no_other(tmp_path):
+    """An error before the first image, and then the remedy."""
+    ResultsFolder(str(tmp_path), dict(config='wrong'))
+    folder = ResultsFolder(str(tmp_path), MADE_BY)
+    assert folder.done == {}
+    assert json.loads((tmp_path / 'results.jsonl').read_text()) == dict(
+        made_by=MADE_BY
+    )
