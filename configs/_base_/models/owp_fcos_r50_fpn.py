@@ -48,14 +48,14 @@ model = dict(
         loss_bbox=dict(type='GIoULoss', loss_weight=1.0),
     ),
     test_cfg=dict(
-        # Class detections, where there is a classifier.
-        nms_pre=1000,
+        # Class detections, where there is a classifier. Five levels of 2000
+        # reach mmcv's default limit of 10,000, from which its NMS loops over
+        # the classes.
+        nms_pre=2000,
         min_bbox_size=0,
         score_thr=0.05,
-        nms=dict(type='nms', iou_threshold=0.6),
+        nms=dict(type='nms', iou_threshold=0.6, split_thr=100000),
         max_per_img=100,
-        # Proposals. Five levels of 2000 reach mmcv's default limit of 10,000,
-        # from which its NMS loops over the classes.
         proposals=dict(
             nms_pre=2000,
             min_bbox_size=0,
