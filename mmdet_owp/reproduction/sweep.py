@@ -57,11 +57,11 @@ def plan_sweep(
     for config, threshold, start in product(configs, thresholds, starts):
         setting = Setting(Path(config).stem, threshold, start)
         folder = work_dir / f'{setting.name}_{threshold}_{start}k'
-        words = (
-            *(sys.executable, train, config, '--work-dir', folder, '--resume'),
-            *('--cfg-options', f'{_LOSS}.threshold={threshold}'),
-            *(f'{_LOSS}.start_iter={start / 90}', *options),
-        )
+        words = [
+            sys.executable, train, config, '--work-dir', folder, '--resume',
+            '--cfg-options', f'{_LOSS}.threshold={threshold}',
+            f'{_LOSS}.start_iter={start / 90}', *options,
+        ]  # fmt: skip
         command = Command(list(map(str, words)))
         complete = partial(_has_metrics, folder, metrics)
         jobs[setting] = Job(folder, partial(list, [command]), complete)

@@ -37,10 +37,12 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add('configs', nargs='+', help='configs with UnknownMaskFocalLoss')
     add('--work-dir', required=True, help='folder of all runs')
-    thresholds = 'objectness above which background is masked'
-    default: tuple = (0.925, 0.95)
     add(
-        '--thresholds', nargs='+', type=float, default=default, help=thresholds
+        '--thresholds',
+        nargs='+',
+        type=float,
+        default=(0.925, 0.95),
+        help='objectness above which background is masked',
     )
     add(
         '--starts',
