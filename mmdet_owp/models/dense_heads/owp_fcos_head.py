@@ -176,6 +176,8 @@ class OWPFCOSHead(FCOSHead):
         self.proposal_score = proposal_score
         self.with_cls = loss_cls is not None
         self._check_arguments(centerness_on_reg)
+        if self.with_cls:
+            loss_cls = self._cls_config(loss_cls)
         radius = center_sample_radius if center_sampling else None
         self.sampler = TASK_UTILS.build({'center_radius': radius, **sampler})
         losses = {key: kwargs.pop(key, LOSSES[key]) for key in LOSSES}
@@ -186,7 +188,7 @@ class OWPFCOSHead(FCOSHead):
             center_sample_radius=center_sample_radius,
             centerness_on_reg=centerness_on_reg,
             # ``FCOSHead`` requires both losses; they are dropped below.
-            loss_cls=self._cls_config(loss_cls or dict(type='FocalLoss')),
+            loss_cls=loss_cls or dict(type='FocalLoss'),
             loss_centerness=losses['loss_objectness'],
             init_cfg=self._init_cfg(init_cfg, init_reg_bias, cue_prior),
             **kwargs,
@@ -208,11 +210,7 @@ class OWPFCOSHead(FCOSHead):
             raise UserError(
                 "proposal_score='cls' needs a loss_cls with use_sigmoid=True"
             )
-        return (
-            dict(loss_cls, use_sigmoid=use_sigmoid)
-            if use_sigmoid
-            else loss_cls
-        )
+        return dict(loss_cls, use_sigmoid=True) if use_sigmoid else loss_cls
 
     def _build_losses(self, losses: dict[str, ConfigType]) -> None:
         """Build the losses of the cues and drop what the parent built."""
