@@ -306,7 +306,7 @@ def scenes(draw):
     return annotations, tested, boxes, scores
 
 
-def jittered(seed, images=12, objects=90, copies=9):
+def jittered(seed, images=12, objects=90, copies=9, spread=60):
     """Objects, and more proposals about each than are counted."""
     rng = np.random.default_rng(seed)
     ids = rng.permutation(images) + 100
@@ -314,7 +314,7 @@ def jittered(seed, images=12, objects=90, copies=9):
         dict(
             image_id=int(rng.choice(ids)),
             category_id=int(rng.integers(1, 5)),
-            bbox=[*rng.uniform(0, 60, 2), *rng.uniform(4, 40, 2)],
+            bbox=[*rng.uniform(0, spread, 2), *rng.uniform(4, 40, 2)],
             iscrowd=int(rng.random() < 0.1),
         )
         for _ in range(objects)

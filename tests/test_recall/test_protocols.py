@@ -39,7 +39,18 @@ def test_exclude_base_is_the_slow_loop(scene, swap):
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
-    scenes(),
+    # Objects close together tell `oln` from `exclude-base`.
+    st.one_of(
+        scenes(),
+        st.builds(
+            jittered,
+            st.integers(0, 9999),
+            st.just(2),
+            st.just(12),
+            st.just(4),
+            st.just(20),
+        ),
+    ),
     st.booleans(),
     st.sampled_from([NUMS, (1, 2)]),
     st.sampled_from([1500, 5, 3]),
