@@ -41,11 +41,12 @@ def test_weights_that_cannot_be_downloaded(
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
     for proxy in ('http_proxy', 'https_proxy'):
         monkeypatch.setenv(proxy, 'http://127.0.0.1:9')
-    message = tool(
-        *('train', config, '--work-dir', tmp_path / 'work', '--cfg-options'),
-        'model.backbone.init_cfg.type=Pretrained',
-        f'model.backbone.init_cfg.checkpoint={url}',
+    mine = tmp_path / 'mine.py'
+    mine.write_text(
+        f"_base_ = '{config}'\nmodel = dict(backbone=dict(init_cfg=dict("
+        f"_delete_=True, type='Pretrained', checkpoint='{url}')))\n"
     )
+    message = tool('train', mine, '--work-dir', tmp_path / 'work')
     path = f'{tmp_path}/home/hub/checkpoints/{name}'
     assert re.fullmatch(
         rf'error: https?://\S*{name}: cannot be downloaded to {path} \(.*\); '
