@@ -46,6 +46,8 @@ def parse_coco(path: str) -> dict:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             # The message of the JSON parser tells where a file is truncated.
             why = f' ({error})' if isinstance(error, ValueError) else ''
+            if isinstance(error, TypeError):
+                why = ' (no JSON object; a list may be a file of results)'
             raise UserError(
                 f'{path} is not a COCO annotation file{why}: it needs '
                 '"images", "annotations" and "categories"; if it was '
