@@ -179,10 +179,13 @@ class ProposalInferencer(DetInferencer):
                     source = os.fspath(source)
                 if isinstance(source, np.ndarray):
                     source = as_bgr(source, f'array {index}')
-                is_file = isinstance(source, str) and osp.isfile(source)
                 # A broken file can raise any exception.
                 try:
-                    if is_file and has_float_pixels(source):
+                    if (
+                        isinstance(source, str)
+                        and osp.isfile(source)
+                        and has_float_pixels(source)
+                    ):
                         raise ValueError('floating-point pixels')
                     packed = self.pipeline(source)
                 except Exception as error:
