@@ -37,7 +37,9 @@ REPO = Path(__file__).resolve().parents[1]
 # Placeholders for something of the reader's: CONFIG, configs/custom/….
 PLACEHOLDER = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
 # Programs of the system.
-FOREIGN = set('cat dirname git grep mkdir mktemp pip pre-commit rm tee'.split())
+FOREIGN = set(
+    'cat dirname git grep mkdir mktemp pip pre-commit rm tee'.split()
+)
 # Modules that are run by `python -m`.
 MODULES = {'mypy', 'pytest', 'ruff'}
 # Scripts that tests run, or that run the tests.
