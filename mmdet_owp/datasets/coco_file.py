@@ -84,7 +84,7 @@ def read_coco(path: str, with_files: bool = True) -> dict:
         )
         raise UserError(faults[0] + more * (len(faults) > 1))
     for text in oddities(content):
-        _logger.warning('warning: %s: %s', path, text)
+        _logger.warning('%s: %s', path, text)
     return content
 
 

@@ -316,3 +316,13 @@ def test_image_that_cannot_be_read(make, tmp_path, name, hint):
         UserError, match=f'missing or cannot be decoded{hint}.*; replace it'
     ):
         dataset.prepare_data(0)
+
+
+def test_empty_data_set_is_one_message(make):
+    """Not a traceback of numpy; a test set needs no objects."""
+    filter_cfg = dict(filter_empty_gt=True, min_size=10**4)
+    with pytest.raises(
+        UserError, match='none of its . images is left: .* small or have no'
+    ):
+        make(filter_cfg=filter_cfg)
+    assert len(make(filter_cfg=filter_cfg, test_mode=True)) > 0
