@@ -37,13 +37,14 @@ REPO = Path(__file__).resolve().parents[1]
 # Placeholders for something of the reader's: CONFIG, configs/custom/….
 PLACEHOLDER = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
 # Programs of the system.
-FOREIGN = set(
-    'cat dirname git grep mkdir mktemp pip pre-commit rm tee'.split()
-)
+FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'pre-commit', 'tee'}
 # Modules that are run by `python -m`.
 MODULES = {'mypy', 'pytest', 'ruff'}
 # Scripts that tests run, or that run the tests.
-SCRIPTS = {'tools/install.sh', 'tools/quickstart.sh', 'tools/run_tests.sh'}
+SCRIPTS = {
+    f'tools/{name}.sh'
+    for name in ('install', 'quickstart', 'run_tests', 'test_stacks')
+}
 # Scripts that start a tool in several processes, and their first arguments.
 LAUNCHERS = {
     'tools/dist_train.sh': ('tools/train.py', 'CONFIG GPUS'),
