@@ -54,7 +54,7 @@ class Evaluation(NamedTuple):
     """
 
     iou_thrs: np.ndarray
-    found: dict[str, Hits]
+    found: dict[str, Found]
     wanted: dict[str, np.ndarray]
     kept: np.ndarray
     list_length: float

@@ -131,7 +131,13 @@ class RecallEvaluator:
                 )
         limit = length if rules.removes_matched else np.inf
         return Evaluation(
-            *(self.iou_thrs, found, wanted, kept, limit, precision, truth),
+            self.iou_thrs,
+            found,
+            wanted,
+            kept,
+            limit,
+            precision,
+            truth,
             self.proposals,
             proposal_nums,
         )
