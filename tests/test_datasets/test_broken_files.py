@@ -188,7 +188,7 @@ def judged_by_file(path):
     }
 
 
-def judged_by_pycocotools(path, areas_of_boxes=True):
+def judged_by_pycocotools(path):
     """Objects that pycocotools looks for, per split."""
     with open(path, encoding='utf-8') as file:
         content = json.load(file)
@@ -205,10 +205,12 @@ def judged_by_pycocotools(path, areas_of_boxes=True):
         results = COCO()
         results.dataset = dict(content, annotations=[])
         results.createIndex()
-        for split, names in (('base', NAMES[:2]), ('novel', NAMES[2:])):
+        for split in ('base', 'novel'):
             evaluator = COCOeval(truth, results, 'bbox')
             evaluator.params.catIds = [
-                c['id'] for c in content['categories'] if c['name'] in names
+                c['id']
+                for c in content['categories']
+                if (c['name'] in NAMES[:2]) == (split == 'base')
             ]
             evaluator.params.areaRng = [[0, 1e10]]
             evaluator.params.areaRngLbl = ['all']
