@@ -83,23 +83,19 @@ class RecallEvaluator:
     ) -> Evaluation:
         """Find out which objects the proposals find.
 
-        AR@k is the recall of the target objects by the k best proposals per
-        image, averaged over IoU thresholds. Crowd regions and objects outside
-        of the area range are neither found nor missed. :meth:`Matcher.match`
-        describes the matching, :mod:`mmdet_owp.recall.protocols` which
-        proposals count.
+        Crowd regions and objects outside of the area range are neither found
+        nor missed. :mod:`mmdet_owp.recall.protocols` says which proposals
+        count, :meth:`Matcher.match` how they are matched.
 
         Args:
             target_ids (Collection[int]): categories whose recall is measured.
-                The rest of the ground truth is the other side.
             protocol (str): a name in ``PROTOCOLS``.
-            proposal_nums (Sequence[int]): the k.
+            proposal_nums (Sequence[int]): the k of AR@k.
 
         Raises:
             UserError: if the protocol is unknown or a k is below 1.
         """
-        proposal_nums = tuple(proposal_nums)
-        _check(protocol, proposal_nums)
+        proposal_nums = _checked(protocol, proposal_nums)
         truth = self.ground_truth
         target = np.isin(truth.category, list(target_ids))
         rules = PROTOCOLS[protocol](self._matcher, target)
@@ -114,8 +110,7 @@ class RecallEvaluator:
             if rules.removes_matched:
                 counts = self._remove_matched(listed, target, wanted[name])
                 rank = self._ranks(counts)
-            # Ignored objects get what the others leave: they do not change
-            # recall, and precision is that of all areas.
+            # Ignored objects matter for precision only, that of all areas.
             objects = rules.objects if name == 'all' else wanted[name]
             hits = self._match(self.iou_thrs, listed, objects, wanted[name])
             is_found = wanted[name][hits.object] & counts[hits.proposal]
@@ -129,13 +124,12 @@ class RecallEvaluator:
                     np.count_nonzero(wanted[name]),
                     len(self.iou_thrs),
                 )
-        limit = length if rules.removes_matched else np.inf
         return Evaluation(
             self.iou_thrs,
             found,
             wanted,
             kept,
-            limit,
+            length if rules.removes_matched else np.inf,
             precision,
             truth,
             self.proposals,
@@ -173,12 +167,15 @@ class RecallEvaluator:
         return rank - 1 - before_image.repeat(np.diff(bounds))
 
 
-def _check(protocol: str, proposal_nums: tuple[int, ...]) -> None:
+def _checked(protocol: str, proposal_nums: Sequence[int]) -> tuple[int, ...]:
+    """Refuse an unknown protocol; return the k as a tuple."""
     if protocol not in PROTOCOLS:
         raise UserError(
             f'protocol must be one of {tuple(PROTOCOLS)}, not {protocol!r}'
         )
+    proposal_nums = tuple(proposal_nums)
     if not proposal_nums or min(proposal_nums) < 1:
         raise UserError(
             f'proposal_nums must be positive integers, not {proposal_nums}'
         )
+    return proposal_nums
