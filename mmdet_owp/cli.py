@@ -97,6 +97,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def fraction(text: str) -> float:
+    """Parse a number from 0 to 1, as the ``type`` of an argument."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:  # false for nan
+            return float(text)
+    raise ArgumentTypeError(f'must be a number from 0 to 1, not {text!r}')
+
+
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
     """Exit with ``error: TEXT`` and status 1 on a :class:`UserError`.

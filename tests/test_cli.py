@@ -103,3 +103,12 @@ def test_labels():
     for text in ('a', '=a', 'a='):
         with pytest.raises(argparse.ArgumentTypeError, match='LABEL=PATH'):
             cli.labelled(text)
+
+
+@pytest.mark.parametrize('text', ['nan', '-0.1', '1.5', 'inf', 'x', ''])
+def test_fractions_and_counts_are_checked(text):
+    for kind in (cli.fraction, cli.positive):
+        with pytest.raises(argparse.ArgumentTypeError, match='must be a'):
+            kind(text)
+    assert cli.fraction('0.5') == 0.5
+    assert cli.positive('3') == 3

@@ -72,13 +72,13 @@ def parser() -> ArgumentParser:
     )
     p.add_argument(
         '--score-thr',
-        type=float,
+        type=cli.fraction,
         default=0.0,
         help='minimum score (default: 0)',
     )
     p.add_argument(
         '--nms',
-        type=float,
+        type=cli.fraction,
         metavar='IOU',
         help="IoU threshold of the NMS, instead of the config's",
     )
