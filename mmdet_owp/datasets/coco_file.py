@@ -79,7 +79,7 @@ def read_coco(path: str, with_files: bool = True) -> dict:
     faults = normalize(content, path, with_files)
     if faults:
         more = (
-            f'; and {len(faults) - 1} more faults, which '
+            f'; and {len(faults) - 1} more, which '
             'tools/dataset_tools/check_dataset.py lists'
         )
         raise UserError(faults[0] + more * (len(faults) > 1))
