@@ -94,6 +94,7 @@ def data_roots(tmp_path_factory):
         LVIS_ROOT=str(root / 'lvis'),
         COCO_ROOT=str(root / 'coco'),
         COCO_MINI=str(root / 'coco'),
+        REAL_MINI=str(root / 'coco'),
         SHAPES=str(root / 'shapes'),
     )
 
