@@ -5,6 +5,8 @@ This imports mmdet, which takes seconds; importing :mod:`mmdet_owp` does not.
 
 from mmdet_owp.datasets import batch_sampler, coco_split, lvis_split
 from mmdet_owp.engine import (
+    bfloat16,
+    channels_last_hook,
     checkpoint,
     checkpoint_match,
     compile_hook,
@@ -27,6 +29,8 @@ from mmdet_owp.visualization import proposal_visualization_hook
 __all__ = [
     'batch_sampler',
     'bbox_score_head',
+    'bfloat16',
+    'channels_last_hook',
     'checkpoint',
     'checkpoint_match',
     'class_agnostic_recall_metric',

@@ -9,6 +9,7 @@ from mmengine.device import get_device
 
 from mmdet_owp import cli
 from mmdet_owp.engine import launch
+from mmdet_owp.engine.bfloat16 import check_bfloat16
 from mmdet_owp.engine.resume import latest_checkpoint
 from mmdet_owp.errors import UserError
 
@@ -18,7 +19,18 @@ def parse_args() -> Namespace:
     parser = cli.parser(__doc__)
     launch.add_arguments(parser)
     add = parser.add_argument
-    add('--amp', action='store_true', help='train in mixed precision')
+    add(
+        '--amp',
+        action='store_true',
+        help='train in mixed precision; on a CPU in bfloat16, where the '
+        'processor has it',
+    )
+    add(
+        '--channels-last',
+        action='store_true',
+        help='store the weights of convolutions channels last, which is '
+        'faster on most CPUs and, with --amp, on GPUs',
+    )
     add(
         '--auto-scale-lr',
         action='store_true',
@@ -44,9 +56,14 @@ def apply_arguments(cfg: Config, args: Namespace) -> None:
     """
     if args.amp:
         if get_device() == 'cpu':
-            raise UserError('--amp needs CUDA; leave it out on a CPU')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
+            check_bfloat16()
+            cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+        else:
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.loss_scale = 'dynamic'
+    if args.channels_last:
+        hooks = cfg.get('custom_hooks') or []
+        cfg.custom_hooks = [*hooks, dict(type='ChannelsLastHook')]
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError(

@@ -11,6 +11,7 @@ import cv2
 import pytest
 import torch
 
+from mmdet_owp.engine import bfloat16
 from mmdet_owp.engine.checkpoint import load_checkpoint
 
 EPOCHS = 6
@@ -146,13 +147,19 @@ def tool(repo, call_tool, monkeypatch, shapes_dir, tmp_path):
     ('train CONFIG --cfg-options load_from=none.pth',
      'none.pth: no such checkpoint'),
     ('test CONFIG none.pth', 'none.pth: no such checkpoint'),
-    ('train CONFIG --amp', '--amp needs CUDA'),
 ])  # fmt: skip
 def test_bad_arguments(tool, config, words, message):
-    if '--amp' in words and torch.cuda.is_available():
-        pytest.skip('an error on CPUs only')
     words = words.replace('CONFIG', str(config)).split()
     assert tool(*words).startswith(f'error: {message}')
+
+
+def test_amp_without_bfloat16(tool, config, monkeypatch):
+    if torch.cuda.is_available():
+        pytest.skip('an error on CPUs only')
+    reason = 'the processor has no bfloat16'
+    monkeypatch.setattr(bfloat16, 'bfloat16_problem', lambda: reason)
+    message = tool('train', config, '--amp')
+    assert message.startswith(f'error: cannot train in bfloat16: {reason}')
 
 
 @pytest.mark.parametrize('folder, option', [
