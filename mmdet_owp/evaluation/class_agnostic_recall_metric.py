@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from mmdet.registry import METRICS
 from mmengine.logging import print_log
@@ -58,6 +60,9 @@ class ClassAgnosticRecallMetric(SplitMetric):
             area in pixels, by the name used in ``AR_name@k``; needs
             ``'all'``.
         details (bool): whether to add recall per class and per IoU.
+        hits_file (str, optional): JSON file to write with the objects of each
+            image and the hits among them, for a paired bootstrap over images:
+            see :meth:`mmdet_owp.recall.Evaluation.hits_by_image`.
         collect_device (str): ``'cpu'`` or ``'gpu'``, over which processes
             gather results.
 
@@ -75,6 +80,7 @@ class ClassAgnosticRecallMetric(SplitMetric):
         proposal_nums: Sequence[int] = (10, 100),
         area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
         details: bool = False,
+        hits_file: str | None = None,
         collect_device: str = 'cpu',
     ) -> None:
         self.protocols = _as_tuple(protocol)
@@ -86,6 +92,7 @@ class ClassAgnosticRecallMetric(SplitMetric):
         self.proposal_nums = tuple(proposal_nums)
         self.area_ranges = dict(area_ranges)
         self.details = details
+        self.hits_file = hits_file
         self._fallback_logged = False
         super().__init__(ann_file, partition, collect_device)
 
@@ -136,7 +143,7 @@ class ClassAgnosticRecallMetric(SplitMetric):
                 scores are not finite.
         """
         evaluator = self._evaluator(results)
-        table, details = {}, {}
+        table, details, hits = {}, {}, {}
         for split in self.splits:
             classes = self.partition.categories(split)
             of_split = {}
@@ -146,6 +153,7 @@ class ClassAgnosticRecallMetric(SplitMetric):
                     classes, protocol, self.proposal_nums
                 )
                 table[name] = found.metrics()
+                hits[name] = found.hits_by_image()
                 if self.details:
                     of_split[name] = found.details(classes)
                 warning = found.cut_short()
@@ -161,6 +169,8 @@ class ClassAgnosticRecallMetric(SplitMetric):
                 )
             details.update(of_split)
         print_log('\n' + text_table(table), logger='current')
+        if self.hits_file is not None:
+            Path(self.hits_file).write_text(json.dumps(hits), encoding='utf-8')
         return {
             f'{name}/{key}': value
             for rows in (table, details)

@@ -32,10 +32,36 @@ def bootstrap_difference(
     """
     found_first, number = first.counts_by_image(k)
     found_second, _ = second.counts_by_image(k)
+    low, high = paired_interval(
+        found_first, found_second, number, resamples, seed
+    )
+    return (second.average_recall(k) - first.average_recall(k), low, high)
+
+
+def paired_interval(
+    found_first: np.ndarray,
+    found_second: np.ndarray,
+    number: np.ndarray,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the interval of :func:`bootstrap_difference`.
+
+    Args:
+        found_first (np.ndarray): (num_images,) objects found, averaged over
+            IoU thresholds.
+        found_second (np.ndarray): (num_images,) those of the other list.
+        number (np.ndarray): (num_images,) objects.
+        resamples (int): see :func:`bootstrap_difference`.
+        seed (int): see :func:`bootstrap_difference`.
+
+    Returns:
+        tuple: the 2.5 and 97.5 percentiles of the draws; NaN without objects.
+    """
     columns = np.stack([found_first, found_second, number])[:, number > 0]
     num = columns.shape[1]
     if not num:
-        return (float('nan'),) * 3
+        return (float('nan'),) * 2
     rng = np.random.default_rng(seed)
     drawn = np.stack(
         [
@@ -45,8 +71,4 @@ def bootstrap_difference(
     )
     difference = (drawn[:, 1] - drawn[:, 0]) / drawn[:, 2]
     low, high = np.quantile(difference, (0.025, 0.975))
-    return (
-        second.average_recall(k) - first.average_recall(k),
-        float(low),
-        float(high),
-    )
+    return float(low), float(high)

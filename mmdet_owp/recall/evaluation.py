@@ -158,6 +158,19 @@ class Evaluation(NamedTuple):
             np.bincount(image[self.wanted['all']], minlength=num),
         )
 
+    def hits_by_image(self) -> dict[str, list[int]]:
+        """Counts per image, in the order of ``GroundTruth.image_ids``.
+
+        Returns:
+            dict[str, list[int]]: ``objects``, to be found, and for each k
+            (``10``, …) the objects found, summed over the IoU thresholds.
+        """
+        num_thrs, hits = len(self.iou_thrs), {}
+        for k in self.proposal_nums:
+            found, number = self.counts_by_image(k)
+            hits[str(k)] = np.rint(num_thrs * found).astype(int).tolist()
+        return dict(objects=number.tolist(), **hits)
+
     def cut_short(self) -> str:
         """Return a warning if lists end before the largest k is reached.
 

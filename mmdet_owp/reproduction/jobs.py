@@ -47,6 +47,8 @@ class Job:
         start (Job, optional): a job that must be finished before.
         progress (Callable): returns a text about the progress; may be empty.
         refused (str): why the job cannot run; empty if it can.
+        recorded (Callable): returns whether the results are on file
+            elsewhere, so that nothing is left to run.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Job:
     start: Job | None = None
     progress: Callable[[], str] = str
     refused: str = ''
+    recorded: Callable[[], bool] = bool
 
     @property
     def output(self) -> Path:
@@ -64,7 +67,8 @@ class Job:
     @property
     def finished(self) -> bool:
         """Whether this or an earlier call has finished the job."""
-        return (self.folder / 'done').exists() and self.complete()
+        is_done = (self.folder / 'done').exists() and self.complete()
+        return is_done or self.recorded()
 
 
 @dataclass
@@ -153,12 +157,15 @@ class _Queue:
                             self.report(running.job, text)
                 time.sleep(_POLL)
         finally:
-            _stop([running.process for running in self.running])
+            _stop([r.process for r in self.running if r.process])
 
     def try_to_start(self, job: Job) -> None:
         """Start a job, fail it, or leave it waiting."""
         if job.refused:
             self.fail(job, job.refused)
+        elif self.free_slots and job.recorded():
+            self.waiting.remove(job)
+            self.report(job, 'finished before')
         elif job.start in self.failed:
             start = job.start.folder.name
             self.fail(job, f'{start} is missing, which it starts from')

@@ -42,6 +42,8 @@ class Row(NamedTuple):
         start (str): method of the trained model that it starts from, if any.
         mask_from (int, optional): thousands of the paper's 90,000 iterations
             after which masking starts, if not the config's own.
+        test (str): name of the test of the trained model that it reports.
+        options (tuple[str]): KEY=VALUE of that test.
     """
 
     label: str
@@ -49,6 +51,8 @@ class Row(NamedTuple):
     paper: dict[str, float]
     start: str = ''
     mask_from: int | None = None
+    test: str = 'test'
+    options: tuple[str, ...] = ()
 
 
 class Table(NamedTuple):
@@ -59,12 +63,17 @@ class Table(NamedTuple):
         data (str): what the paper measured on; ``on`` of a :class:`DataSet`.
         metrics (tuple[str]): its columns.
         rows (tuple[Row]): from top to bottom.
+        beyond (tuple[Row]): rows that the paper does not have.
+        differences (tuple[tuple[str, str]]): labels of rows to compare, the
+            second with the first.
     """
 
     title: str
     data: str
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
+    beyond: tuple[Row, ...] = ()
+    differences: tuple[tuple[str, str], ...] = ()
 
 
 class DataSet(NamedTuple):
@@ -99,9 +108,12 @@ DATA = {
     'coco': DataSet('COCO', '_coco'),
     'lvis': DataSet('LVIS v1', '_lvis', 'lvis-id_', 300),
     'shapes': DataSet('built-in data', '_shapes'),
-    'coco-mini': DataSet('COCO subset', '_mobilenetv2_coco-mini'),
+    'coco-mini': DataSet(
+        'photographs (COCO subset)', '_mobilenetv2_coco-mini'
+    ),
 }
 
+_PROPOSER = 'fcos_iou_cs_is'
 _CLASS_WISE = (
     'base_class-wise/AP',
     'base_class-wise/AR@10',
@@ -121,8 +133,26 @@ _LVIS = (
 _AREAS = (*_LVIS[:2], 'novel_drop-base/AP', _LVIS[2])
 _OLN_LVIS = 'novel_oln/AR@300'
 
-# The panels of Fig. 6.
+# Fig. 6: its lines, thresholds and starts of masking, in thousands of the
+# paper's 90,000 iterations, and its panels.
+FIG6_METHODS = {
+    'joint': ('fcos_iou_cs_is_joint_unknown', ''),
+    'finetune': ('fcos_iou_cs_is_finetune_unknown', _PROPOSER),
+}
+FIG6_THRESHOLDS = (0.925, 0.95)
+FIG6_STARTS = (5, 10, 30, 60)
 FIG6 = ('base_class-wise/AP', 'novel_drop-base/AR@100')
+# What every row has beside the paper's columns: novel recall under all
+# protocols and by size, and base recall.
+DETAILS = (
+    *(
+        f'novel_{protocol}/AR@{k}'
+        for protocol in ('drop-base', 'exclude-base', 'oln')
+        for k in (10, 100)
+    ),
+    *(f'novel_drop-base/AR_{area}@100' for area in 'sml'),
+    *(f'base_drop-base/AR@{k}' for k in (10, 100)),
+)
 # What tools/analysis_tools/metrics_table.py prints: heading -> metric.
 COLUMNS = {
     'proposals': {
@@ -150,9 +180,44 @@ def _row(
     return Row(label, method, dict(zip(metrics, numbers)), start, mask_from)
 
 
-_PROPOSER = 'fcos_iou_cs_is'
 # Novel recall has a column per protocol, whichever the paper printed.
 # fmt: off
+_BEYOND = (
+    Row('Baseline: ranked by centerness alone', 'fcos', {},
+        test='test_objectness',
+        options=('model.bbox_head.proposal_score=objectness',)),
+    Row('IoU-CS-IS, candidates: center', 'fcos_iou_cs_is_center', {}),
+    Row('IoU-CS-IS, candidates: foreground', 'fcos_iou_cs_is_foreground', {}),
+    Row('joint + unknown, areas', 'fcos_iou_cs_is_joint_unknown_area', {}),
+    Row('joint + unknown, areas after NMS',
+        'fcos_iou_cs_is_joint_unknown_area_nms', {}),
+    Row('class-agnostic Faster R-CNN', 'class_agnostic_faster_rcnn', {}),
+    Row('OLN 2-RPN for short schedules (ours)', 'oln_box_short', {}),
+    Row('border', 'fcos_iou_cs_is_border', {}),
+    Row('presence', 'fcos_iou_presence', {}),
+    Row('presence + border', 'fcos_iou_presence_border', {}),
+    Row('ceiling: trained with novel boxes', 'fcos_iou_cs_is_oracle', {}),
+)
+_DIFFERENCES = (
+    ('OWP: centerness', 'OWP: IoU'),
+    ('OWP: IoU', 'OWP: IoU-CS-IS'),
+    ('Baseline: logits * centerness', 'OWP: IoU-CS-IS'),
+    ('Baseline: ranked by centerness alone', 'OWP: IoU-CS-IS'),
+    ('OLN 2-RPN', 'OWP: IoU-CS-IS'),
+    ('OLN 2-RPN for short schedules (ours)', 'OWP: IoU-CS-IS'),
+    ('OWP: IoU-CS-IS', 'OWP-aware: logits * IoU-CS-IS (joint)'),
+    ('OWP-aware: logits * IoU-CS-IS (joint)', 'OWP-aware: joint + unknown'),
+    *(
+        (first, second)
+        for second in ('border', 'presence', 'presence + border')
+        for first in (
+            'OWP: IoU-CS-IS', 'Baseline: logits * centerness',
+            'class-agnostic Faster R-CNN',
+            'OLN 2-RPN for short schedules (ours)',
+        )
+    ),
+    ('OWP: IoU-CS-IS', 'ceiling: trained with novel boxes'),
+)
 TABLES = {
     1: Table('proposals, with and without a classifier', 'COCO', (
         *_CLASS_WISE, *_PROPOSES, *_OLN,
@@ -181,7 +246,7 @@ TABLES = {
         _row('OWP-aware: joint + unknown', 'fcos_iou_cs_is_joint_unknown',
              _CLASSIFIES, (46.21, 60.42, 64.85, 11.32, 27.82)),
         _row('OWP-aware: OLN 2-RPN', 'oln_box_cls', _OLN, (13.3, 26.5)),
-    )),
+    ), _BEYOND, _DIFFERENCES),
     2: Table('proposals and classification on LVIS', 'LVIS v1', (
         *_LVIS, _OLN_LVIS,
     ), (

@@ -6,6 +6,7 @@ Needs mmengine, to read configs, but not mmdet.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import functools
 import json
@@ -15,8 +16,9 @@ import os.path as osp
 import reprlib
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 
@@ -25,7 +27,17 @@ from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import resolve_partition
 from mmdet_owp.reproduction.jobs import Command, Job
-from mmdet_owp.reproduction.logs import read_scalars
+from mmdet_owp.reproduction.logs import (
+    read_masking,
+    read_metrics,
+    read_scalars,
+)
+from mmdet_owp.reproduction.run_files import (
+    commit,
+    machine,
+    portable,
+    read_run_file,
+)
 
 # The parts of a config that determine the results. The others are variables
 # of the config itself, logging, and validation.
@@ -36,8 +48,20 @@ _RESULTS_FROM = (
 )  # fmt: skip
 
 
+class Test(NamedTuple):
+    """A test of a trained model.
+
+    Attributes:
+        options (tuple[str]): KEY=VALUE of this test alone.
+        tta (bool): whether it merges several views of each image.
+    """
+
+    options: tuple[str, ...] = ()
+    tta: bool = False
+
+
 class TrainingRun:
-    """One training and its test, run by :attr:`job`.
+    """One training and its tests, run by :attr:`job`.
 
     ``settings.json`` in the folder stores the settings that determine the
     results. A folder with other settings is neither resumed nor reported.
@@ -55,8 +79,16 @@ class TrainingRun:
             starts from.
         environments (tuple[dict]): environment variables of training and
             test.
+        flags (tuple[str]): of tools/train.py that change the results, such
+            as ``--amp``. Default ().
+        run_file (Path, optional): file of results. With equal settings it
+            counts as finished.
 
     Attributes:
+        tests (dict[str, Test]): by name, which is that of their work folder;
+            may be added to.
+        followers (list[TrainingRun]): runs to be made that start from this
+            one. They need its checkpoint, not its results alone.
         cfg (Config): config of the training.
         iterations (int | None): steps of the training; None if the data that
             determine them are missing.
@@ -76,16 +108,22 @@ class TrainingRun:
         gpus: int = 0,
         start: TrainingRun | None = None,
         environments: Sequence[dict[str, str]] = ({}, {}),
+        flags: Sequence[str] = (),
+        run_file: Path | None = None,
     ) -> None:
         self.config, self.folder, self.tools = config, folder, tools
         self.settings, self.gpus, self.start = settings, gpus, start
-        self.environments = environments
+        self.environments, self.run_file = environments, run_file
+        self.flags, self.tests = list(flags), {'test': Test()}
+        self.followers: list[TrainingRun] = []
         plain = Config.fromfile(config, import_custom_modules=False)
         plain.merge_from_dict(_parse(settings))
         entries = plain.to_dict().items()
         results_from = {k: v for k, v in entries if k in _RESULTS_FROM}
         # As JSON stores it: without tuples.
         self.record = json.loads(json.dumps(results_from, default=str))
+        if flags:
+            self.record['flags'] = self.flags
         self.options = [*options, *self._batch_size(plain)]
         self.cfg = copy.deepcopy(plain)
         self.cfg.merge_from_dict(_parse([*self.options, *settings]))
@@ -96,10 +134,11 @@ class TrainingRun:
         self.job = Job(
             folder,
             self._begin,
-            lambda: any(self.test_folder.glob('[0-9]*/[0-9]*.json')),
+            lambda: not (self._tests_left() or self._lacks_checkpoint()),
             start.job if start else None,
             self.progress,
-            refused=self._conflict(),
+            self._conflict(),
+            lambda: bool(self.on_file()) and not self._lacks_checkpoint(),
         )
 
     def _batch_size(self, cfg: Config) -> list[str]:
@@ -139,11 +178,6 @@ class TrainingRun:
         return self.folder / f'{unit}_{self.last}.pth'
 
     @property
-    def test_folder(self) -> Path:
-        """The work folder of the test."""
-        return self.folder / 'test'
-
-    @property
     def part_done(self) -> float:
         """Fraction of the training up to the newest checkpoint."""
         try:
@@ -157,23 +191,58 @@ class TrainingRun:
             return 0.0
 
     def _conflict(self) -> str:
-        """Describe a setting that differs from the folder's, if any."""
+        """Describe a setting that differs from those stored, if any."""
         path = self.folder / 'settings.json'
-        if not path.exists():
-            return ''
-        before = read_settings(path)['config']
-        if before == self.record:
-            return ''
-        return (
-            f'{self.folder} was made with other settings '
-            f'({_difference(before, self.record)}); remove it, or choose '
-            'another folder'
-        )
+        if path.exists():
+            before = read_settings(path)['config']
+            if before != self.record:
+                return (
+                    f'{self.folder} was made with other settings '
+                    f'({_difference(before, self.record)}); remove it, or '
+                    'choose another folder'
+                )
+        content, now = self._read_run_file(), portable(self.record)
+        if content and content['settings'] != now:
+            difference = _difference(content['settings'], now)
+            return (
+                f'{self.run_file} was made with other settings '
+                f'({difference}); choose another folder by --runs'
+            )
+        return ''
+
+    def _read_run_file(self) -> dict | None:
+        return self.run_file and read_run_file(self.run_file)
+
+    def on_file(self) -> dict | None:
+        """Return the file of results if it has all tests."""
+        content = self._read_run_file()
+        if content and set(self.tests) <= set(content['tests']):
+            return content
+        return None
+
+    def _lacks_checkpoint(self) -> bool:
+        """Whether a run that is left to be made needs the checkpoint."""
+        needed = any(not run.job.finished for run in self.followers)
+        return needed and not self.checkpoint.exists()
+
+    def _tests_left(self) -> list[str]:
+        """Return the names of the tests that have no results."""
+        content = self._read_run_file()
+        done = set(content['tests']) if content else set()
+        return [
+            name
+            for name in self.tests
+            if name not in done
+            and not any((self.folder / name).glob('[0-9]*/[0-9]*.json'))
+        ]
 
     def _begin(self) -> list[Command]:
         """Store the settings; return the commands that are left."""
         path = self.folder / 'settings.json'
-        content = dict(gpus=self.gpus, config=self.record)
+        revision = commit(self.tools)
+        if path.exists():  # the commit that began the training
+            revision = read_settings(path).get('commit', revision)
+        content = dict(gpus=self.gpus, commit=revision, config=self.record)
         temporary = path.with_suffix('.json.tmp')
         temporary.write_text(json.dumps(content, indent=1), encoding='utf-8')
         os.replace(temporary, path)
@@ -181,16 +250,28 @@ class TrainingRun:
 
     def commands(self) -> list[Command]:
         """Return the commands that are left to run."""
-        arguments = ['--work-dir', _short(self.test_folder)]
-        checkpoint = [_short(self.checkpoint)]
-        test = self._command('test', checkpoint, arguments, self.settings)
-        if self.part_done >= 1:
-            return [test]
+        tests = [self._test(name) for name in self._tests_left()]
+        if self.part_done >= 1 and self.checkpoint.exists():
+            return tests
         options = [*self.options, *self.settings]
         if self.start:
             options.insert(0, f'load_from={_short(self.start.checkpoint)}')
-        arguments = ['--work-dir', _short(self.folder), '--resume']
-        return [self._command('train', [], arguments, options), test]
+        words = ['--work-dir', _short(self.folder), '--resume', *self.flags]
+        return [self._command('train', [], words, options), *tests]
+
+    def _test(self, name: str) -> Command:
+        """Return the command of a test."""
+        test, folder = self.tests[name], self.folder / name
+        words = ['--work-dir', _short(folder), *['--tta'] * test.tta]
+        options = [*self.settings, *test.options]
+        evaluators = self.cfg.test_evaluator
+        if isinstance(evaluators, list):
+            kinds = [one['type'] for one in evaluators]
+            if 'ClassAgnosticRecallMetric' in kinds:
+                position = kinds.index('ClassAgnosticRecallMetric')
+                hits = _short(folder / 'hits.json')
+                options.append(f'test_evaluator.{position}.hits_file={hits}')
+        return self._command('test', [_short(self.checkpoint)], words, options)
 
     def _command(
         self,
@@ -221,6 +302,70 @@ class TrainingRun:
         step = steps[-1]['step']
         minutes = (self.iterations - step) * _median_time(steps) / 60
         return f'iteration {step} of {self.iterations}, {minutes:.0f} min left'
+
+    def results(self) -> dict | None:
+        """Return the results: those on file, and those in the folder.
+
+        Returns:
+            dict, optional: the content of a run file (see
+            :mod:`mmdet_owp.reproduction.run_files`); None if the run is not
+            finished or was made with other settings.
+        """
+        if self.job.refused or not self.job.finished:
+            return None
+        content = self.on_file()
+        if content:
+            return content
+        content = self._read_run_file() or self._describe_training()
+        measured = {
+            name: self._read_test(name)
+            for name in self.tests
+            if name not in content['tests']
+        }
+        return dict(content, tests={**content['tests'], **measured})
+
+    def _describe_training(self) -> dict:
+        """Return what a run file has about the training."""
+        content = dict(
+            settings=portable(self.record),
+            commit=read_settings(self.folder / 'settings.json').get('commit'),
+            machine=machine(self.gpus),
+            iterations=self.iterations,
+            seconds_per_training_image=None,
+            tests={},
+        )
+        seconds = measured_step_time(self.folder)
+        if seconds:
+            step = self.cfg.train_dataloader.batch_size * max(self.gpus, 1)
+            content['seconds_per_training_image'] = round(seconds / step, 5)
+        with contextlib.suppress(UserError):  # no masking in the config
+            content['masked_background'] = read_masking(self.folder)[0]
+        return content
+
+    def _read_test(self, name: str) -> dict:
+        """Return what a run file has about a test."""
+        logged = read_metrics(self.folder / name)
+        batch = self.cfg.test_dataloader.batch_size * max(self.gpus, 1)
+        test = dict(
+            metrics={k: round(v, 6) for k, v in logged.items() if '/' in k},
+            hits=_read_hits(self.folder / name / 'hits.json'),
+        )
+        if 'time' in logged:
+            test['seconds_per_image'] = round(logged['time'] / batch, 5)
+        return test
+
+
+def _read_hits(path: Path) -> dict[str, Mapping]:
+    """Read the hits per image by split, those of ``drop-base``."""
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding='utf-8'))
+    suffix = '_drop-base'
+    return {
+        name[: -len(suffix)]: hits
+        for name, hits in content.items()
+        if name.endswith(suffix)
+    }
 
 
 def read_settings(path: Path) -> dict:

@@ -56,6 +56,7 @@ def test_gpus_share_the_papers_batch(plan, gpus, batch):
     """A step has 16 images, which the learning rate is made for."""
     run = plan('owp/fcos_iou_coco', gpus=gpus)
     train, test = run.commands()
+    assert test.words[-1].startswith('test_evaluator.0.hits_file=')
     options = [f'train_dataloader.batch_size={batch}'] if batch else []
     assert train.words[-1 - len(options) :] == [*options, 'randomness.seed=7']
     assert run.cfg.train_dataloader.batch_size * max(gpus, 1) == 16
@@ -96,6 +97,7 @@ def test_what_is_trained_is_tested_only(plan):
     assert run.part_done == pytest.approx(2 / 3)
     assert '--resume' in run.commands()[0].words
     (run.folder / 'last_checkpoint').write_text('elsewhere/epoch_3.pth')
+    run.checkpoint.touch()
     (test,) = run.commands()
     assert test.words[1].endswith('tools/test.py')
     assert test.words[3].endswith('fcos_iou_cs_is_shapes/epoch_3.pth')

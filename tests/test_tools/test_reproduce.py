@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.logs import read_metrics
 from mmdet_owp.reproduction.paper_tables import TABLES
-from mmdet_owp.reproduction.table_runs import share_devices
+from mmdet_owp.reproduction.planner import share_devices
 from mmdet_owp.shapes.dataset import make_shapes
 
 TOOL = Path(__file__).parents[2] / 'tools/reproduce.py'
@@ -40,7 +41,11 @@ def tool(monkeypatch, capsys, tmp_path, call_tool):
     monkeypatch.setenv('SHAPES', str(tmp_path / 'none'))
 
     def call(*words):
-        status = call_tool(TOOL, '--work-dir', tmp_path / 'work', *words)
+        folders = (
+            *('--work-dir', tmp_path / 'work'),
+            *('--runs', tmp_path / 'runs'),
+        )
+        status = call_tool(TOOL, *folders, *words)
         return status, capsys.readouterr().out
 
     return call
@@ -52,9 +57,13 @@ def rows(monkeypatch):
 
     def leave(number, *labels):
         table = TABLES[number]
-        kept = tuple(row for row in table.rows if row.label in labels)
-        assert len(kept) == len(labels)
-        monkeypatch.setitem(TABLES, number, table._replace(rows=kept))
+        kept, beyond = (
+            tuple(row for row in rows if row.label in labels)
+            for rows in (table.rows, table.beyond)
+        )
+        assert len(kept) + len(beyond) == len(labels)
+        some = table._replace(rows=kept, beyond=beyond)
+        monkeypatch.setitem(TABLES, number, some)
 
     return leave
 
@@ -180,7 +189,8 @@ def test_interrupted_table_goes_on(start, data, tmp_path, cells):
     def reproduce(*more):
         words = '--table 3 --data shapes --gpus 0 --work-dir'.split()
         options = ('--cfg-options', *TINY, 'train_cfg.max_epochs=1')
-        words = (SOME_ROWS, 'frozen fb', TOOL, *words, work, *more, *options)
+        words = (SOME_ROWS, 'frozen fb', TOOL, *words, work, *more)
+        words = (*words, '--runs', tmp_path / 'runs', *options)
         return start('python -c', *words, SHAPES=str(data))
 
     process = reproduce()
@@ -227,15 +237,29 @@ def test_interrupted_table_goes_on(start, data, tmp_path, cells):
     ]
 
 
+@pytest.fixture
+def stand_in(monkeypatch, data):
+    """Replace trainings and tests; return the list of their commands."""
+    commands = []
+
+    def run(command, stdout, **_):
+        commands.append(command)
+        return Ended(command, stdout)
+
+    monkeypatch.setenv('SHAPES', str(data))
+    monkeypatch.setattr('mmdet_owp.reproduction.jobs._POLL', 0)
+    module = 'mmdet_owp.reproduction.training_run'
+    monkeypatch.setattr(f'{module}.commit', lambda root: 'abc1234')
+    monkeypatch.setattr('subprocess.Popen', run)
+    return commands
+
+
 def test_failing_row_is_reported(
-    tool, rows, data, tmp_path, monkeypatch, cells
+    tool, rows, stand_in, tmp_path, monkeypatch, cells
 ):
     """Other rows go on; the table has the results so far."""
     rows(2, 'OWP-aware: joint', 'OWP-aware: joint + unknown')
-    monkeypatch.setenv('SHAPES', str(data))
-    monkeypatch.setattr(
-        'subprocess.Popen', lambda command, stdout, **_: Ended(command, stdout)
-    )
+    monkeypatch.setattr(Ended, 'fails', 'is_joint_shapes')
     status, output = tool('--table', 2, '--data', 'shapes', '--gpus', 0)
     assert status == 'error: 1 of 2 runs failed; call again to resume them'
     folder = tmp_path / 'work/fcos_iou_cs_is_joint_shapes_seed0'
@@ -248,18 +272,150 @@ def test_failing_row_is_reported(
     assert unknown[:2] == ['OWP-aware: joint + unknown', '18.56 / 25.0 / +6.4']
 
 
+def test_results_on_file_count_as_finished(tool, rows, stand_in, tmp_path):
+    """On another machine, without the work folder and its paths."""
+    label = 'OWP-aware: logits * IoU-CS-IS (finetune)'
+    rows(1, 'OWP: IoU-CS-IS', label)
+    words = '--table 1 --data shapes --gpus 0 --amp --channels-last'.split()
+    status, _ = tool(*words, '--tta', '--rows', 'fcos_iou_cs_is')
+    assert status is None and len(stand_in) == 3
+    train, test, tta = stand_in
+    position = train.index('--cfg-options')
+    assert train[position - 2 : position] == ['--amp', '--channels-last']
+    assert '--tta' in tta and not {'--tta', '--amp'} & set(test)
+    (file,) = (tmp_path / 'runs/shapes').iterdir()
+    assert str(tmp_path) not in file.read_text()
+    results = json.loads(file.read_text())
+    assert set(results['tests']) == {'test', 'test_tta'}
+    assert results['commit'] == 'abc1234'
+    assert results['tests']['test']['hits']['novel']['10'] == [3, 9]
+
+    # Its checkpoint is missing: it is trained again for the row that starts
+    # from it, but not tested again.
+    shutil.rmtree(tmp_path / 'work')
+    del stand_in[:]
+    assert tool(*words, '--rows', 'fcos_iou_cs_is')[0] is None
+    assert not stand_in
+    before = file.read_text()
+    assert tool(*words)[0] is None
+    tools = [Path(command[1]).stem for command in stand_in]
+    assert tools == ['train', 'train', 'test']
+    assert file.read_text() == before
+
+    # Once all results are on file, nothing is trained again.
+    shutil.rmtree(tmp_path / 'work')
+    del stand_in[:]
+    report = tmp_path / 'page.md'
+    assert tool(*words, '--report', report)[0] is None
+    assert tool(*words)[0] is None and not stand_in
+    assert '| OWP: IoU-CS-IS' in report.read_text()
+    status, output = tool(*words[:-1], '--dry-run')
+    assert status is None
+    assert 'finetune_shapes_seed0.json was made with other settings' in output
+    assert 'flags.1 was ' in output and '--runs' in output
+
+
+def test_row_of_another_test(tool, rows, stand_in, tmp_path, cells):
+    """One training of FCOS, ranked twice; differences with intervals."""
+    first, second = 'Baseline: ranked by centerness alone', 'OWP: IoU-CS-IS'
+    rows(1, 'Baseline: logits * centerness', first, second)
+    status, output = tool('--table', 1, '--data', 'shapes', '--gpus', 0)
+    assert status is None
+    names = [Path(c[c.index('--work-dir') + 1]).name for c in stand_in]
+    assert sorted(names)[2:] == ['test', 'test', 'test_objectness']
+    assert 'model.bbox_head.proposal_score=objectness' in sum(stand_in, [])
+    details = output[output.index('## Beyond') :]
+    assert f'| {first}' in details
+    (difference,) = (x for x in details.split('\n') if f'− {first}' in x)
+    # The same hits: no difference in any draw.
+    assert '+0.0 [+0.0, +0.0]' in difference
+
+
+def test_unknown_rows(tool):
+    status, _ = tool('--table', 3, '--data', 'shapes', '--rows', 'fcos_iu')
+    assert status.startswith('error: --rows fcos_iu: Table 3 has fcos_iou_cs')
+    words = ('--figure', 6, '--table', 3)
+    assert tool(*words, '--data', 'shapes')[0] == 2
+
+
+def test_figure_6(tool, stand_in, tmp_path, cells, pictures):
+    words = '--figure 6 --data shapes --gpus 0 --seeds 0 1 --thresholds 0.95'
+    words = (*words.split(), '--starts', 5, 60)
+    status, output = tool(*words)
+    assert status is None
+    trainings = [c for c in stand_in if Path(c[1]).stem == 'train']
+    # Two recipes at two starts, and the proposer of one; two seeds each.
+    assert len(trainings) == 2 * (2 * 2 + 1)
+    masked = [
+        dict(word.split('=', 1) for word in c if 'loss_cls' in word)
+        for c in trainings
+        if 'unknown' in c[2]
+    ]
+    names = [
+        f'model.bbox_head.loss_cls.{x}' for x in ('threshold', 'start_iter')
+    ]
+    assert {options[names[0]] for options in masked} == {'0.95'}
+    starts = sorted(round(90 * float(o[names[1]])) for o in masked)
+    assert starts == [5] * 4 + [60] * 4
+    table = cells(output)
+    assert [row[:3] for row in table[1:]] == [
+        [recipe, '0.95', f'{start}/90']
+        for recipe in ('joint', 'finetune')
+        for start in (5, 60)
+    ]
+    assert all(row[3] == '25.0 ± 0.0' for row in table[1:])
+    first, second = pictures[-1].axes
+    assert first.get_title() == 'base AP (class-wise), threshold 0.95'
+    for line in first.lines:
+        assert [list(x) for x in line.get_data()] == [[5, 60], [25, 25]]
+    assert len(second.lines) == 2
+
+    del stand_in[:]
+    assert tool(*words)[0] is None and not stand_in
+    status, _ = tool(*words, '--metrics', 'AP')
+    assert status.startswith('error: --metrics AP: no metric of the test; ')
+
+
+def test_figure_6_has_the_papers_batch(tool):
+    """A step has 16 images on COCO, shared by the GPUs."""
+    words = '--figure 6 --data coco --dry-run --gpus'.split()
+    _, output = tool(*words, 1)
+    assert output.count('train_dataloader.batch_size=16') == 2 * 8 + 1
+    _, output = tool(*words, 8)
+    assert output.count('dist_train.sh') == 2 * 8 + 1
+
+
+def test_stub_names_the_command(call_tool):
+    status = call_tool(TOOL.parent / 'analysis_tools/sweep_unknown.py', 'c.py')
+    assert status.startswith('error: sweep_unknown.py is now `python tools/r')
+
+
 class Ended:
-    """A fake process that writes metrics, or fails for one config."""
+    """A fake process that writes checkpoints, metrics and hits, or fails."""
+
+    fails = '-'
 
     def __init__(self, command, stdout):
         folder = Path(command[command.index('--work-dir') + 1])
-        self.returncode = int('is_joint_shapes' in command[2])
+        folder.mkdir(parents=True, exist_ok=True)
+        self.returncode = int(self.fails in command[2])
         if self.returncode:
             stdout.write('CUDA is on fire\n')
-        elif folder.name == 'test':
+        elif folder.name.startswith('test'):
             path = folder / '20260101_000000/20260101_000000.json'
             path.parent.mkdir(parents=True)
-            path.write_text(json.dumps({'base_class-wise/AP': 0.25}))
+            metrics = {
+                'base_class-wise/AP': 0.25,
+                'novel_drop-base/AR@100': 0.5,
+                'time': 0.8,
+            }
+            path.write_text(json.dumps(metrics))
+            hits = {'objects': [1, 2], '10': [3, 9], '100': [4, 12]}
+            text = json.dumps({'novel_drop-base': hits, 'novel_oln': hits})
+            (folder / 'hits.json').write_text(text)
+        else:
+            (folder / 'epoch_3.pth').touch()
+            (folder / 'last_checkpoint').write_text('epoch_3.pth')
 
     def poll(self):
         return self.returncode
