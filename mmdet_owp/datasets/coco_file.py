@@ -134,24 +134,6 @@ class CocoObjects(NamedTuple):
             raise UserError(f'{path}: {error}') from error
         return cls(content['categories'], images, truth)
 
-    def to_coco(self) -> dict:
-        """Return the objects in COCO format."""
-        truth = self.ground_truth
-        keys = ('image_id', 'category_id', 'bbox', 'area', 'iscrowd')
-        columns = (
-            truth.image_ids[truth.image],
-            truth.category,
-            truth.boxes,
-            truth.areas,
-            truth.crowd.astype(int),
-        )
-        rows = zip(*(c.tolist() for c in columns))
-        return dict(
-            images=self.images,
-            categories=self.categories,
-            annotations=[dict(zip(keys, row)) for row in rows],
-        )
-
 
 # The objects of the file that was read last, by its path and version.
 _last: dict[tuple, CocoObjects] = {}

@@ -105,7 +105,7 @@ class ClassWiseMetric(SplitMetric):
         counts = [len(r['labels']) for r in results]
         try:
             metrics = evaluate_class_wise(
-                self.objects.to_coco(),
+                self.objects,
                 self.categories,
                 np.repeat([r['img_id'] for r in results], counts),
                 corners_to_xywh(corners),

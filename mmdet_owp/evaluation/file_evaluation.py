@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.datasets.coco_file import CocoObjects, read_coco
 from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.class_wise import check_lvis, evaluate_class_wise
 from mmdet_owp.evaluation.proposal_files import ProposalRows
@@ -92,13 +92,16 @@ class AnnotationFile(NamedTuple):
                 )
             labels = np.array(list(categories))[labels]
         columns = rows.image_ids, rows.boxes, rows.scores, labels
+        objects = CocoObjects(
+            self.content['categories'],
+            self.content['images'],
+            self.ground_truth,
+        )
         if style == 'lvis':
             with _naming(self.path):
-                check_lvis(self.content, categories)
+                check_lvis(objects, categories)
         with _naming(source):
-            return evaluate_class_wise(
-                self.content, categories, *columns, style
-            )
+            return evaluate_class_wise(objects, categories, *columns, style)
 
 
 def compare(

@@ -28,7 +28,7 @@ from mmdet_owp.recall.matching import Hits, Matcher
 from mmdet_owp.recall.overlaps import find_pairs
 from mmdet_owp.recall.precision import precision_at_recalls
 from mmdet_owp.recall.protocols import EXCLUDE_IOU, PROTOCOLS
-from mmdet_owp.recall.tables import GroundTruth, Proposals, keep
+from mmdet_owp.recall.tables import GroundTruth, Proposals, keep, ranks_within
 
 IOU_THRS = tuple(np.linspace(0.5, 0.95, 10))
 # Of the objects' areas, in pixels; both ends belong to the range.
@@ -99,7 +99,7 @@ class RecallEvaluator:
         truth = self.ground_truth
         target = np.isin(truth.category, list(target_ids))
         rules = PROTOCOLS[protocol](self._matcher, target)
-        rank = self._ranks(rules.proposals)
+        rank = ranks_within(self.proposals.image, rules.proposals)
         length = max(*proposal_nums, rules.list_length)
         listed = rules.proposals & (rank < length)
         found, wanted = {}, {}
@@ -109,7 +109,7 @@ class RecallEvaluator:
             counts = rules.proposals
             if rules.removes_matched:
                 counts = self._remove_matched(listed, target, wanted[name])
-                rank = self._ranks(counts)
+                rank = ranks_within(self.proposals.image, counts)
             # Ignored objects matter for precision only, that of all areas.
             objects = rules.objects if name == 'all' else wanted[name]
             hits = self._match(self.iou_thrs, listed, objects, wanted[name])
@@ -157,14 +157,6 @@ class RecallEvaluator:
         left = proposals.copy()
         left[first.proposal[~target[first.object]]] = False
         return left
-
-    def _ranks(self, kept: np.ndarray) -> np.ndarray:
-        """Rank the proposals that are kept within their images, from 0."""
-        images = np.arange(len(self.ground_truth.image_ids) + 1)
-        bounds = np.searchsorted(self.proposals.image, images)
-        rank = kept.cumsum()
-        before_image = np.append(0, rank)[bounds[:-1]]
-        return rank - 1 - before_image.repeat(np.diff(bounds))
 
 
 def _checked(protocol: str, proposal_nums: Sequence[int]) -> tuple[int, ...]:

@@ -1,11 +1,13 @@
-"""Class-agnostic precision at given recalls, as pycocotools."""
+"""Precision at given recalls, as pycocotools."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mmdet_owp.recall.matching import Hits
-from mmdet_owp.recall.tables import keep
+from mmdet_owp.recall.tables import keep, ranks_within
+
+RECALLS = np.linspace(0, 1, 101)
 
 
 def precision_at_recalls(
@@ -16,7 +18,7 @@ def precision_at_recalls(
     num_objects: int,
     num_thresholds: int,
 ) -> np.ndarray:
-    """Compute precision at recall 0, 0.01, …, 1 per threshold.
+    """Compute class-agnostic precision at recall 0, 0.01, …, 1.
 
     Args:
         hits (Hits): objects found.
@@ -30,26 +32,67 @@ def precision_at_recalls(
     Returns:
         np.ndarray: (num_thresholds, 101), NaN if there is no object.
     """
-    recalls = np.linspace(0, 1, 101)
-    precisions = np.zeros((num_thresholds, len(recalls)))
-    if not num_objects:
-        return np.full_like(precisions, np.nan)
+    num = np.full(num_thresholds, num_objects)
     hits, ignored = (keep(h, counts[h.proposal]) for h in (hits, ignored))
     ranks = _MarkedRanks(scores, hits.proposal)
     number = ranks.count_up_to_each(np.flatnonzero(counts))
     hit_ranks = ranks.of_mark[hits.proposal]
-    ignored_ranks = ranks.before(ignored.proposal)
-    for t, row in enumerate(precisions):
-        hit = np.sort(hit_ranks[hits.threshold == t])
-        skipped = np.sort(ignored_ranks[ignored.threshold == t])
-        true = np.arange(1, len(hit) + 1)
-        total = number[hit] - np.searchsorted(skipped, hit, 'right')
-        precision = true / (total + np.spacing(1))
-        envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        at = np.searchsorted(true / num_objects, recalls)
-        reached = at < len(hit)
-        row[reached] = envelope[at[reached]]
-    return precisions
+    is_true = np.arange(len(hit_ranks) + len(ignored.proposal))
+    is_true = is_true < len(hit_ranks)
+    return precision_of_curves(
+        np.append(hits.threshold, ignored.threshold),
+        np.append(hit_ranks, ranks.before(ignored.proposal)),
+        np.append(number[hit_ranks], np.zeros_like(ignored.proposal)),
+        is_true,
+        np.ones_like(is_true),
+        num,
+    )
+
+
+def precision_of_curves(
+    curve: np.ndarray,
+    rank: np.ndarray,
+    number: np.ndarray,
+    is_true: np.ndarray,
+    counts: np.ndarray,
+    num_objects: np.ndarray,
+) -> np.ndarray:
+    """Compute precision at recall 0, 0.01, …, 1 for several lists at once.
+
+    Args:
+        curve (np.ndarray): (n,) list that each matched proposal belongs to.
+        rank (np.ndarray): (n,) its rank. Where a true positive and an ignored
+            one have the same, the ignored one comes first.
+        number (np.ndarray): (n,) proposals up to it that are false positives
+            unless matched; used of true positives.
+        is_true (np.ndarray): (n,) bool, true positives; the others matched
+            ignored objects.
+        counts (np.ndarray): (n,) bool, whether it is among those numbered.
+        num_objects (np.ndarray): (num_curves,) objects that could be found.
+
+    Returns:
+        np.ndarray: (num_curves, 101), NaN if there is no object.
+    """
+    size = rank.max(initial=0) + 1
+    order = np.argsort((curve * size + rank) * 2 + is_true)
+    is_true, number = is_true[order], number[order]
+    matched = ranks_within(curve[order], counts[order]) + 1
+    false = (number - matched)[is_true]
+    curve = curve[order][is_true]
+    true = ranks_within(curve) + 1
+    precision = true / (true + false + np.spacing(1))
+    # Each curve is cut where recall reaches 0, 0.01, …; the best of all parts
+    # behind a cut is the precision there.
+    ends = np.bincount(curve, minlength=len(num_objects)).cumsum()[:, None]
+    starts = np.append(0, ends[:-1])[:, None]
+    needed = [
+        np.searchsorted(np.arange(1, n + 1) / n, RECALLS) for n in num_objects
+    ]
+    cuts = np.minimum(starts + np.array(needed), ends)
+    best = np.maximum.reduceat(np.append(precision, 0), cuts.ravel())
+    best = np.where(cuts < ends, best.reshape(cuts.shape), 0)
+    best = np.maximum.accumulate(best[:, ::-1], axis=1)[:, ::-1]
+    return np.where(num_objects[:, None] > 0, best, np.nan)
 
 
 class _MarkedRanks:

@@ -72,6 +72,8 @@ class GroundTruth(NamedTuple):
         crowd (np.ndarray): (num_objects,) bool, crowd regions: any number of
             proposals may match them.
         category (np.ndarray): (num_objects,) category ids.
+        ignored (np.ndarray): (num_objects,) bool, ``ignore`` of the file,
+            which only LVIS's class-wise evaluation heeds.
     """
 
     image_ids: np.ndarray
@@ -80,6 +82,7 @@ class GroundTruth(NamedTuple):
     areas: np.ndarray
     crowd: np.ndarray
     category: np.ndarray
+    ignored: np.ndarray
 
     @classmethod
     def from_coco(
@@ -126,8 +129,9 @@ class GroundTruth(NamedTuple):
         )
         crowd = np.array([a.get('iscrowd', 0) for a in objects], bool)
         category = np.array([a['category_id'] for a in objects], int)
+        ignored = np.array([a.get('ignore') or 0 for a in objects], bool)
         order = np.lexsort((category, image))  # stable: keeps the file order
-        columns = image, boxes, areas, crowd, category
+        columns = image, boxes, areas, crowd, category, ignored
         return cls(image_ids, *(column[order] for column in columns))
 
     def select(self, category_ids: Collection[int]) -> GroundTruth:
@@ -180,7 +184,8 @@ class Proposals(NamedTuple):
         num_images = np.count_nonzero(
             np.bincount(image, minlength=len(known_ids))
         )
-        return cls._sorted(known_ids, image, boxes, scores, num_images)
+        rows = check_rows(known_ids, image, boxes, scores)
+        return cls.in_order(image, *rows, num_images)
 
     @classmethod
     def from_images(
@@ -221,37 +226,27 @@ class Proposals(NamedTuple):
                 'than one set of proposals'
             )
         boxes = [np.reshape(b, (-1, 4)) for b in boxes]
-        return cls._sorted(
+        image = image.repeat(counts)
+        rows = check_rows(
             known_ids,
-            image.repeat(counts),
+            image,
             np.concatenate([np.empty((0, 4)), *boxes], dtype=float),
             np.concatenate([np.empty(0), *scores], dtype=float),
-            len(image_ids),
         )
+        return cls.in_order(image, *rows, len(image_ids))
 
     @classmethod
-    def _sorted(
+    def in_order(
         cls,
-        known_ids: np.ndarray,
         image: np.ndarray,
         boxes: np.ndarray,
         scores: np.ndarray,
         num_images: int,
     ) -> Proposals:
-        boxes = np.asarray(boxes, float).reshape(-1, 4)
-        scores = np.asarray(scores, float)
-        if not (all_valid(boxes) and np.isfinite(scores).all()):
-            row = np.flatnonzero(~are_valid(boxes) | ~np.isfinite(scores))[0]
-            raise UserError(
-                f'image {known_ids[image[row]]}: proposal '
-                f'{np.count_nonzero(image[:row] == image[row])} (row {row}) '
-                f'has the box {boxes[row].tolist()} and the score '
-                f'{scores[row]}: x, y, width, height must be finite, the '
-                'latter two not negative, and the score a finite number'
-            )
+        """Sort valid proposals; the arguments are the columns."""
         # 16-bit integers sort fastest. All sorts are stable, as those of
         # pycocotools.
-        image = image.astype(np.min_scalar_type(len(known_ids)))
+        image = image.astype(np.min_scalar_type(image.max(initial=0)))
         if (image[1:] < image[:-1]).any():
             order = np.argsort(image, kind='stable')
             image, scores = image[order], scores[order]
@@ -260,7 +255,7 @@ class Proposals(NamedTuple):
         if not (new_image | (scores[1:] <= scores[:-1])).all():
             order = np.concatenate(
                 in_threads(
-                    lambda s: s.start + _by_score(image[s], scores[s]),
+                    lambda s: s.start + by_score(image[s], scores[s]),
                     _slices(np.flatnonzero(new_image) + 1, len(image)),
                 )
             )
@@ -302,7 +297,52 @@ def image_positions(
     return position
 
 
-def _by_score(image: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def check_rows(
+    known_ids: np.ndarray,
+    image: np.ndarray,
+    boxes: np.ndarray,
+    scores: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return boxes (n, 4) and scores (n,) in double precision.
+
+    Raises:
+        UserError: if a box or score is invalid; the message names image and
+            row.
+    """
+    boxes = np.asarray(boxes, float).reshape(-1, 4)
+    scores = np.asarray(scores, float)
+    if not (all_valid(boxes) and np.isfinite(scores).all()):
+        row = np.flatnonzero(~are_valid(boxes) | ~np.isfinite(scores))[0]
+        raise UserError(
+            f'image {known_ids[image[row]]}: proposal '
+            f'{np.count_nonzero(image[:row] == image[row])} (row {row}) '
+            f'has the box {boxes[row].tolist()} and the score '
+            f'{scores[row]}: x, y, width, height must be finite, the '
+            'latter two not negative, and the score a finite number'
+        )
+    return boxes, scores
+
+
+def ranks_within(
+    group: np.ndarray, kept: np.ndarray | None = None
+) -> np.ndarray:
+    """Rank the rows that are kept within their groups, from 0.
+
+    Args:
+        group (np.ndarray): (n,) ascending.
+        kept (np.ndarray, optional): (n,) bool. Default: all.
+    """
+    is_first = np.ones(len(group), bool)
+    is_first[1:] = group[1:] != group[:-1]
+    first = np.flatnonzero(is_first)
+    length = np.diff(np.append(first, len(group)))
+    if kept is None:
+        return np.arange(len(group)) - first.repeat(length)
+    rank = kept.cumsum() - 1
+    return rank - (rank[first] + ~kept[first]).repeat(length)
+
+
+def by_score(image: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Sort by image, then by descending score."""
     order = np.argsort(-scores, kind='stable')
     return order[np.argsort(image[order], kind='stable')]

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -14,8 +13,9 @@ from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mmdet_owp.datasets.coco_file import CocoObjects
 from mmdet_owp.errors import UserError
-from mmdet_owp.evaluation.class_wise import evaluate_class_wise
+from mmdet_owp.evaluation import class_wise
 from mmdet_owp.evaluation.class_wise_metric import ClassWiseMetric
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC, resolve_partition
 from mmdet_owp.shapes.dataset import make_shapes
@@ -40,15 +40,6 @@ PUBLISHED = dict(
 )
 
 
-@pytest.fixture(params=['faster-coco-eval', 'pycocotools or lvis'])
-def library(request, monkeypatch):
-    """The evaluator there is."""
-    if request.param == 'faster-coco-eval':
-        pytest.importorskip('faster_coco_eval')
-    else:
-        monkeypatch.setitem(sys.modules, 'faster_coco_eval', None)
-
-
 @pytest.fixture
 def example(shared_dir):
     """Annotations and detections of the COCO API's example."""
@@ -62,6 +53,11 @@ def example(shared_dir):
     )
 
 
+def evaluate_class_wise(annotations, *args, **kwargs):
+    objects = CocoObjects.from_coco(annotations, 'ann.json')
+    return class_wise.evaluate_class_wise(objects, *args, **kwargs)
+
+
 def columns(rows):
     return [
         np.array([r[key] for r in rows])
@@ -69,7 +65,7 @@ def columns(rows):
     ]
 
 
-def test_published_numbers(library, example):
+def test_published_numbers(example):
     annotations, rows = example
     ids = [c['id'] for c in annotations['categories']]
     ours = evaluate_class_wise(annotations, ids, *columns(rows))
@@ -116,7 +112,7 @@ def scene(seed=0, images=25, classes=6, ids=None):
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_some_classes_are_those_of_pycocotools(library, seed):
+def test_some_classes_are_those_of_pycocotools(seed):
     annotations, rows = scene(seed)
     base = [2, 3, 5]
     ours = evaluate_class_wise(annotations, base, *columns(rows))
@@ -190,7 +186,7 @@ def lvis_scene(shared_dir, per_image=0):
 
 @pytest.mark.parametrize('per_image', [0, 600])
 def test_federated_numbers_are_those_of_lvis(
-    library, shared_dir, tmp_path, monkeypatch, per_image
+    shared_dir, tmp_path, monkeypatch, per_image
 ):
     """Also where more than 300 detections are given in an image."""
     lvis = pytest.importorskip('lvis')
@@ -224,7 +220,7 @@ def test_federated_numbers_are_those_of_lvis(
         ), name
 
 
-def test_class_without_objects_counts_as_nothing(library, shared_dir):
+def test_class_without_objects_counts_as_nothing(shared_dir):
     """Neither as 0 nor as NaN, whatever is detected of it."""
     annotations, rows = lvis_scene(shared_dir)
     rows = rows[::2]
@@ -258,7 +254,7 @@ def test_class_without_objects_counts_as_nothing(library, shared_dir):
 
 @pytest.mark.parametrize('partition', ['lvis-id', 'lvis-count'])
 def test_metric_on_lvis_is_lvis_on_base_classes(
-    library, tmp_path, partition, monkeypatch
+    tmp_path, partition, monkeypatch
 ):
     """The built-in data, with detections of base classes as labels."""
     lvis = pytest.importorskip('lvis')
@@ -313,7 +309,7 @@ def test_metric_on_lvis_is_lvis_on_base_classes(
 
 
 @pytest.mark.parametrize('style', ['coco', 'lvis'])
-def test_no_detections_find_nothing(library, shared_dir, style):
+def test_no_detections_find_nothing(shared_dir, style):
     if style == 'lvis':
         annotations, rows = lvis_scene(shared_dir)
     else:
