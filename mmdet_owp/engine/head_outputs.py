@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mmdet_owp.errors import UserError
 from mmdet_owp.models.dense_heads.cues import objectness
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
+from mmdet_owp.models.losses.box_loss import aligned_overlaps
 from mmdet_owp.models.task_modules.locations import covered_locations
 from mmdet_owp.models.task_modules.unknown_masking import UnknownMasking
 
@@ -161,11 +162,10 @@ class HeadOutputs:
         )
         located = assigned.cue >= 0
         in_regression = assigned.regression[located] >= 0
-        in_cue, _ = head.sampler.sample(
-            self.boxes()[located],
-            gt_boxes[assigned.cue[located]],
-            in_regression,
+        ious, _ = aligned_overlaps(
+            self.boxes()[located], gt_boxes[assigned.cue[located]]
         )
+        in_cue, _ = head.sampler.sample(ious, in_regression)
         points = self.points()[located]
         return points[in_regression], points[in_cue & ~in_regression]
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.models.task_modules.prior_generators import MlvlPointGenerator
 
+from mmdet_owp.models.losses.box_loss import aligned_overlaps
 from mmdet_owp.models.task_modules.iou_sampler import IoUSampler
 from mmdet_owp.models.task_modules.locations import covered_locations
 
@@ -104,6 +105,29 @@ def test_same_as_dense_on_300_boxes():
     assert_same_as_dense([boxes], 1.5)
 
 
+@pytest.mark.parametrize('strides', [STRIDES, [7, 12, 33, 50, 91]])
+def test_covered_to_the_bit(strides):
+    """Sides on, just below and just above locations; infinite, no numbers."""
+    rng = np.random.default_rng(0)
+    stride = rng.choice(strides, (400, 4))
+    sides = ((rng.integers(-2, 18, (400, 4)) + 0.5) * stride).astype('f')
+    toward = rng.choice(np.array([-np.inf, np.inf], 'f'), sides.shape)
+    sides = np.where(
+        rng.random(sides.shape) < 0.5, np.nextafter(sides, toward), sides
+    )
+    odd = rng.choice(np.array([np.inf, -np.inf, np.nan], 'f'), sides.shape)
+    sides = np.where(rng.random(sides.shape) < 0.02, odd, sides)
+    for batch in np.split(sides, 100):  # four images with a box each
+        expected = []
+        for (h, w), step in zip(SIZES, strides):
+            y, x = (np.mgrid[:h, :w].astype('f') + np.float32(0.5)) * step
+            for x1, y1, x2, y2 in batch:
+                inside = (x1 < x) & (x < x2) & (y1 < y) & (y < y2)
+                expected += inside.ravel().tolist()
+        boxes = [torch.from_numpy(box[None]) for box in batch]
+        assert covered_locations(SIZES, strides, boxes).tolist() == expected
+
+
 def test_locations_are_those_of_mmdet():
     """A box around a point of MlvlPointGenerator contains only that point."""
     points = MlvlPointGenerator(STRIDES).grid_priors(SIZES, device='cpu')
@@ -163,16 +187,17 @@ def test_iou_sampling_at_the_threshold(candidates, chosen):
     in_regression = torch.tensor([True, True, False, False, True])
     # 0.3 in single precision, so that the third IoU is not below it.
     sampler = IoUSampler(candidates, iou_thr=float(np.float32(0.3)))
-    where, targets = sampler.sample(pred, target, in_regression)
+    ious, _ = aligned_overlaps(pred, target)
+    where, targets = sampler.sample(ious, in_regression)
     assert where.tolist() == chosen
     torch.testing.assert_close(targets, torch.tensor([1, 0, 0.3, 0, 0]))
     assert not targets.requires_grad
 
 
 def test_low_targets_are_kept_without_a_threshold():
-    pred, target = torch.tensor([[[0.0, 0, 1, 1]], [[0, 0, 10, 10]]])
-    _, ious = IoUSampler('center').sample(pred, target, torch.tensor([True]))
-    torch.testing.assert_close(ious, torch.tensor([0.01]))
+    ious = torch.tensor([0.01])
+    _, targets = IoUSampler('center').sample(ious, torch.tensor([True]))
+    assert torch.equal(targets, ious)
 
 
 def test_memory_does_not_grow_with_locations_times_boxes():

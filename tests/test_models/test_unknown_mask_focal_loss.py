@@ -308,14 +308,13 @@ def test_nms_leaves_areas_out(nms, expected):
 
 
 def test_nms_keeps_images_apart():
-    """The second image's box, moved by 41 pixels, would be the first's."""
-    boxes = torch.tensor([[0.0, 0, 40, 40], [-41, -41, -1, -1]])
-    kept = UnknownMasking(mode='area', nms=NMS)._suppress(
-        boxes[:, None],
-        torch.tensor([[0.9], [0.8]]),
-        torch.ones(2, 1, dtype=torch.bool),
+    """The second image's box, moved by 36 pixels, is nearly the first's."""
+    boxes = torch.tensor([[0.0, 0, 35, 35], [-36, -36, 5, 5]])
+    masked = UnknownMasking(mode='area', nms=NMS).mask(
+        torch.ones(2, dtype=torch.bool),
+        inputs_of([0.98, 0.97], boxes=boxes, sizes=[(1, 1)]),
     )
-    assert kept.all()
+    assert masked.all()
 
 
 # --- arguments and use -------------------------------------------------------

@@ -18,6 +18,7 @@ from mmdet.utils import (
     OptInstanceList,
     reduce_mean,
 )
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -30,9 +31,11 @@ from mmdet_owp.models.dense_heads.cues import (
     objectness,
     objectness_logits,
 )
+from mmdet_owp.models.losses.box_loss import box_loss
 from mmdet_owp.models.task_modules.locations import (
     covered_locations,
     flatten_levels,
+    location_grid,
 )
 from mmdet_owp.models.task_modules.unknown_masking import (
     MaskingInputs,
@@ -469,15 +472,16 @@ class OWPFCOSHead(FCOSHead):
         # The host waits here for the device.
         inds = (assigned.cue >= 0).nonzero().squeeze(1)
         boxes = torch.cat(batch_boxes)
-        points, strides = self._priors(
-            featmap_sizes, len(batch_boxes), boxes.device
-        )[inds].split([2, 1], dim=1)
+        grid = location_grid(
+            featmap_sizes, self.strides, len(batch_boxes), boxes.device
+        )
+        points = grid.points[inds]
         matched = boxes[assigned.cue[inds]]
         distances = torch.cat(
             [points - matched[:, :2], matched[:, 2:] - points], dim=1
         )
         if self.norm_on_bbox:
-            distances = distances / strides
+            distances = distances / grid.strides[inds]
         return Targets(
             num_pos,
             labels,
@@ -534,14 +538,11 @@ class OWPFCOSHead(FCOSHead):
         if self.centerness_weighted:
             weight = weight * centerness(targets.distances)
             avg_factor = _mean_over_processes(weight.sum(), at_least=1e-6)
-        losses = dict(
-            loss_bbox=self.loss_bbox(
-                pred_boxes, target_boxes, weight, avg_factor=avg_factor
-            )
+        loss_bbox, ious = box_loss(
+            self.loss_bbox, pred_boxes, target_boxes, weight, avg_factor
         )
-        sampled, ious = self.sampler.sample(
-            pred_boxes, target_boxes, targets.in_regression
-        )
+        losses = dict(loss_bbox=loss_bbox)
+        sampled, ious = self.sampler.sample(ious, targets.in_regression)
         located = Located(
             targets.distances, ious, sampled, targets.in_regression
         )
@@ -563,20 +564,6 @@ class OWPFCOSHead(FCOSHead):
             )
         return losses
 
-    def _priors(
-        self,
-        featmap_sizes: list[tuple[int, int]],
-        num_images: int,
-        device: torch.device,
-    ) -> Tensor:
-        """Return points and stride (x, y, s) as (num_locations, 3)."""
-        priors = self.prior_generator.grid_priors(
-            featmap_sizes, device=device, with_stride=True
-        )
-        return torch.cat(
-            [level[:, :3].repeat(num_images, 1) for level in priors]
-        )
-
     @torch.no_grad()
     def masking_inputs(
         self,
@@ -594,12 +581,12 @@ class OWPFCOSHead(FCOSHead):
         boxes = None
         if masking.mode == 'area':
             distances = flatten_levels(bbox_preds)
-            points, strides = self._priors(
-                featmap_sizes, len(gt_boxes), distances.device
-            ).split([2, 1], dim=1)
+            grid = location_grid(
+                featmap_sizes, self.strides, len(gt_boxes), distances.device
+            )
             if self.norm_on_bbox and self.training:
-                distances = distances * strides
-            boxes = self.bbox_coder.decode(points, distances)
+                distances = distances * grid.strides
+            boxes = self.bbox_coder.decode(grid.points, distances)
         if masking.cues is not None:
             chosen = [self.cues.index(cue) for cue in masking.cues]
             # Slices: an index list would be copied to the device.
@@ -731,8 +718,10 @@ class OWPFCOSHead(FCOSHead):
         Returns:
             list[InstanceData]: the ``proposals`` of :meth:`predict`.
         """
-        if cfg is None:
-            cfg = self.proposal_cfg
+        cfg = ConfigDict(self.proposal_cfg if cfg is None else cfg)
+        if cfg.get('nms'):
+            # All have label 0: no offset per class.
+            cfg.nms = dict(cfg.nms, class_agnostic=True)
         boxes, scores = self.candidates_by_feat(
             cls_scores,
             bbox_preds,

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from mmdet.registry import TASK_UTILS
-from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from mmdet_owp.errors import UserError
@@ -225,7 +224,7 @@ class IoUSampler:
         last_start, last = level_constants(begin.device, bounds)[..., None]
         start = (first / levels.step - 0.5).floor().clamp(min=0)
         start = torch.minimum(start, last_start).long()[..., None]
-        index = start + torch.arange(max(lengths), device=begin.device)
+        index = start + level_constants(begin.device, [range(max(lengths))])
         index = torch.minimum(index, last[..., None])
         position = (index.to(begin.dtype) + 0.5) * levels.step[..., None]
         to_begin = position - begin[:, None]
@@ -240,14 +239,13 @@ class IoUSampler:
         )
 
     def sample(
-        self, pred_boxes: Tensor, target_boxes: Tensor, in_regression: Tensor
+        self, ious: Tensor, in_regression: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Choose the locations that train the cues (IoU sampling).
 
         Args:
-            pred_boxes (Tensor): (n, 4) predicted boxes (x1, y1, x2, y2) of
-                the locations with a cue box. They get no gradient.
-            target_boxes (Tensor): (n, 4) the cue boxes, in the same units.
+            ious (Tensor): (n, ) IoU of predicted and cue box of the locations
+                with a cue box. It gets no gradient.
             in_regression (Tensor): (n, ) bool, whether the location trains
                 the regression.
 
@@ -255,9 +253,7 @@ class IoUSampler:
             tuple[Tensor, Tensor]: whether the location trains the cues, (n, )
             bool, and its IoU target, (n, ) in [0, 1].
         """
-        ious = bbox_overlaps(
-            pred_boxes.detach(), target_boxes, is_aligned=True
-        )
+        ious = ious.detach()
         low = ious < self.iou_thr
         if self.candidates == 'center':
             chosen = in_regression

@@ -8,10 +8,17 @@ pixels of the network input, as in mmdet's ``MlvlPointGenerator``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+# Sizes whose constants are kept: enough for multi-scale training to hit
+# often, few enough to stay below some 100 MB at the paper's batch.
+_NUM_SIZES = 16
 
 
 def flatten_levels(levels: Sequence[Tensor]) -> Tensor:
@@ -21,18 +28,6 @@ def flatten_levels(levels: Sequence[Tensor]) -> Tensor:
             level.permute(0, 2, 3, 1).reshape(-1, level.shape[1])
             for level in levels
         ]
-    )
-
-
-def group_by_image(
-    values: Tensor, featmap_sizes: Sequence[tuple[int, int]]
-) -> Tensor:
-    """Rearrange (num_locations, ...) to (num_images, locations, ...)."""
-    areas = [height * width for height, width in featmap_sizes]
-    num_images = len(values) // sum(areas)
-    levels = values.split([num_images * area for area in areas])
-    return torch.cat(
-        [level.unflatten(0, (num_images, -1)) for level in levels], 1
     )
 
 
@@ -47,13 +42,120 @@ def number_boxes(batch_boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 def level_constants(
     device: torch.device,
-    values: Sequence[Iterable[float]],
+    values: Sequence[Sequence[float]],
     dtype: torch.dtype = torch.long,
 ) -> Tensor:
-    """Copy numbers per level to the device without waiting for it."""
-    return torch.tensor([list(row) for row in values], dtype=dtype).to(
-        device, non_blocking=True
+    """Return numbers per level on the device; equal ones are copied once.
+
+    The result is shared: do not change it in place.
+    """
+    return _constants(device, tuple(map(tuple, values)), dtype)
+
+
+@lru_cache(maxsize=16 * _NUM_SIZES)
+# Tensors made in inference mode could not be used in training.
+@torch.inference_mode(False)
+def _constants(
+    device: torch.device, values: tuple, dtype: torch.dtype
+) -> Tensor:
+    """Copy numbers to the device."""
+    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+
+
+class Grid(NamedTuple):
+    """Locations of a batch; shared, so not to be changed in place.
+
+    Attributes:
+        points (Tensor): (num_locations, 2) their (x, y) in pixels.
+        strides (Tensor): (num_locations, 1) pixels between locations.
+        image (Tensor): (num_locations, ) int64, index of the image.
+    """
+
+    points: Tensor
+    strides: Tensor
+    image: Tensor
+
+
+def location_grid(
+    featmap_sizes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    num_images: int,
+    device: torch.device,
+) -> Grid:
+    """Return the locations of a batch in single precision.
+
+    Args:
+        featmap_sizes (list[tuple[int, int]]): (height, width) per level.
+        strides (list[int]): pixels between locations, per level.
+        num_images (int): images in the batch.
+        device (torch.device): of the result.
+    """
+    sizes = tuple(map(tuple, featmap_sizes))
+    return _grid(sizes, tuple(strides), num_images, device)
+
+
+@lru_cache(maxsize=_NUM_SIZES)
+@torch.inference_mode(False)
+def _grid(
+    sizes: tuple, strides: tuple, num_images: int, device: torch.device
+) -> Grid:
+    """Make the grid of a size."""
+    points, images, steps = [], [], []
+    for (height, width), stride in zip(sizes, strides):
+        y, x = (
+            (torch.arange(cells) + 0.5) * stride for cells in (height, width)
+        )
+        level = torch.stack([x.repeat(height), y.repeat_interleave(width)], 1)
+        points.append(level.repeat(num_images, 1))
+        images.append(torch.arange(num_images).repeat_interleave(len(level)))
+        steps.append(torch.full((len(points[-1]), 1), float(stride)))
+    parts = torch.cat(points), torch.cat(steps), torch.cat(images)
+    return Grid(*(part.to(device, non_blocking=True) for part in parts))
+
+
+class _Canvas(NamedTuple):
+    """Constants to count boxes on all levels side by side.
+
+    An image has as many rows as the highest level and one, and for each level
+    as many columns as it has and one.
+    """
+
+    size: tuple[int, int]  # rows and columns per image
+    centers: Tensor  # (2, num_levels, n): x, y of columns, rows; then inf
+    cells: Tensor  # (2, num_levels, 1): columns and rows of the levels
+    first: Tensor  # (num_levels, 1): first column of the level
+    signs: Tensor  # (2, 2, 1, 1): of the corners (top, bottom) x (left, right)
+    index: Tensor  # (num_locations, ): the location in the flat canvas
+
+
+@lru_cache(maxsize=_NUM_SIZES)
+@torch.inference_mode(False)
+def _canvas(
+    sizes: tuple, strides: tuple, num_images: int, device: torch.device,
+    dtype: torch.dtype,
+) -> _Canvas:  # fmt: skip
+    """Make the canvas of a size."""
+    longest = max(map(max, sizes))
+    rows = max(height for height, _ in sizes) + 1
+    *first, columns = accumulate([0] + [width + 1 for _, width in sizes])
+    cells = torch.tensor(sizes).t().flip(0)[..., None]
+    steps = torch.tensor(strides, dtype=dtype)[:, None]
+    centers = (torch.arange(longest, dtype=dtype) + 0.5) * steps
+    beyond = torch.arange(longest) >= cells
+    image = rows * columns * torch.arange(num_images)[:, None, None]
+    index = [
+        image + columns * torch.arange(h)[:, None] + left + torch.arange(w)
+        for (h, w), left in zip(sizes, first)
+    ]
+    tensors = (
+        centers.expand(2, -1, -1).masked_fill(beyond, float('inf')),
+        cells,
+        torch.tensor(first)[:, None],
+        torch.tensor([[1, -1], [-1, 1]], dtype=torch.int32)[..., None, None],
+        torch.cat([level.flatten() for level in index]),
     )
+    tensors = (tensor.to(device, non_blocking=True) for tensor in tensors)
+    return _Canvas((rows, columns), *tensors)
 
 
 def covered_locations(
@@ -62,9 +164,6 @@ def covered_locations(
     batch_boxes: Sequence[Tensor],
 ) -> Tensor:
     """Return which locations lie strictly inside any box, on all levels.
-
-    Each box adds one to a rectangle of the level by its four corners and two
-    cumulative sums, so the cost grows with locations plus boxes.
 
     Args:
         featmap_sizes (list[tuple[int, int]]): (height, width) per level.
@@ -76,24 +175,59 @@ def covered_locations(
         Tensor: boolean mask of shape (num_locations, ).
     """
     boxes, image = number_boxes(batch_boxes)
-    # In double precision a division by any stride keeps the comparison exact.
-    boxes, masks = boxes.double(), []
-    for (height, width), stride in zip(featmap_sizes, strides):
-        x1, y1, x2, y2 = (boxes / stride - 0.5).unbind(1)
-        # Half-open ranges of the cells strictly inside the box.
-        left = (x1.floor() + 1).clamp(0, width).long()
-        right = x2.ceil().clamp(0, width).long()
-        top = (y1.floor() + 1).clamp(0, height).long()
-        bottom = y2.ceil().clamp(0, height).long()
-        one = ((left < right) & (top < bottom)).long()
-        count = one.new_zeros(len(batch_boxes), height + 1, width + 1)
-        for y, x, step in (
-            (top, left, one),
-            (top, right, -one),
-            (bottom, left, -one),
-            (bottom, right, one),
-        ):
-            count.index_put_((image, y, x), step, accumulate=True)
-        count = count.cumsum(1).cumsum(2)[:, :height, :width]
-        masks.append((count > 0).flatten())
-    return torch.cat(masks)
+    return covered_by(featmap_sizes, strides, len(batch_boxes), boxes, image)
+
+
+def covered_by(
+    featmap_sizes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    num_images: int,
+    boxes: Tensor,
+    image: Tensor,
+) -> Tensor:
+    """Return which locations lie strictly inside any box of their image.
+
+    Each box adds one to a rectangle of each level by its four corners and two
+    cumulative sums, so the cost grows with locations plus boxes. All levels
+    lie side by side on one canvas of integers.
+
+    Args:
+        featmap_sizes (list[tuple[int, int]]): (height, width) per level.
+        strides (list[int]): pixels between locations, per level.
+        num_images (int): images in the batch.
+        boxes (Tensor): (num_boxes, 4) as (x1, y1, x2, y2) in pixels.
+        image (Tensor): (num_boxes, ) int64, index of each one's image.
+
+    Returns:
+        Tensor: boolean mask of shape (num_locations, ).
+    """
+    # Centers of locations are exact in single precision, not in half.
+    dtype = torch.promote_types(boxes.dtype, torch.float32)
+    canvas = _canvas(
+        tuple(map(tuple, featmap_sizes)), tuple(strides), num_images,
+        boxes.device, dtype,
+    )  # fmt: skip
+    rows, columns = canvas.size
+    corners = boxes.to(dtype).t().reshape(2, 2, 1, -1)
+    corners = corners.repeat(1, 1, len(strides), 1)
+    # Half-open ranges of the cells strictly inside the box, by comparison with
+    # the centers: (2, num_levels, num_boxes).
+    begin = torch.searchsorted(canvas.centers, corners[0], right=True)
+    end = torch.searchsorted(canvas.centers, corners[1])
+    # Coordinates that are infinite or not a number lead beyond the level.
+    end = torch.minimum(end, canvas.cells)
+    # The corners of an empty range cancel out.
+    begin = torch.minimum(begin, end)
+    x, y = torch.stack([begin, end], 1)
+    y = (y + image * rows) * columns + canvas.first
+    index = y[:, None] + x
+    counts = index.new_zeros(
+        num_images * rows * columns, dtype=canvas.signs.dtype
+    )
+    counts.scatter_add_(
+        0, index.flatten(), canvas.signs.expand_as(index).flatten()
+    )
+    counts = counts.view(num_images, rows, columns)
+    counts = counts.cumsum(1, dtype=counts.dtype)
+    counts = counts.cumsum(2, dtype=counts.dtype)
+    return counts.flatten()[canvas.index] > 0

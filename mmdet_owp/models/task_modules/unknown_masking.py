@@ -12,10 +12,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor
 
 from mmdet_owp.errors import UserError
-from mmdet_owp.models.task_modules.locations import (
-    covered_locations,
-    group_by_image,
-)
+from mmdet_owp.models.task_modules.locations import covered_by, location_grid
 
 # PyTorch before 2.1 has no torch.compiler.
 _not_compiled = getattr(
@@ -59,7 +56,8 @@ class UnknownMasking:
       them, on all levels of its image.
     - ``mode='area'`` with ``nms`` first suppresses boxes that overlap others
       of higher objectness, per image; the paper leaves this as future work.
-      Only this mode makes the host wait for the device.
+
+    ``'area'`` makes the host wait for the device, once without ``nms``.
 
     Args:
         threshold (float): objectness above which background is masked, in
@@ -136,28 +134,17 @@ class UnknownMasking:
 
     def _areas(self, unknown: Tensor, inputs: MaskingInputs) -> Tensor:
         """Return the locations inside the boxes of unknown locations."""
-        sizes = inputs.featmap_sizes
-        boxes = group_by_image(inputs.boxes.detach(), sizes)
-        unknown = group_by_image(unknown, sizes)
-        if self.nms is not None:
-            scores = group_by_image(inputs.objectness.detach(), sizes)
-            unknown = self._suppress(boxes, scores, unknown)
-        # A box without area contains no location.
-        boxes = boxes.masked_fill(~unknown[..., None], 0)
-        return covered_locations(sizes, inputs.strides, boxes.unbind())
-
-    def _suppress(
-        self, boxes: Tensor, scores: Tensor, candidates: Tensor
-    ) -> Tensor:
-        """Return the candidates that NMS keeps, (num_images, n) bool."""
-        chosen = candidates.nonzero(as_tuple=True)
-        kept = torch.zeros_like(candidates)
-        if len(chosen[0]):
+        sizes, strides = inputs.featmap_sizes, inputs.strides
+        num_images = len(unknown) // sum(h * w for h, w in sizes)
+        grid = location_grid(sizes, strides, num_images, unknown.device)
+        # The host waits here for the device.
+        inds = unknown.nonzero().squeeze(1)
+        boxes, image = inputs.boxes.detach()[inds], grid.image[inds]
+        if self.nms is not None and len(inds):
+            scores = inputs.objectness.detach()[inds]
             # batched_nms separates images by an offset that assumes
             # non-negative coordinates.
-            positive = boxes[chosen].float() - boxes[chosen].min().float()
-            _, keep = batched_nms(
-                positive, scores[chosen].float(), chosen[0], self.nms
-            )
-            kept[chosen[0][keep], chosen[1][keep]] = True
-        return kept
+            positive = boxes.float() - boxes.min().float()
+            _, keep = batched_nms(positive, scores.float(), image, self.nms)
+            boxes, image = boxes[keep], image[keep]
+        return covered_by(sizes, strides, num_images, boxes, image)
