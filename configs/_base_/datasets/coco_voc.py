@@ -12,6 +12,21 @@ train_dataloader = dict(
 )
 val_dataloader = test_dataloader = dict(dataset=dataset)
 val_evaluator = test_evaluator = [_base_.recall]
+# tools/test.py --tta: two sizes of each image.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+                dict(type='Resize', scale=(2000, 1200), keep_ratio=True),
+            ],
+            [dict(type='RandomFlip', prob=0.0)],
+            [dict(type='PackDetInputs')],
+        ],
+    ),
+]
 
 # test_dataloader, test_evaluator of detectors trained on COCO and tested on
 # the frames of UVO, where no object is of a class that training knew.
@@ -26,4 +41,37 @@ uvo = (
         )
     ),
     [dict(type='ClassAgnosticRecallMetric', proposal_nums=(10, 100))],
+)
+
+# train_dataloader of detectors trained on PASCAL VOC 07+12 and tested on COCO.
+# The names of VOC's classes in the order of COCO's ids, as labels are numbered
+# there; mmdet's order is VOC's. Difficult objects are ignored.
+voc_part = dict(
+    type='VOCDataset',
+    data_root='{{$VOC_ROOT:data/VOCdevkit}}',
+    metainfo=dict(
+        classes=(
+            *('person', 'bicycle', 'car', 'motorbike', 'aeroplane', 'bus'),
+            *('train', 'boat', 'bird', 'cat', 'dog', 'horse', 'sheep', 'cow'),
+            *('bottle', 'chair', 'sofa', 'pottedplant', 'diningtable'),
+            'tvmonitor',
+        )
+    ),
+    filter_cfg=dict(filter_empty_gt=True, min_size=32),
+    pipeline=_base_.train_pipeline,
+)
+voc = dict(
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        ignore_keys=['dataset_type'],
+        datasets=[
+            dict(
+                voc_part,
+                ann_file=f'VOC{year}/ImageSets/Main/trainval.txt',
+                data_prefix=dict(sub_data_root=f'VOC{year}/'),
+            )
+            for year in (2007, 2012)
+        ],
+    )
 )
