@@ -33,10 +33,11 @@ ALLOWED = {
     'register': {*LIBRARY, 'visualization'},
 }
 ALLOWED['commands'] = set(ALLOWED)
+ALLOWED['__main__'] = {'__init__', 'cli', 'commands'}
 ALLOWED['reproduction'] = set(ALLOWED)
 # Importing these needs numpy, the standard library and, for plots, matplotlib.
 LIGHT = """
-    errors cli tables partitions recall datasets.coco_file
+    __main__ errors cli tables partitions recall datasets.coco_file
     evaluation.proposal_files commands.eval reproduction.jobs
     reproduction.paper_tables visualization.comparison
 """.split()
