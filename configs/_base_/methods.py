@@ -10,6 +10,16 @@ iou_cs_is_center = dict(sampler=dict(iou_thr=0.3))
 iou_cs_is_foreground = dict(sampler=dict(candidates='foreground', iou_thr=0.3))
 iou_all = dict(sampler=dict(candidates='all', iou_thr=0.3))
 
+# model.bbox_head, beyond the paper: a refined box, and a cue that also learns
+# background, where objects without a label are masked as for a classifier.
+border = dict(**iou_cs_is, refine='border')
+presence = dict(
+    **iou_cs_is,
+    objectness=('iou', 'presence'),
+    presence_masking=dict(threshold=0.95, start_iter=5 / 90),
+)
+presence_border = dict(**presence, refine='border')
+
 # model.bbox_head.loss_cls: classification losses, with and without masking of
 # unknown objects. `start_iter` is a fraction of the training: 5k and 30k of
 # the paper's 90k iterations.

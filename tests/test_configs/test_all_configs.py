@@ -146,6 +146,10 @@ def expected_losses(model):
     head = model.bbox_head
     if not head.get('freeze_regression'):
         expected |= {'loss_bbox'} | {f'loss_{c}' for c in head.objectness}
+        if head.get('refine'):
+            expected.add('loss_bbox_refine')
+        if head.get('presence_masking'):
+            expected.add('presence_masked_background')
     if head.loss_cls is not None:
         expected.add('loss_cls')
         if head.loss_cls.type == 'UnknownMaskFocalLoss':

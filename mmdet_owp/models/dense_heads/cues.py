@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,14 +15,15 @@ class Located(NamedTuple):
 
     Attributes:
         distances (Tensor): (n, 4) to the box sides (l, t, r, b).
-        ious (Tensor): (n, ) IoU of the predicted box, 0 below the sampler's
-            threshold. It carries no gradient.
+        ious (Tensor): (n, ) IoU of the predicted box. It carries no gradient.
+        iou_targets (Tensor): (n, ) the same, 0 below the sampler's threshold.
         sampled (Tensor): (n, ) bool, whether the sampler chose the location.
         in_regression (Tensor): (n, ) bool, whether it trains the regression.
     """
 
     distances: Tensor
     ious: Tensor
+    iou_targets: Tensor
     sampled: Tensor
     in_regression: Tensor
 
@@ -59,13 +60,38 @@ class Cue(NamedTuple):
 
 CUES = dict(
     centerness=Cue(target=lambda at: centerness(at.distances)),
-    iou=Cue(target=lambda at: at.ious),
+    iou=Cue(target=lambda at: at.iou_targets),
+    # Objects and background told apart, as a classifier of one class does.
+    presence=Cue(
+        target=lambda at: at.ious,
+        locations='all',
+        divisor=lambda at: torch.ones_like(at.sampled).sum(),
+        loss='loss_presence',
+    ),
 )
 LOSSES = dict(
     loss_objectness=dict(
         type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0
-    )
+    ),
+    loss_presence=dict(
+        type='VarifocalLoss',
+        use_sigmoid=True,
+        alpha=0.75,
+        gamma=2.0,
+        iou_weighted=True,
+        loss_weight=1.0,
+    ),
 )
+
+
+def localization_cues(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the cues that unknown-object masking looks at by default.
+
+    These are the cues that do not learn 0 for objects without a label, or all
+    if there are no others.
+    """
+    chosen = tuple(name for name in names if CUES[name].locations != 'all')
+    return chosen or tuple(names)
 
 
 def objectness(cue_logits: Tensor) -> Tensor:

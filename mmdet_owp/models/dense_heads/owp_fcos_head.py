@@ -23,11 +23,16 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmdet_owp.errors import UserError
+from mmdet_owp.models.dense_heads.border_refinement import (
+    BorderFeatures,
+    move_sides,
+)
 from mmdet_owp.models.dense_heads.cues import (
     CUES,
     LOSSES,
     Located,
     centerness,
+    localization_cues,
     objectness,
     objectness_logits,
 )
@@ -80,13 +85,15 @@ class OWPFCOSHead(FCOSHead):
     r"""FCOS head for open-world proposals.
 
     Each location (x, y) predicts distances (l, t, r, b) to the sides of a box
-    and one or more *cues* of the quality of that box, one channel each,
-    trained with binary cross entropy (equations of the paper):
+    and one or more *cues* of the quality of that box, one channel each. Two
+    are the paper's, trained with binary cross entropy:
 
     - ``centerness``, :math:`C^* = \sqrt{\frac{\min(l^*,r^*)}{\max(l^*,r^*)}
       \cdot \frac{\min(t^*,b^*)}{\max(t^*,b^*)}}`;
     - ``iou``, :math:`I^* = \mathrm{IoU}(\hat R, R^*)` of the predicted box
       and the location's object; the predicted box gets no gradient.
+    - ``presence``, not of the paper: the IoU as well, but trained on all
+      locations, with target 0 on background, by a varifocal loss.
 
     *Objectness* is the geometric mean of the cues. Each sample gets
     ``proposals``, class-agnostic boxes ranked by objectness, and with a
@@ -110,6 +117,17 @@ class OWPFCOSHead(FCOSHead):
             (``'fpn'``).
         detach_condition (bool): whether to stop the cues' gradient at that
             regression map.
+        refine (str, optional): ``'border'``: predict the box a second time,
+            and the cues, from :class:`BorderFeatures` of the first box. The
+            second box is the prediction, and the one that the cues are
+            measured against. The first keeps its loss, ``loss_bbox``, and
+            gets no gradient from the second. None: one box.
+        loss_bbox_refine (dict, optional): loss of the second box, on the
+            locations and with the weights of the first. None: that of the
+            first.
+        presence_masking (dict, optional): arguments of
+            :class:`UnknownMasking` for the cue ``presence``: background that
+            it masks is not trained toward 0. None: no masking.
         centerness_weighted (bool, optional): whether to weight the regression
             loss by the centerness target and divide it by the sum of these,
             instead of the number of positives. None: if centerness is a cue.
@@ -129,8 +147,8 @@ class OWPFCOSHead(FCOSHead):
             0.01 for cues that are trained on background, else 0.5 (bias 0).
         init_cfg (dict | list[dict], optional): initialization. None: that of
             ``FCOSHead`` with the biases above.
-        **kwargs: ``loss_objectness`` (dict), the loss of the cues' logits, as
-            :data:`cues.LOSSES`; and arguments of ``FCOSHead``.
+        **kwargs: ``loss_objectness`` and ``loss_presence`` (dict), losses of
+            the cues' logits, as :data:`cues.LOSSES`; and arguments of ``FCOSHead``.
 
     ``test_cfg.proposals`` (``nms_pre`` candidates per level, ``nms``,
     ``max_per_img``, optionally ``min_bbox_size``) controls the proposals as
@@ -155,6 +173,9 @@ class OWPFCOSHead(FCOSHead):
         sampler: ConfigType = dict(type='IoUSampler'),
         conditional: str | None = None,
         detach_condition: bool = True,
+        refine: str | None = None,
+        loss_bbox_refine: OptConfigType = None,
+        presence_masking: OptConfigType = None,
         centerness_weighted: bool | None = None,
         proposal_score: str = 'objectness',
         freeze_regression: bool = False,
@@ -171,6 +192,7 @@ class OWPFCOSHead(FCOSHead):
         self.freeze_regression = freeze_regression
         self.conditional = conditional
         self.detach_condition = detach_condition
+        self.refine = refine
         self.centerness_weighted = (
             'centerness' in self.cues
             if centerness_weighted is None
@@ -197,6 +219,13 @@ class OWPFCOSHead(FCOSHead):
             **kwargs,
         )
         self._build_losses(losses)
+        if refine:
+            self.loss_bbox_refine = (
+                MODELS.build(loss_bbox_refine)
+                if loss_bbox_refine
+                else self.loss_bbox
+            )
+        self._build_masking(presence_masking)
         if freeze_regression:
             # Not in a hook: DDP inspects ``requires_grad`` before hooks run.
             for module in self._regression():
@@ -227,14 +256,30 @@ class OWPFCOSHead(FCOSHead):
                 )
         if not self.with_cls:
             self.loss_cls: nn.Module | None = None
+
+    def _build_masking(self, presence_masking: OptConfigType) -> None:
+        """Collect the maskings of the classifier and of ``presence``."""
         self.masking: UnknownMasking | None = getattr(
             self.loss_cls, 'masking', None
         )
-        if self.masking and set(self.masking.cues or ()) - set(self.cues):
-            raise UserError(
-                f'loss_cls.cues must be among objectness={self.cues}, not '
-                f'{self.masking.cues}'
-            )
+        self.presence_masking: UnknownMasking | None = None
+        if presence_masking is not None:
+            if 'presence' not in self.cues or len(self.cues) == 1:
+                raise UserError(
+                    'presence_masking looks at another cue: objectness must '
+                    "name it and 'presence', as ('iou', 'presence'), not "
+                    f'{self.cues}'
+                )
+            self.presence_masking = UnknownMasking(**presence_masking)
+        for name, masking in (
+            ('loss_cls', self.masking),
+            ('presence_masking', self.presence_masking),
+        ):
+            if masking and set(masking.cues or ()) - set(self.cues):
+                raise UserError(
+                    f'{name}.cues must be among objectness={self.cues}, not '
+                    f'{masking.cues}'
+                )
 
     def _check_arguments(self, centerness_on_reg: bool) -> None:
         """Raise a UserError if arguments contradict each other."""
@@ -244,6 +289,7 @@ class OWPFCOSHead(FCOSHead):
             )
         for name, choices in (
             ('conditional', (None, 'tower', 'fpn')),
+            ('refine', (None, 'border')),
             ('proposal_score', ('objectness', 'cls')),
         ):
             if getattr(self, name) not in choices:
@@ -262,6 +308,11 @@ class OWPFCOSHead(FCOSHead):
                 self.conditional and not centerness_on_reg,
                 'conditional cues are predicted from the regression tower: '
                 'set centerness_on_reg=True',
+            ),
+            (
+                self.refine and not centerness_on_reg,
+                'a refined box and its cues are predicted from the regression '
+                'tower: set centerness_on_reg=True',
             ),
             (
                 self.freeze_regression
@@ -290,6 +341,8 @@ class OWPFCOSHead(FCOSHead):
         biases = {}
         if init_reg_bias:
             biases['conv_reg'] = dict(bias=init_reg_bias)
+        if self.refine:  # start from the first box
+            biases['conv_refine'] = dict(std=0)
         if self.with_cls:
             biases['conv_cls'] = dict(bias_prob=0.01)
         for cue in self.cues:
@@ -297,7 +350,7 @@ class OWPFCOSHead(FCOSHead):
                 prior = 0.01 if cue_prior is None else cue_prior
                 biases[f'conv_{cue}'] = dict(bias_prob=prior)
         normal = dict(type='Normal', std=0.01)
-        override = [dict(normal, name=n, **b) for n, b in biases.items()]
+        override = [{**normal, 'name': n, **b} for n, b in biases.items()]
         return dict(normal, layer='Conv2d', override=override)
 
     def _on_background(self, cue: str) -> bool:
@@ -306,8 +359,10 @@ class OWPFCOSHead(FCOSHead):
 
     def _regression(self) -> list[nn.Module]:
         """List the modules that predict boxes and cues."""
-        cues = [getattr(self, f'conv_{cue}') for cue in self.cues]
-        return [self.reg_convs, self.conv_reg, self.scales, *cues]
+        modules = [getattr(self, f'conv_{cue}') for cue in self.cues]
+        if self.refine:
+            modules += [self.border, self.conv_refine]
+        return [self.reg_convs, self.conv_reg, self.scales, *modules]
 
     def train(self, mode: bool = True) -> OWPFCOSHead:
         """Set training mode, except for frozen modules, or eval mode."""
@@ -329,6 +384,11 @@ class OWPFCOSHead(FCOSHead):
             del self.conv_cls
         del self.conv_centerness
         channels = self.feat_channels
+        if self.refine:
+            self.border = BorderFeatures(
+                channels, self.conv_cfg, self.norm_cfg
+            )
+            self.conv_refine = nn.Conv2d(channels, 4, 1)
         if self.conditional == 'fpn':
             channels = self.in_channels
         if self.conditional:
@@ -351,7 +411,9 @@ class OWPFCOSHead(FCOSHead):
             (l, t, r, b) of (batch, 4, H, W), in pixels, but in training with
             ``norm_on_bbox`` in strides, as in ``FCOSHead``; cue logits
             (batch, number of cues, H, W). The last two are None in training
-            if they are frozen and the loss does not need them.
+            if they are frozen and the loss does not need them. With
+            ``refine`` the distances are those of the second box, in training
+            followed by those of the first, (batch, 8, H, W).
         """
         cls_score, cls_feat = None, x
         if self.with_cls:
@@ -373,7 +435,15 @@ class OWPFCOSHead(FCOSHead):
                 distances = distances * stride
         else:
             distances = distances.exp()
-            in_strides = distances / stride if self.conditional else None
+            in_strides = distances / stride
+        if self.refine:
+            reg_feat = self.border(reg_feat, in_strides)
+            shares, first = self.conv_refine(reg_feat).float(), distances
+            distances, in_strides = (
+                move_sides(box.detach(), shares) for box in (first, in_strides)
+            )
+            if self.training:
+                distances = torch.cat([distances, first], dim=1)
 
         cue_feat = reg_feat if self.centerness_on_reg else cls_feat
         if self.conditional:
@@ -407,9 +477,10 @@ class OWPFCOSHead(FCOSHead):
                 regions in ``bboxes``.
 
         Returns:
-            dict[str, Tensor]: with a classifier ``loss_cls``; ``loss_bbox``
-            and one ``loss_<cue>`` per cue, unless they are frozen; with
-            unknown masking the values that it logs.
+            dict[str, Tensor]: with a classifier ``loss_cls``; ``loss_bbox``,
+            with ``refine`` ``loss_bbox_refine``, and one ``loss_<cue>`` per
+            cue, unless they are frozen; with unknown masking the values that
+            it logs.
         """
         levels = cls_scores if self.with_cls else bbox_preds
         sizes = [level.shape[-2:] for level in levels]
@@ -433,13 +504,26 @@ class OWPFCOSHead(FCOSHead):
                 inputs,
             )
         if targets.boxes is not None:
+            weights = dict.fromkeys(self.cues, not_crowd)
+            if self.presence_masking is not None:
+                inputs = self.masking_inputs(
+                    self.presence_masking, bbox_preds, cue_logits, boxes
+                )
+                background = torch.ones_like(inputs.in_object)
+                weights['presence'], log = _mask(
+                    self.presence_masking,
+                    background.index_fill(0, targets.boxes.inds, False),
+                    not_crowd,
+                    inputs,
+                )
+                losses['presence_masked_background'] = log['masked_background']
             losses.update(
                 self._box_losses(
                     flatten_levels(bbox_preds),
                     flatten_levels(cue_logits),
                     targets.boxes,
                     num_pos,
-                    not_crowd,
+                    weights,
                 )
             )
         return losses
@@ -496,25 +580,11 @@ class OWPFCOSHead(FCOSHead):
         weight: Tensor | None,
         inputs: MaskingInputs | None,
     ) -> dict[str, Tensor]:
-        """Compute the classification loss and what unknown masking logs.
-
-        Locations of weight 0 are neither masked nor counted as background.
-        """
+        """Compute the classification loss and what unknown masking logs."""
         log = dict()
         if inputs is not None:
             background = labels == self.num_classes
-            if weight is not None:
-                background = background & (weight > 0)
-            masked = self.masking.mask(background, inputs)
-            kept = (~masked).to(logits.dtype)
-            weight = kept if weight is None else weight * kept
-            hidden = ~background | inputs.in_object
-            log = dict(
-                masked_background=masked.sum() / background.sum().clamp(min=1),
-                background_objectness_max=inputs.objectness.masked_fill(
-                    hidden, 0
-                ).max(),
-            )
+            weight, log = _mask(self.masking, background, weight, inputs)
         loss = self.loss_cls(logits, labels, weight, avg_factor=num_pos)
         return dict(loss_cls=loss, **log)
 
@@ -524,13 +594,17 @@ class OWPFCOSHead(FCOSHead):
         cue_logits: Tensor,
         targets: BoxTargets,
         num_pos: Tensor,
-        not_crowd: Tensor | None,
+        weights: dict[str, Tensor | None],
     ) -> dict[str, Tensor]:
-        """Compute the losses of boxes and cues from flattened outputs."""
-        preds = preds[targets.inds]
+        """Compute the losses of boxes and cues from flattened outputs.
+
+        ``weights`` (num_locations, ) are those of the cues that are trained
+        on background, by name.
+        """
+        # The second box comes first; the cues are measured against it.
+        *first, preds = reversed(preds[targets.inds].split(4, dim=1))
         # Dividing both by the stride shrinks the boxes toward the point,
         # which leaves their IoU unchanged.
-        pred_boxes = self.bbox_coder.decode(targets.points, preds)
         target_boxes = self.bbox_coder.decode(
             targets.points, targets.distances
         )
@@ -538,13 +612,23 @@ class OWPFCOSHead(FCOSHead):
         if self.centerness_weighted:
             weight = weight * centerness(targets.distances)
             avg_factor = _mean_over_processes(weight.sum(), at_least=1e-6)
-        loss_bbox, ious = box_loss(
-            self.loss_bbox, pred_boxes, target_boxes, weight, avg_factor
-        )
-        losses = dict(loss_bbox=loss_bbox)
-        sampled, ious = self.sampler.sample(ious, targets.in_regression)
+        names = ['loss_bbox', 'loss_bbox_refine'][: 1 + len(first)]
+        losses = dict()
+        for name, distances in zip(names, [*first, preds]):
+            losses[name], ious = box_loss(
+                getattr(self, name),
+                self.bbox_coder.decode(targets.points, distances),
+                target_boxes,
+                weight,
+                avg_factor,
+            )
+        sampled, iou_targets = self.sampler.sample(ious, targets.in_regression)
         located = Located(
-            targets.distances, ious, sampled, targets.in_regression
+            targets.distances,
+            ious,
+            iou_targets,
+            sampled,
+            targets.in_regression,
         )
         divisors = dict.fromkeys(CUES[name].divisor for name in self.cues)
         for count in divisors:
@@ -555,7 +639,7 @@ class OWPFCOSHead(FCOSHead):
             if self._on_background(name):
                 zeros = target.new_zeros(len(logits))
                 target = zeros.index_put((targets.inds,), target)
-                weight = not_crowd
+                weight = weights[name]
             else:
                 logits = logits[targets.inds]
                 weight = sampled.to(target.dtype)
@@ -580,15 +664,16 @@ class OWPFCOSHead(FCOSHead):
         featmap_sizes = [level.shape[-2:] for level in bbox_preds]
         boxes = None
         if masking.mode == 'area':
-            distances = flatten_levels(bbox_preds)
+            distances = flatten_levels([d[:, :4] for d in bbox_preds])
             grid = location_grid(
                 featmap_sizes, self.strides, len(gt_boxes), distances.device
             )
             if self.norm_on_bbox and self.training:
                 distances = distances * grid.strides
             boxes = self.bbox_coder.decode(grid.points, distances)
-        if masking.cues is not None:
-            chosen = [self.cues.index(cue) for cue in masking.cues]
+        cues = masking.cues or localization_cues(self.cues)
+        if tuple(cues) != self.cues:
+            chosen = [self.cues.index(cue) for cue in cues]
             # Slices: an index list would be copied to the device.
             cue_logits = [
                 torch.cat([level[:, i : i + 1] for i in chosen], dim=1)
@@ -809,6 +894,34 @@ def _at_most(nms_pre: int, num: int | Tensor) -> int | Tensor:
     if isinstance(num, Tensor):  # min() would be traced as a constant
         return torch.minimum(num, torch.tensor(nms_pre))
     return min(nms_pre, num)
+
+
+def _mask(
+    masking: UnknownMasking,
+    background: Tensor,
+    weight: Tensor | None,
+    inputs: MaskingInputs,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Set the weight of masked background to 0.
+
+    Locations of weight 0 are neither masked nor counted as background.
+
+    Returns:
+        tuple[Tensor, dict[str, Tensor]]: the weights (num_locations, ), and
+        values to log.
+    """
+    if weight is not None:
+        background = background & (weight > 0)
+    masked = masking.mask(background, inputs)
+    kept = (~masked).to(inputs.objectness.dtype)
+    hidden = ~background | inputs.in_object
+    log = dict(
+        masked_background=masked.sum() / background.sum().clamp(min=1),
+        background_objectness_max=inputs.objectness.masked_fill(
+            hidden, 0
+        ).max(),
+    )
+    return kept if weight is None else weight * kept, log
 
 
 def _mean_over_processes(count: Tensor, at_least: float) -> Tensor:

@@ -12,7 +12,10 @@ from mmengine.logging import MessageHub
 from torch import Tensor
 
 from mmdet_owp.errors import UserError
-from mmdet_owp.models.task_modules.locations import covered_by, location_grid
+from mmdet_owp.models.task_modules.locations import (
+    covered_by,
+    location_grid,
+)
 
 # PyTorch before 2.1 has no torch.compiler.
 _not_compiled = getattr(
@@ -69,7 +72,8 @@ class UnknownMasking:
         mode (str): ``'pixel'`` or ``'area'``.
         nms (dict, optional): NMS of the areas, as in a ``test_cfg``.
         cues (Sequence[str], optional): cues whose geometric mean is the
-            objectness. None: all cues of the head.
+            objectness. None: those of the head, but not ``presence``, which
+            learns 0 for unknown objects.
 
     Raises:
         UserError: for arguments out of range.

@@ -1,0 +1,9 @@
+# Beyond the paper: IoU-CS-IS, boxes refined from features of their border.
+_base_ = [
+    '../_base_/models/owp_fcos_r50_fpn.py',
+    '../_base_/datasets/coco_voc.py',
+    '../_base_/schedules/schedule_90k.py',
+    '../_base_/methods.py',
+]
+
+model = dict(bbox_head=_base_.border)
