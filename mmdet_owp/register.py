@@ -24,6 +24,7 @@ from mmdet_owp.models.detectors import frozen_features_fcos
 from mmdet_owp.models.losses import unknown_mask_focal_loss
 from mmdet_owp.models.roi_heads import bbox_score_head, oln_roi_head
 from mmdet_owp.models.task_modules import iou_sampler
+from mmdet_owp.models.test_time_augs import proposal_tta
 from mmdet_owp.visualization import proposal_visualization_hook
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     'oln_roi_head',
     'oln_rpn_head',
     'owp_fcos_head',
+    'proposal_tta',
     'proposal_visualization_hook',
     'resumable_loop',
     'unknown_mask_focal_loss',

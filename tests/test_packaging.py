@@ -76,6 +76,17 @@ def test_wheel_carries_configs_and_tools(repo, wheel):
     assert files <= names
 
 
+def test_weights_are_packed_and_not_ignored(repo):
+    config = configparser.ConfigParser()
+    config.read(repo / 'setup.cfg')
+    data = config['options.package_data']['mmdet_owp'].split()
+    assert 'weights/*' in data
+    path = 'mmdet_owp/weights/fcos_iou_presence_border_mobilenetv2.pth'
+    command = ['git', 'check-ignore', '--quiet', path]
+    done = subprocess.run(command, cwd=repo, capture_output=True)
+    assert done.returncode != 0  # 0: ignored
+
+
 def test_wheel_asks_for_neither_family_of_openmmlab(wheel):
     (name,) = (
         n for n in wheel.namelist() if n.endswith('.dist-info/METADATA')

@@ -21,6 +21,7 @@ from mmengine.dist import is_main_process
 from mmdet_owp import cli
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import check_exists
+from mmdet_owp.engine.multi_view import use_tta
 from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.dump_proposals_metric import check_proposal_names
 
@@ -34,6 +35,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--splits', nargs='+', choices=splits, default=splits)
     folder = 'default: proposals/ in the data root of each split'
     parser.add_argument('--out-dir', help=folder)
+    views = 'merge the proposals for the views of tta_pipeline'
+    parser.add_argument('--tta', action='store_true', help=views)
     return parser.parse_args()
 
 
@@ -80,6 +83,8 @@ def main() -> None:
         cfg = launch.config_of(args)
         check_exists(args.checkpoint)
         launch.check_data(cfg, *args.splits)
+        if args.tta:
+            use_tta(cfg)
         cfg.load_from, cfg.resume = args.checkpoint, False
         jobs = [dump_config(cfg, s, args.out_dir) for s in args.splits]
         for job, path in jobs:

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmdet_owp import cli
 from mmdet_owp.engine import launch
 from mmdet_owp.engine.checkpoint import check_exists
+from mmdet_owp.engine.multi_view import use_tta
 from mmdet_owp.errors import check_writable
 
 
@@ -27,13 +28,11 @@ def parse_args() -> Namespace:
     add('--show-dir', help=folder)
     wait = 'seconds per image with --show'
     add('--wait-time', type=float, default=2, help=wait)
-    add('--tta', action='store_true', help='not supported yet')
+    views = (
+        'merge the predictions for the views of tta_pipeline, such as sizes'
+    )
+    add('--tta', action='store_true', help=views)
     args = parser.parse_args()
-    if args.tta:
-        parser.error(
-            '--tta merges class detections only, so the metrics would '
-            'evaluate the proposals of one view; test without it'
-        )
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out {args.out}: the name must end in .pkl')
     return args
@@ -45,6 +44,8 @@ def build_runner(args: Namespace) -> Runner:
     check_writable(args.out)
     check_exists(args.checkpoint)
     launch.check_data(cfg, 'test')
+    if args.tta:
+        use_tta(cfg)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)

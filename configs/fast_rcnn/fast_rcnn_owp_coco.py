@@ -40,6 +40,8 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
+# The proposals are of one view.
+tta_pipeline = None
 
 # Not `recall`: the samples hold the proposals that came in.
 val_evaluator = test_evaluator = [_base_.class_wise]

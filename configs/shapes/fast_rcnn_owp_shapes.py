@@ -42,5 +42,7 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
+# The proposals are of one view.
+tta_pipeline = None
 
 val_evaluator = test_evaluator = [_base_.class_wise]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import copy
 import glob
 import itertools
@@ -10,8 +11,9 @@ import logging
 import os
 import os.path as osp
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Iterable, NamedTuple, Union
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Iterable, NamedTuple, Union
 
 import mmcv
 import numpy as np
@@ -26,14 +28,17 @@ from mmengine.structures import InstanceData
 from torch import nn
 from tqdm import tqdm
 
+from mmdet_owp.apis.default_model import default_model
 from mmdet_owp.apis.inputs import find_images
 from mmdet_owp.apis.ranked_boxes import draw_ranked_boxes
 from mmdet_owp.datasets.image_files import has_float_pixels
 from mmdet_owp.engine.checkpoint import RefusedCheckpointError
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
+from mmdet_owp.engine.multi_view import views_pipeline
 from mmdet_owp.errors import UserError
 from mmdet_owp.evaluation.sample_proposals import proposals_of
+from mmdet_owp.models.test_time_augs.proposal_tta import ProposalTTAModel
 
 ImageType = Union[str, os.PathLike, np.ndarray]
 InputsType = Union[ImageType, Iterable[ImageType]]
@@ -58,8 +63,8 @@ class ProposalInferencer(DetInferencer):
 
     It is used as mmdet's ``DetInferencer``, except that
 
-    - config and checkpoint are both required: nothing in the checkpoint is
-      executed, nor is a config read from it;
+    - without config and checkpoint it uses the model in the package; no
+      config is read from a checkpoint, and nothing in it is executed;
     - an image that cannot be read is skipped and listed in ``unreadable``;
     - :meth:`stream` keeps no prediction in memory.
 
@@ -68,14 +73,22 @@ class ProposalInferencer(DetInferencer):
     which is upright if its EXIF data give an orientation.
 
     Args:
-        config (str | Config): a config or its path.
-        checkpoint (str): a path or URL of weights trained with that config.
+        config (str | Config, optional): a config or its path. None, like
+            ``checkpoint``: the model in the package.
+        checkpoint (str, optional): a path or URL of weights trained with that
+            config.
         device (str, optional): such as ``'cuda:0'``. None: the best there is.
         top_k (int, optional): maximum number of proposals per image. None: as
             many as the config keeps.
         score_thr (float): minimum score of proposals and detections.
         nms (float, optional): IoU threshold of the NMS, instead of the
             config's.
+        scales (Sequence[int], optional): sizes of which the predictions are
+            merged: the smaller number of the ``scale`` of ``Resize`` in the
+            test pipeline, the other one grows alike. None: ``proposal_scales``
+            of the config, else the test pipeline as it is.
+        flip (bool): whether to merge the predictions for the mirror image,
+            too.
         trust (bool): let the checkpoint, a local file, call any function
             while it is loaded.
         show_progress (bool): whether calls show a progress bar.
@@ -104,16 +117,25 @@ class ProposalInferencer(DetInferencer):
 
     def __init__(
         self,
-        config: str | Config,
-        checkpoint: str,
+        config: str | Config | None = None,
+        checkpoint: str | None = None,
         device: str | None = None,
         *,
         top_k: int | None = None,
         score_thr: float = 0.0,
         nms: float | None = None,
+        scales: Sequence[int] | None = None,
+        flip: bool = False,
         trust: bool = False,
         show_progress: bool = True,
     ) -> None:
+        if config is None and checkpoint is None:
+            config, checkpoint = default_model()
+        if config is None or checkpoint is None:
+            raise UserError(
+                'give both a config and its checkpoint, or neither for the '
+                'model in the package'
+            )
         if isinstance(config, str):
             config = read_config(config)
         config = copy.deepcopy(config)
@@ -127,12 +149,20 @@ class ProposalInferencer(DetInferencer):
         self.top_k = top_k
         self.score_thr = score_thr
         self.unreadable = []
+        scales = scales or config.get('proposal_scales') or ()
+        self._merges_views = bool(scales or flip)
+        if self._merges_views:
+            _set_views(config, scales, flip, nms)
         self._trust = trust
         self._fallback_logged = False
+        device = get_device() if device is None else device
+        # On a CPU, predicting takes all cores and reading little time.
+        on_cuda = str(device).startswith('cuda')
+        self._num_readers = min(8, os.cpu_count() or 1) if on_cuda else 1
         super().__init__(
             config,
             checkpoint,
-            get_device() if device is None else device,
+            device,
             scope=config.get('default_scope', 'mmdet'),
             show_progress=show_progress,
         )
@@ -147,6 +177,8 @@ class ProposalInferencer(DetInferencer):
                 'what it carries'
             ) from error
         self.classes = tuple(model.dataset_meta['classes'])
+        if self._merges_views:
+            return ProposalTTAModel(cfg.tta_model.tta_cfg, module=model).eval()
         return model
 
     def _init_collate(self, cfg: Config) -> Callable:
@@ -171,42 +203,66 @@ class ProposalInferencer(DetInferencer):
         self, inputs: Iterable[ImageType], chunk_size: int
     ) -> Iterator[list[dict]]:
         """Yield what can be read of each ``chunk_size`` inputs."""
-        inputs = enumerate(inputs)
-        while chunk := list(itertools.islice(inputs, chunk_size)):
-            readable = []
-            for index, source in chunk:
-                if isinstance(source, os.PathLike):
-                    source = os.fspath(source)
-                if isinstance(source, np.ndarray):
-                    source = as_bgr(source, f'array {index}')
-                # A broken file can raise any exception.
-                try:
-                    if (
-                        isinstance(source, str)
-                        and osp.isfile(source)
-                        and has_float_pixels(source)
-                    ):
-                        raise ValueError('floating-point pixels')
-                    packed = self.pipeline(source)
-                except Exception as error:
-                    self._note_unreadable(index, source, error)
-                    continue
-                packed['data_samples'].set_metainfo(dict(img_id=index))
-                readable.append(packed)
-            yield readable
+        packed = self._read_ahead(inputs, max(chunk_size, self._num_readers))
+        with contextlib.closing(packed):
+            while chunk := list(itertools.islice(packed, chunk_size)):
+                readable = []
+                for one in chunk:
+                    if isinstance(one, Unreadable):
+                        self.unreadable.append(one)
+                    else:
+                        readable.append(one)
+                yield readable
 
-    def _note_unreadable(
-        self,
-        index: int,
-        source: str | np.ndarray | None,
-        error: Exception | str,
-    ) -> None:
-        name, reason = f'array {index}', error_line(error)
-        if isinstance(source, str):
-            name = source
-            if osp.isfile(source) and not osp.getsize(source):
-                reason = 'an empty file'
-        self.unreadable.append(Unreadable(index, name, reason))
+    def _read_ahead(
+        self, inputs: Iterable[ImageType], ahead: int
+    ) -> Generator[dict | Unreadable, None, None]:
+        """Yield the inputs in order, read by threads meanwhile.
+
+        Args:
+            inputs (Iterable): taken one by one, in a thread.
+            ahead (int): number of images that may be read ahead.
+        """
+        numbered = enumerate(inputs)
+        taker, readers = (
+            ThreadPoolExecutor(n) for n in (1, self._num_readers)
+        )
+
+        def take() -> Future | None:
+            item = next(numbered, None)
+            return None if item is None else readers.submit(self._read, *item)
+
+        taken = collections.deque(taker.submit(take) for _ in range(ahead))
+        try:
+            while (reading := taken.popleft().result()) is not None:
+                taken.append(taker.submit(take))
+                yield reading.result()
+        finally:
+            for future in taken:
+                future.cancel()
+            taker.shutdown()
+            readers.shutdown()
+
+    def _read(self, index: int, source: ImageType) -> dict | Unreadable:
+        """Read an input and prepare it for the model."""
+        if isinstance(source, os.PathLike):
+            source = os.fspath(source)
+        if isinstance(source, np.ndarray):
+            source = as_bgr(source, f'array {index}')
+        # A broken file can raise any exception.
+        try:
+            if (
+                isinstance(source, str)
+                and osp.isfile(source)
+                and has_float_pixels(source)
+            ):
+                raise ValueError('floating-point pixels')
+            packed = self.pipeline(source)
+        except Exception as error:
+            return _unreadable(index, source, error)
+        for sample in _views(packed['data_samples']):
+            sample.set_metainfo(dict(img_id=index))
+        return packed
 
     def forward(self, inputs: dict) -> list[DetDataSample]:
         """Predict a batch.
@@ -253,7 +309,7 @@ class ProposalInferencer(DetInferencer):
             inputs (str | Path | np.ndarray | Iterable): an image, a folder, a
                 pattern such as ``'photos/*.jpg'``, an image as an array, see
                 :func:`as_bgr`, or several images and arrays; a generator is
-                read as needed.
+                read as needed, in a thread and a few images ahead.
             batch_size (int): number of images that are read and, if their
                 sizes are the same, predicted at once. Predictions do not
                 depend on it.
@@ -275,7 +331,8 @@ class ProposalInferencer(DetInferencer):
             # Padding to one size would change the proposals.
             by_size = collections.defaultdict(list)
             for packed in chunk:
-                by_size[packed['inputs'].shape].append(packed)
+                sizes = [view.shape for view in _views(packed['inputs'])]
+                by_size[tuple(sizes)].append(packed)
             samples = []
             for batch in by_size.values():
                 samples += self._predict(batch)
@@ -286,15 +343,18 @@ class ProposalInferencer(DetInferencer):
         try:
             return self.forward(self.collate_fn(batch))
         except torch.cuda.OutOfMemoryError as error:
-            height, width = batch[0]['inputs'].shape[-2:]
+            largest = max(_views(batch[0]['inputs']), key=torch.numel)
+            height, width = largest.shape[-2:]
             reason = f'no memory for images of {width} x {height}'
             if len(batch) > 1:
                 raise UserError(
                     f'{reason} in a batch of {len(batch)}; continue with a '
                     'smaller batch size'
                 ) from error
-            sample = batch[0]['data_samples']
-            self._note_unreadable(sample.img_id, sample.img_path, reason)
+            sample, *_ = _views(batch[0]['data_samples'])
+            self.unreadable.append(
+                _unreadable(sample.img_id, sample.img_path, reason)
+            )
             return []
 
     def __call__(
@@ -380,6 +440,22 @@ class ProposalInferencer(DetInferencer):
         ]
 
 
+def _views(value: Any) -> list:
+    """Return the views of an image, or the one image there is, as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def _unreadable(
+    index: int, source: str | np.ndarray | None, error: Exception | str
+) -> Unreadable:
+    name, reason = f'array {index}', error_line(error)
+    if isinstance(source, str):
+        name = source
+        if osp.isfile(source) and not osp.getsize(source):
+            reason = 'an empty file'
+    return Unreadable(index, name, reason)
+
+
 def error_line(error: Exception | str) -> str:
     """Return what an error says, on one line."""
     # OpenCV starts with its version and a line of its source.
@@ -431,3 +507,20 @@ def _set_nms(config: Config, iou_threshold: float) -> None:
         f'{config.filename}: its model.test_cfg has no NMS whose '
         'threshold could be set; leave --nms out'
     )
+
+
+def _set_views(
+    config: Config, scales: Sequence[int], flip: bool, nms: float | None
+) -> None:
+    """Set the views of an image and the NMS that merges their proposals."""
+    dataset = config.test_dataloader.dataset
+    try:
+        dataset.pipeline = views_pipeline(dataset.pipeline, scales, flip)
+    except UserError as error:
+        raise UserError(f'{config.filename}: {error}') from error
+    tta_cfg = config.get('tta_model', {}).get('tta_cfg') or {}
+    if nms is not None:
+        merging = dict(type='nms', iou_threshold=nms)
+        proposals = dict(tta_cfg.get('proposals', {}), nms=merging)
+        tta_cfg = dict(tta_cfg, proposals=proposals)
+    config.tta_model = dict(tta_cfg=tta_cfg)

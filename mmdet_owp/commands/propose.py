@@ -1,10 +1,11 @@
 """Propose objects on your own images.
 
-    python tools/propose.py IMAGE|FOLDER|VIDEO|'GLOB'... CONFIG CHECKPOINT
+    python tools/propose.py IMAGE|FOLDER|VIDEO|'GLOB'... [CONFIG CHECKPOINT]
 
-Writes COCO results and draws the best proposals of each image. The same
-command continues a run that was stopped or killed. docs/inference.md
-describes the files it writes.
+Without CONFIG and CHECKPOINT the model in the package proposes. Writes COCO
+results and draws the best proposals of each image. The same command continues
+a run that was stopped or killed. docs/inference.md describes the files it
+writes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mmengine.config import Config
 
 from mmdet_owp import cli
 from mmdet_owp.apis import inputs
+from mmdet_owp.apis.default_model import default_model
 from mmdet_owp.apis.proposal_inferencer import ProposalInferencer, error_line
 from mmdet_owp.apis.ranked_boxes import (
     draw_ranked_boxes,
@@ -39,7 +41,16 @@ from mmdet_owp.engine.launch import read_config
 from mmdet_owp.errors import UserError
 
 # Arguments that results depend on.
-_SETTINGS = ('top_k', 'score_thr', 'nms', 'detections', 'draw', 'num_drawn')
+_SETTINGS = (
+    'top_k',
+    'score_thr',
+    'nms',
+    'scales',
+    'flip',
+    'detections',
+    'draw',
+    'num_drawn',
+)
 
 
 def parser() -> ArgumentParser:
@@ -49,10 +60,10 @@ def parser() -> ArgumentParser:
         'inputs',
         nargs='+',
         metavar='input',
-        help='image, folder (with its subfolders), pattern, or one video',
+        help='image, folder (with its subfolders), pattern, or one video; '
+        'at the end a config (.py) and its checkpoint, unless the model in '
+        'the package is to propose',
     )
-    p.add_argument('config', help='config file')
-    p.add_argument('checkpoint', help='checkpoint file')
     p.add_argument(
         '--out',
         metavar='DIR',
@@ -81,6 +92,21 @@ def parser() -> ArgumentParser:
         type=cli.fraction,
         metavar='IOU',
         help="IoU threshold of the NMS, instead of the config's",
+    )
+    p.add_argument(
+        '--scales',
+        nargs='+',
+        type=cli.positive,
+        metavar='SIZE',
+        help='merge the proposals for several sizes of each image: the '
+        'smaller number of the scale in the test pipeline (default: '
+        'that of the config)',
+    )
+    p.add_argument(
+        '--flip',
+        action='store_true',
+        default=None,
+        help='merge the proposals for the mirror image, too',
     )
     p.add_argument(
         '--detections',
@@ -131,6 +157,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Propose objects; exit with status 1 if an input cannot be read."""
     p = parser()
     args = p.parse_args(argv)
+    args.config = args.checkpoint = None
+    if len(args.inputs) > 2 and args.inputs[-2].endswith('.py'):
+        *args.inputs, args.config, args.checkpoint = args.inputs
+    if any(word.endswith(('.py', '.pth')) for word in args.inputs):
+        p.error('config and checkpoint come last: INPUT... CONFIG CHECKPOINT')
     args.video = any(map(inputs.is_video, args.inputs))
     if args.video and len(args.inputs) > 1:
         p.error('give a video alone')
@@ -150,9 +181,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _propose(args: Namespace) -> int:
     """Propose objects and return the exit status."""
+    if args.config is None:
+        args.config, args.checkpoint = default_model()
     check_exists(args.checkpoint)
     config = read_config(args.config)
     config.merge_from_dict(args.cfg_options or {})
+    args.scales = args.scales or config.get('proposal_scales')
     annotations = ids = None
     if args.video:
         source: Any = inputs.Video(args.inputs[0])
@@ -176,6 +210,8 @@ def _propose(args: Namespace) -> int:
         top_k=args.top_k,
         score_thr=args.score_thr,
         nms=args.nms,
+        scales=args.scales,
+        flip=bool(args.flip),
         trust=args.trust,
     )
     categories = {0: 'object'}

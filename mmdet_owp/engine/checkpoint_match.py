@@ -12,6 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
+from mmdet_owp.engine.multi_view import unwrapped
 from mmdet_owp.errors import UserError
 
 
@@ -92,7 +93,7 @@ class CheckpointMatchHook(Hook):
         Raises:
             UserError: if the two differ in other weights.
         """
-        model = getattr(runner.model, 'module', runner.model)
+        model = unwrapped(runner.model)
         state = checkpoint.get('state_dict', checkpoint)
         given = _named_weights(checkpoint)
         wanted = model.state_dict()

@@ -15,6 +15,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from mmdet_owp.engine.multi_view import unwrapped
 from mmdet_owp.errors import UserError
 
 # Most of the time goes into convolutions and the norms between them.
@@ -78,6 +79,5 @@ class CompileHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Compile the runner's model."""
-        model = getattr(runner.model, 'module', runner.model)
-        names = ', '.join(compile_parts(model, self.parts))
+        names = ', '.join(compile_parts(unwrapped(runner.model), self.parts))
         runner.logger.info(f'compiled at their first call: {names}')

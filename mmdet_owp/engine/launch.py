@@ -13,6 +13,7 @@ import os.path as osp
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
+import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -37,7 +38,8 @@ _MAKE_DATA = {
     '{root}`, or name its folder in the environment variable SHAPES',
     'voc': 'put COCO 2017 there, or name its folder in the environment '
     'variable COCO_ROOT (COCO_MINI for the subset that '
-    'tools/dataset_tools/make_coco_mini.py cuts)',
+    'tools/dataset_tools/make_coco_mini.py cuts, REAL_MINI for what '
+    'merge_coco.py merges)',
     **dict.fromkeys(LVIS_PARTITIONS, _LVIS),
 }
 
@@ -98,6 +100,8 @@ def load_config(
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg = read_config(path)
     cfg.launcher = launcher
+    if torch.cuda.is_available():
+        feed_gpu(cfg)
     cfg.merge_from_dict(cfg_options or {})
     if work_dir is not None:
         cfg.work_dir = work_dir
@@ -111,6 +115,25 @@ def load_config(
             loader.persistent_workers = False
             loader.pop('prefetch_factor', None)
     return cfg
+
+
+def feed_gpu(cfg: Config) -> None:
+    """Pin the memory of loaders and raise their workers to the cores per GPU.
+
+    At most 8 workers; a loader keeps ``pin_memory`` if it has it, and its own
+    number of workers if that is larger or 0.
+
+    Args:
+        cfg (Config): changed in place.
+    """
+    num_gpus = torch.cuda.device_count() if cfg.launcher != 'none' else 1
+    cores = (os.cpu_count() or 1) // max(1, num_gpus)
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader:
+            loader.pin_memory = loader.get('pin_memory', True)
+            if loader.get('num_workers'):
+                loader.num_workers = max(loader.num_workers, min(8, cores))
 
 
 def config_of(args: Namespace) -> Config:

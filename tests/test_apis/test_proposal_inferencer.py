@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import threading
+import time
 import weakref
 
 import cv2
@@ -14,7 +17,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from PIL import Image
 
-from mmdet_owp.apis import proposal_inferencer
+from mmdet_owp.apis import default_model, proposal_inferencer
 from mmdet_owp.apis.proposal_inferencer import ProposalInferencer
 from mmdet_owp.errors import UserError
 
@@ -435,3 +438,130 @@ def test_file_of_floating_point_pixels(inferencer, tmp_path):
     assert list(inferencer.stream(path)) == []
     (one,) = inferencer.unreadable
     assert one == (0, path, 'floating-point pixels')
+
+
+def best_of(found, iou_thr=0.7):
+    """Suppress greedily; return the kept boxes and scores, best first."""
+    boxes = np.concatenate([f.bboxes.numpy() for f in found])
+    scores = np.concatenate([f.scores.numpy() for f in found])
+    ious = bbox_overlaps(boxes, boxes)
+    order, kept = np.argsort(-scores, kind='stable'), []
+    while len(order):
+        kept.append(order[0])
+        order = order[1:][ious[order[0], order[1:]] <= iou_thr]
+    return boxes[kept], scores[kept]
+
+
+def test_two_scales_are_merged(files, folder):
+    path = str(folder / '0.png')
+    single = []
+    for size in (96, 160):
+        config = Config.fromfile(files[0])
+        config.test_dataloader.dataset.pipeline[2].scale = (size, size)
+        one = ProposalInferencer(config, files[1], 'cpu')
+        single.append(next(one.stream(path)).proposals)
+    boxes, scores = best_of(single)
+    both = ProposalInferencer(*files, 'cpu', scales=(96, 160))
+    found = next(both.stream(path)).proposals
+    assert len(single[0]) < len(found) < sum(map(len, single))
+    np.testing.assert_allclose(found.scores, scores[:1500], atol=1e-6)
+    np.testing.assert_allclose(found.bboxes, boxes[:1500], atol=1e-3)
+    # Broken files and images of other sizes, in batches.
+    samples = list(both.stream([*folder.iterdir(), noise(40, 60)], 3))
+    assert len(samples) == 4 and len(both.unreadable) == 2
+
+
+def test_flip_of_a_symmetric_image(files, inferencer):
+    image = noise(64, 64)
+    image = np.concatenate([image, image[:, ::-1]], axis=1)
+    found = next(inferencer.stream(image)).proposals
+    mirrored = found.clone()
+    mirrored.bboxes = found.bboxes[:, [2, 1, 0, 3]]
+    mirrored.bboxes[:, ::2] = 128 - mirrored.bboxes[:, ::2]
+    _, scores = best_of([found, mirrored])
+    flipping = ProposalInferencer(*files, 'cpu', flip=True)
+    both = next(flipping.stream(image)).proposals
+    assert len(both) > len(found)
+    # Of two boxes with the same score either may be kept.
+    np.testing.assert_allclose(both.scores[:100], scores[:100], atol=1e-6)
+
+
+def test_scales_of_the_config_and_nms(files, folder):
+    config = Config.fromfile(files[0])
+    config.proposal_scales = [96, 160]
+    path = str(folder / '0.png')
+    by_config = ProposalInferencer(config, files[1], 'cpu', nms=0.3)
+    by_hand = ProposalInferencer(*files, 'cpu', nms=0.3, scales=[96, 160])
+    a, b = (next(i.stream(path)).proposals for i in (by_config, by_hand))
+    torch.testing.assert_close(a.bboxes, b.bboxes, rtol=0, atol=0)
+    ious = bbox_overlaps(a.bboxes.numpy(), a.bboxes.numpy())
+    np.fill_diagonal(ious, 0)
+    assert ious.max() <= 0.3 + 1e-4 and len(a) > 1
+
+
+def test_pipeline_that_cannot_be_resized(files):
+    config = Config.fromfile(files[0])
+    del config.test_dataloader.dataset.pipeline[2]
+    with pytest.raises(UserError, match='tiny.*no single Resize'):
+        ProposalInferencer(config, files[1], 'cpu', scales=[64])
+
+
+def test_reading_goes_on_while_predicting(inferencer, monkeypatch):
+    """And stops with the caller."""
+    taken, predicted = [], []
+
+    def images():
+        for seed in range(50):
+            taken.append(seed)
+            yield noise(32, 32, seed=seed)
+
+    predict = inferencer.model.test_step
+
+    def test_step(data):
+        deadline = time.monotonic() + 10
+        while len(taken) < len(predicted) + 2:  # the next one, meanwhile
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        predicted.append(data)
+        return predict(data)
+
+    monkeypatch.setattr(inferencer.model, 'test_step', test_step)
+    stream = inferencer.stream(images())
+    assert [next(stream).img_id for _ in range(3)] == [0, 1, 2]
+    num_threads = threading.active_count()
+    stream.close()
+    assert threading.active_count() < num_threads
+    assert len(taken) < 6
+
+
+def test_interrupt_while_predicting(inferencer, monkeypatch):
+    def interrupt(data):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inferencer.model, 'test_step', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(inferencer.stream(noise(32, 32, seed=i) for i in range(50)))
+
+
+def test_error_of_a_generator(inferencer):
+    def images():
+        yield noise(32, 32)
+        raise OSError('camera lost')
+
+    stream = inferencer.stream(images())
+    assert next(stream).img_id == 0
+    with pytest.raises(OSError, match='camera lost'):
+        next(stream)
+
+
+def test_model_of_the_package(files, folder, tmp_path, monkeypatch):
+    stem = tmp_path / 'box'
+    monkeypatch.setattr(default_model, '_STEM', stem)
+    with pytest.raises(UserError, match='box.py: not in this installation'):
+        ProposalInferencer()
+    for path, suffix in zip(files, ('.py', '.pth')):
+        shutil.copy(path, f'{stem}{suffix}')
+    (sample, *_) = ProposalInferencer(device='cpu').stream(folder)
+    assert len(sample.proposals) > 100
+    with pytest.raises(UserError, match='both a config and its checkpoint'):
+        ProposalInferencer(files[0])

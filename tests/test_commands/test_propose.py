@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmdet_owp.apis import default_model
 from mmdet_owp.apis.inputs import Video
 
 
@@ -344,6 +345,36 @@ def test_failure_to_draw_a_video(
     assert status == 0
     assert 'clip.mp4: not drawn: OpenCV cannot write this video' in printed
     assert len(read(out / 'images.json')['images']) == 1
+
+
+def test_scales_flip_and_the_model_of_the_package(
+    tool, config, checkpoint, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(default_model, '_STEM', tmp_path / 'box')
+    out = '--no-draw', '--out', tmp_path / 'out'
+    status, _ = tool('propose', folder, *out)
+    assert re.match('error: .*box.py: not in this installation', status)
+    (tmp_path / 'box.py').write_text(
+        config.read_text() + 'proposal_scales = [64, 96]'
+    )
+    (tmp_path / 'box.pth').write_bytes(checkpoint.read_bytes())
+    assert tool('propose', folder / 'a.png', folder / 'sub', *out)[0] == 0
+    common = '--no-draw', '--out', tmp_path / 'two', '--scales', 64, 96
+    assert tool('propose', folder, config, checkpoint, *common)[0] == 0
+    ours = read(tmp_path / 'out/proposals.json')
+    named = read(tmp_path / 'two/proposals.json')
+    assert [r for r in named if r['image_id'] == 1] == [
+        r for r in ours if r['image_id'] == 1
+    ]
+    status, _ = tool('propose', folder, config, checkpoint, *common, '--flip')
+    assert 'results of another --flip;' in status
+    # A config or a checkpoint alone, or before the images.
+    for words in (
+        (folder, config),
+        (folder, checkpoint),
+        (config, checkpoint),
+    ):
+        assert tool('propose', *words, *out)[0] == 2
 
 
 def test_output_that_is_a_file(tool, config, checkpoint, folder, tmp_path):

@@ -35,6 +35,26 @@ def test_cpus_need_torchrun():
         launch.init_cpu_group(Config(dict(launcher='slurm')))
 
 
+def test_loaders_on_cuda(tiny_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+    monkeypatch.setattr(launch.os, 'cpu_count', lambda: 24)
+    path = str(tiny_config())
+    options = {
+        'val_dataloader.num_workers': 3,
+        'test_dataloader.pin_memory': False,
+    }
+    cfg = launch.load_config(path, cfg_options=options)
+    assert cfg.train_dataloader.num_workers == 8
+    assert cfg.train_dataloader.pin_memory
+    # What the user says stands.
+    assert cfg.val_dataloader.num_workers == 3
+    assert not cfg.test_dataloader.pin_memory
+    # Of 24 cores, 6 for each of four GPUs.
+    cfg = launch.load_config(path, launcher='pytorch')
+    assert cfg.train_dataloader.num_workers == 6
+
+
 # Objectness with a spread, so that some of it is masked.
 MASKING = """
 _base_ = '{config}'
@@ -52,7 +72,10 @@ model = dict(
 
 @pytest.mark.parametrize(
     'name',
-    ['fcos_iou_cs_is_shapes', 'fcos_iou_cs_is_joint_unknown_area_nms_shapes'],
+    [
+        'fcos_iou_presence_border_shapes',
+        'fcos_iou_cs_is_joint_unknown_area_nms_shapes',
+    ],
 )
 def test_two_processes_have_the_gradients_of_one(
     run, tiny_config, tmp_path, shapes_dir, monkeypatch, name

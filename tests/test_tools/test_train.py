@@ -252,8 +252,3 @@ def test_auto_scale_lr_without_base(tool, tmp_path, config):
     path.write_text(f"_base_ = '{config}'\n{bare}")
     message = tool('train', path, '--auto-scale-lr')
     assert re.match('error: .*bare.py: --auto-scale-lr needs .*$', message)
-
-
-def test_tta_is_refused(tool, config, capsys):
-    assert tool('test', config, 'some.pth', '--tta') == 2
-    assert '--tta merges class detections only' in capsys.readouterr().err

@@ -24,6 +24,21 @@ test_pipeline = [
         ),
     ),
 ]
+# tools/test.py --tta: two sizes of each image.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=image_size, keep_ratio=True),
+                dict(type='Resize', scale=(512, 512), keep_ratio=True),
+            ],
+            [dict(type='RandomFlip', prob=0.0)],
+            [dict(type='PackDetInputs')],
+        ],
+    ),
+]
 dataset = dict(
     type='CocoSplitDataset', data_root=data_root, partition='voc', split='base'
 )

@@ -23,6 +23,21 @@ val_dataloader = test_dataloader = dict(
 recall = dict(_base_.recall, proposal_nums=(10, 100, 300))
 class_wise = dict(_base_.class_wise, style='lvis')
 val_evaluator = test_evaluator = [recall]
+# tools/test.py --tta: two sizes of each image.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+                dict(type='Resize', scale=(2000, 1200), keep_ratio=True),
+            ],
+            [dict(type='RandomFlip', prob=0.0)],
+            [dict(type='PackDetInputs')],
+        ],
+    ),
+]
 
 # The loaders of the other partition: novel classes by image count.
 by_count = dict(dataset=dict(partition='lvis-count'))

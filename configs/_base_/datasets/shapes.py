@@ -17,6 +17,21 @@ pipeline = [
         ),
     ),
 ]
+# tools/test.py --tta: two sizes of each image.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(128, 128), keep_ratio=True),
+                dict(type='Resize', scale=(256, 256), keep_ratio=True),
+            ],
+            [dict(type='RandomFlip', prob=0.0)],
+            [dict(type='PackDetInputs')],
+        ],
+    ),
+]
 dataset = dict(
     type='CocoSplitDataset',
     data_root=data_root,
