@@ -85,10 +85,9 @@ def precision_of_curves(
     # behind a cut is the precision there.
     ends = np.bincount(curve, minlength=len(num_objects)).cumsum()[:, None]
     starts = np.append(0, ends[:-1])[:, None]
-    needed = [
-        np.searchsorted(np.arange(1, n + 1) / n, RECALLS) for n in num_objects
-    ]
-    cuts = np.minimum(starts + np.array(needed), ends)
+    sizes, of_curve = np.unique(num_objects, return_inverse=True)
+    needed = [np.searchsorted(np.arange(1, n + 1) / n, RECALLS) for n in sizes]
+    cuts = np.minimum(starts + np.array(needed)[of_curve], ends)
     best = np.maximum.reduceat(np.append(precision, 0), cuts.ravel())
     best = np.where(cuts < ends, best.reshape(cuts.shape), 0)
     best = np.maximum.accumulate(best[:, ::-1], axis=1)[:, ::-1]

@@ -54,6 +54,22 @@ def test_evaluators_agree(run, ann_file, tmp_path, cells):
     assert rows[-1][2] == '1.0'
 
 
+@pytest.mark.parametrize(
+    'measure, library', [('coco', 'pycocotools'), ('lvis', 'lvis')]
+)
+def test_evaluators_agree_by_class(run, ann_file, cells, measure, library):
+    pytest.importorskip(library)
+    status, output = run(
+        f'{TOOL} {ann_file} --measure {measure} --images 5 --num 30 '
+        f'--repeat 1 --evaluators {library} mmdet_owp'
+    )
+    assert status == 0, output
+    _, *rows = cells(output)
+    assert [row[0] for row in rows] == [library, 'mmdet_owp']
+    for _, _, _, _, recall, precision in rows:
+        assert float(recall) < 1e-12 and float(precision) < 1e-12
+
+
 def test_memory_of_many_proposals(run, ann_file, cells):
     """5,000 images x 1,500 proposals, all that configs keep."""
     status, output = run(

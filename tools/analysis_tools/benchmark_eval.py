@@ -1,6 +1,8 @@
-"""Time class-agnostic evaluators on the same proposals, and compare them.
+r"""Time evaluators on the same proposals or detections, and compare them.
 
     python tools/analysis_tools/benchmark_eval.py ANN.json --num 100 1000
+    python tools/analysis_tools/benchmark_eval.py ANN.json --measure coco \
+        --num 100
 
 pycocotools, faster-coco-eval and mmdet_owp.recall each run in their own
 process on the same proposals: --num boxes for each of --images images (those
@@ -11,6 +13,10 @@ The time covers everything from the parsed annotations and the result arrays
 to the metrics, including building indices: recall at ten IoU thresholds, area
 `all`, k of 10, 100 and 1000 (up to --num), and precision. The time to parse
 the annotation file is printed separately.
+
+--measure coco evaluates class-wise AP and AR over the classes of the file,
+--measure lvis federated ones over the classes of LVIS v1, which the objects
+get at random; both at four area ranges.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from mmdet_owp import cli
 from mmdet_owp.errors import check_writable, writing
 from mmdet_owp.reproduction.evaluator_timing import (
     EVALUATORS,
+    MEASURES,
     Benchmark,
     Timing,
 )
@@ -59,12 +66,29 @@ def parse_args() -> argparse.Namespace:
         help='runs of an evaluator that takes less than a minute; the fastest '
         'counts',
     )
-    add('--evaluators', nargs='+', choices=EVALUATORS, default=EVALUATORS)
+    add('--measure', choices=MEASURES, default='recall')
+    add(
+        '--evaluators',
+        nargs='+',
+        choices=EVALUATORS,
+        help='default: all that compute the measure',
+    )
     add('--out', help='write the table, as Markdown')
     args = parser.parse_args()
     if min(args.num) < 10:
         parser.error('--num must be at least 10')
+    other = 'pycocotools' if args.measure == 'lvis' else 'lvis'
+    if args.evaluators is None:
+        args.evaluators = [e for e in EVALUATORS if e != other]
+    if other in args.evaluators:
+        parser.error(f'{other} does not compute --measure {args.measure}')
     return args
+
+
+def difference(values: np.ndarray, others: np.ndarray) -> str:
+    """Compare arrays that have -1 or NaN where there is no object."""
+    values, others = (np.nan_to_num(v, nan=-1) for v in (values, others))
+    return f'{np.abs(values - others).max():.1e}'
 
 
 def table(num: int, timings: Mapping[str, Timing]) -> str:
@@ -77,13 +101,13 @@ def table(num: int, timings: Mapping[str, Timing]) -> str:
             f'{timing.seconds:.2f}',
             f'{timing.seconds / ours:.1f}',
             f'{timing.peak:.2f} ({timing.before:.2f} before)',
-            f'{np.abs(timing.recall - first.recall).max():.1e}',
-            f'{np.abs(timing.precision - first.precision).max():.1e}',
+            difference(timing.recall, first.recall),
+            difference(timing.precision, first.precision),
         ]
         for name, timing in timings.items()
     ]
     return (
-        f'{num} proposals per image, {last.objects} objects; parsing the '
+        f'{num} boxes per image, {last.objects} objects; parsing the '
         f'annotation file takes {last.parsing:.2f} s more.\n\n'
         f'{markdown_table(HEADING, rows)}\n'
     )
@@ -93,7 +117,9 @@ def main() -> None:
     """Time every evaluator and print the table."""
     args = parse_args()
     options = (args.images, args.seed, args.threads, args.repeat)
-    benchmark = Benchmark(args.annotations, args.partition, *options)
+    benchmark = Benchmark(
+        args.annotations, args.partition, *options, args.measure
+    )
     with cli.report_errors():
         check_writable(args.out)
         tables = []
