@@ -1,4 +1,4 @@
-# IoU-CS-IS on a frozen backbone.
+# Beyond the paper: IoU-CS-IS, refined box; a frozen backbone.
 _base_ = [
     '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
     '../_base_/datasets/real_mini.py',
@@ -6,4 +6,4 @@ _base_ = [
     '../_base_/methods.py',
 ]
 
-model = dict(backbone=_base_.frozen_backbone, bbox_head=_base_.iou_cs_is)
+model = dict(backbone=_base_.frozen_backbone, bbox_head=_base_.border)
