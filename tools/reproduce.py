@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 from pathlib import Path
 
 import torch
@@ -134,6 +135,7 @@ def write_report(path: Path, text: str) -> None:
             f'{path}: needs the lines {begin.strip()} and {end.strip()}, '
             'between which the report is written'
         )
+    text = re.sub('^#', '##', text, flags=re.MULTILINE)
     page = f'{head}{begin}{text}\n{end}{tail}'
     path.write_text(page, encoding='utf-8')
 
