@@ -41,7 +41,7 @@ def use_tta(cfg: Config) -> None:
             )
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in datasets(cfg.test_dataloader.dataset):
-        dataset.pipeline = cfg.tta_pipeline
+        dataset['pipeline'] = cfg.tta_pipeline
 
 
 def views_pipeline(
