@@ -389,6 +389,19 @@ def test_final_score_is_the_geometric_mean():
     assert not found.labels.any()
 
 
+def test_an_image_without_rois_has_no_proposals():
+    head = build().roi_head.bbox_head
+    found = head.propose(
+        torch.zeros(0, 5),
+        torch.zeros(0),
+        torch.zeros(0, 4),
+        torch.zeros(0),
+        META,
+        dict(nms=dict(type='nms', iou_threshold=0.7), max_per_img=1500),
+    )
+    assert found.bboxes.shape == (0, 4) and found.scores.shape == (0,)
+
+
 @torch.no_grad()
 def predict(model, data):
     return model.eval().test_step(data)

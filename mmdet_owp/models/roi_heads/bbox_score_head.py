@@ -155,7 +155,9 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             )
         scores = (rpn_score * bbox_score.float().sigmoid()).sqrt()
         labels = torch.zeros_like(scores, dtype=torch.long)
-        kept, inds = batched_nms(bboxes.float(), scores, labels, cfg['nms'])
+        # Without an offset per class, for which it needs at least one box.
+        nms = dict(cfg['nms'], class_agnostic=True)
+        kept, inds = batched_nms(bboxes.float(), scores, labels, nms)
         inds = inds[: cfg['max_per_img']]
         return InstanceData(
             bboxes=bboxes[inds],
