@@ -32,6 +32,12 @@ HEADS = dict(
     fpn=dict(conditional='fpn', norm_on_bbox=False),
     baseline=dict(centerness_on_reg=False),
     joint={},
+    border=dict(
+        refine='border',
+        conditional='tower',
+        objectness=('iou', 'presence'),
+        presence_convs=1,
+    ),
 )
 CONFIGS = dict(baseline='fcos_shapes', joint='fcos_iou_cs_is_joint_shapes')
 

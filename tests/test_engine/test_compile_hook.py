@@ -18,9 +18,10 @@ pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 @pytest.fixture
 def model(tiny_config):
-    """A tiny joint model with two towers on three levels."""
+    """A tiny joint model with two towers and refined boxes on three levels."""
     torch.manual_seed(0)
     config = Config.fromfile(tiny_config('fcos_iou_cs_is_joint_shapes'))
+    config.model.bbox_head.refine = 'border'
     model = MODELS.build(config.model)
     model.init_weights()
     return model

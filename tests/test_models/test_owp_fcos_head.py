@@ -492,6 +492,8 @@ def test_objectness_is_the_geometric_mean():
         dict(objectness=('centerness', 'iou')),
         dict(conditional='fpn'),
         dict(sampler=iou_sampler('all')),
+        dict(refine='border', conditional='tower'),
+        dict(objectness=('iou', 'presence'), presence_convs=1),
         dict(loss_cls=UNKNOWN),
         dict(loss_cls=dict(UNKNOWN, mode='area')),
     ],
@@ -639,6 +641,159 @@ def test_frozen_regression(masking):
     assert all(len(s.proposals) > 0 for s in samples)
 
 
+# --- the cue that knows background ------------------------------------------
+
+
+PRESENCE = ('iou', 'presence')
+
+
+def varifocal(logits, targets, alpha=0.75, gamma=2.0):
+    """Equation 2 of the paper (Zhang et al., 2021), per location."""
+    p = logits.sigmoid()
+    q = targets
+    positive = -q * (q * p.log() + (1 - q) * (1 - p).log())
+    return torch.where(q > 0, positive, -alpha * p**gamma * (1 - p).log())
+
+
+@pytest.mark.parametrize('refine', [None, 'border'])
+def test_loss_by_brute_force(refine):
+    """IoU of the final box where a box fits, uncut by iou_thr; else 0."""
+    head = proposer(
+        objectness=PRESENCE,
+        sampler=iou_sampler('center+hard', iou_thr=0.3),
+        refine=refine,
+    )
+    feats, samples = inputs(7)
+    with torch.no_grad():
+        _, distances, cues = head(feats)
+    boxes = [s.gt_instances.bboxes for s in samples]
+    targets = torch.zeros(len(locations()))
+    num_foreground, cut = 0, 0
+    ranges = torch.tensor(head.regress_ranges)
+    levels = torch.cat(
+        [torch.full((2 * h * w,), i) for i, (h, w) in enumerate(SIZES)]
+    )
+    for i, (image, x, y) in enumerate(locations()):
+        best, best_key = None, None
+        low, high = ranges[levels[i]]
+        stride = STRIDES[levels[i]]
+        for box in boxes[int(image)]:
+            x1, y1, x2, y2 = box
+            far = max(x - x1, y - y1, x2 - x, y2 - y)
+            if not (is_inside(box, x, y) and low <= far <= high):
+                continue
+            center = max(abs(x - (x1 + x2) / 2), abs(y - (y1 + y2) / 2))
+            # Boxes in whose center region it lies come first.
+            key = (center >= 1.5 * stride, (x2 - x1) * (y2 - y1))
+            if best is None or key < best_key:
+                best, best_key = box, key
+        if best is not None:
+            num_foreground += 1
+            left, top, right, bottom = flat(distances)[i, :4] * stride
+            predicted = torch.stack([x - left, y - top, x + right, y + bottom])
+            targets[i] = bbox_overlaps(predicted[None], best[None])[0, 0]
+            cut += 0 < targets[i] < 0.3
+    assert cut > 0
+    expected = varifocal(flat(cues)[:, 1], targets).sum() / num_foreground
+    loss = head.loss(feats, samples)['loss_presence']
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_cues_do_not_change():
+    """Nor does its loss reach the boxes."""
+    feats, samples = inputs(7)
+    alone, both = proposer(), proposer(objectness=PRESENCE)
+    both.load_state_dict(alone.state_dict(), strict=False)
+    expected, losses = (head.loss(feats, samples) for head in (alone, both))
+    for name, value in expected.items():
+        assert torch.equal(losses[name], value)
+    losses['loss_presence'].backward()
+    for name, parameter in both.named_parameters():
+        if name.startswith(('conv_reg', 'scales', 'conv_iou')):
+            assert parameter.grad is None or not parameter.grad.any()
+
+
+def test_tower_of_its_own():
+    """Then its loss does not reach the tower of the regression."""
+    feats, samples = inputs(7)
+    head = proposer(
+        objectness=PRESENCE,
+        presence_convs=2,
+        conditional='tower',
+        refine='border',
+    )
+    head.loss(feats, samples)['loss_presence'].backward()
+    for name, parameter in head.named_parameters():
+        own = name.startswith(('presence_tower', 'conv_presence'))
+        assert (parameter.grad is not None and parameter.grad.any()) == own
+
+
+def test_prior():
+    head = proposer(objectness=PRESENCE)
+    head.init_weights()
+    assert head.conv_presence.bias.sigmoid().item() == pytest.approx(0.01)
+    assert head.conv_iou.bias.item() == 0
+
+
+@pytest.mark.parametrize('masking', [None, dict(threshold=0.5)])
+def test_locations_that_train_it(masking):
+    """All but crowd regions and what the IoU cue alone takes for an object."""
+    box, crowd = [40, 40, 100, 100], [80, 80, 200, 150]
+    head = proposer(objectness=PRESENCE, presence_masking=masking)
+    outs, losses = outs_and_losses(
+        head, one_image(), [sample(box, crowd=crowd)]
+    )
+    losses['loss_presence'].backward()
+    trained = flat([level.grad for level in outs[2]])[:, 1] != 0
+    _, x, y = locations(1).unbind(1)
+    inside = is_inside(box, x, y)
+    expected = ~is_inside(crowd, x, y) | inside
+    if masking:
+        scores = flat(outs[2]).sigmoid()
+        unknown = (scores[:, 0] > 0.5) & ~inside & expected
+        by_mean = (scores.prod(1).sqrt() > 0.5) & ~inside & expected
+        assert 0 < unknown.sum() and not torch.equal(unknown, by_mean)
+        background = expected & ~inside
+        # Fitting boxes lie inside; locations inside may be background too.
+        share = losses['presence_masked_background']
+        assert unknown.sum() / background.sum() >= share > 0
+        expected = expected & ~unknown
+    else:
+        assert 'presence_masked_background' not in losses
+    assert torch.equal(trained, expected)
+
+
+def test_masking_of_the_classifier_looks_at_the_iou():
+    """By default as if the cue were not there."""
+    feats, samples = inputs(7)
+    alone = classifier(loss_cls=UNKNOWN)
+    both = classifier(loss_cls=UNKNOWN, objectness=PRESENCE)
+    both.load_state_dict(alone.state_dict(), strict=False)
+    expected, losses = (head.loss(feats, samples) for head in (alone, both))
+    assert 0 < losses['masked_background'] < 1
+    for name, value in expected.items():
+        assert torch.equal(losses[name], value)
+
+
+def test_masking_waits_for_its_start():
+    feats, samples = inputs(7)
+    early, late = (
+        proposer(
+            objectness=PRESENCE,
+            presence_masking=dict(threshold=0.5, start_iter=start),
+        ).loss(feats, samples)
+        for start in (0, 100)
+    )
+    assert early['presence_masked_background'] > 0
+    assert late['presence_masked_background'] == 0
+    unmasked = proposer(objectness=PRESENCE).loss(feats, samples)
+    assert torch.equal(late['loss_presence'], unmasked['loss_presence'])
+    assert early['loss_presence'] < late['loss_presence']
+
+
+# --- bad arguments ----------------------------------------------------------
+
+
 @pytest.mark.parametrize(
     'arguments, message',
     [
@@ -672,6 +827,18 @@ def test_frozen_regression(masking):
         ),
         (dict(conditional='neck'), 'conditional must be'),
         (dict(proposal_score='best'), 'proposal_score must be'),
+        (dict(refine='center'), 'refine must be'),
+        (dict(refine='border', centerness_on_reg=False), 'regression tower'),
+        (dict(presence_convs=1), 'does not name'),
+        (dict(presence_masking=dict()), 'presence_masking looks at another'),
+        (
+            dict(
+                objectness=('iou', 'presence'),
+                presence_masking=dict(cues=('centerness',)),
+            ),
+            'presence_masking.cues must be among',
+        ),
+        (dict(loss_presence=dict(type='L1Loss')), 'loss_presence is computed'),
         (dict(loss_cls=None, proposal_score='cls'), 'need a classifier'),
         (dict(loss_cls=None, centerness_on_reg=False), 'need a classifier'),
         (

@@ -58,7 +58,7 @@ class BorderFeatures(nn.Module):
         Returns:
             Tensor: (batch, channels, H, W).
         """
-        height, width = feature.shape[-2:]
+        batch, _, height, width = feature.shape
         points = border_points(distances.detach().float())
         # In single precision: half would move the points by whole strides.
         samples = F.grid_sample(
@@ -67,8 +67,9 @@ class BorderFeatures(nn.Module):
             padding_mode='border',
             align_corners=False,
         )
-        samples = samples.unflatten(2, (self.NUM_POINTS, height))
-        return self.merge(samples.flatten(1, 2))
+        # The samples of a point follow each other as rows; unflatten() would
+        # be traced with a constant height.
+        return self.merge(samples.reshape(batch, -1, height, width))
 
 
 def border_points(distances: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from mmcv.cnn import Scale
+from mmcv.cnn import ConvModule, Scale
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
@@ -128,6 +128,8 @@ class OWPFCOSHead(FCOSHead):
         presence_masking (dict, optional): arguments of
             :class:`UnknownMasking` for the cue ``presence``: background that
             it masks is not trained toward 0. None: no masking.
+        presence_convs (int): convolutions of a tower of its own for the cue
+            ``presence``. 0: it sees what the other cues see.
         centerness_weighted (bool, optional): whether to weight the regression
             loss by the centerness target and divide it by the sum of these,
             instead of the number of positives. None: if centerness is a cue.
@@ -148,7 +150,8 @@ class OWPFCOSHead(FCOSHead):
         init_cfg (dict | list[dict], optional): initialization. None: that of
             ``FCOSHead`` with the biases above.
         **kwargs: ``loss_objectness`` and ``loss_presence`` (dict), losses of
-            the cues' logits, as :data:`cues.LOSSES`; and arguments of ``FCOSHead``.
+            the cues' logits, as :data:`cues.LOSSES`; and arguments of
+            ``FCOSHead``.
 
     ``test_cfg.proposals`` (``nms_pre`` candidates per level, ``nms``,
     ``max_per_img``, optionally ``min_bbox_size``) controls the proposals as
@@ -176,6 +179,7 @@ class OWPFCOSHead(FCOSHead):
         refine: str | None = None,
         loss_bbox_refine: OptConfigType = None,
         presence_masking: OptConfigType = None,
+        presence_convs: int = 0,
         centerness_weighted: bool | None = None,
         proposal_score: str = 'objectness',
         freeze_regression: bool = False,
@@ -193,6 +197,7 @@ class OWPFCOSHead(FCOSHead):
         self.conditional = conditional
         self.detach_condition = detach_condition
         self.refine = refine
+        self.presence_convs = presence_convs
         self.centerness_weighted = (
             'centerness' in self.cues
             if centerness_weighted is None
@@ -310,6 +315,11 @@ class OWPFCOSHead(FCOSHead):
                 'set centerness_on_reg=True',
             ),
             (
+                self.presence_convs and 'presence' not in self.cues,
+                'presence_convs is the tower of a cue that objectness does '
+                'not name',
+            ),
+            (
                 self.refine and not centerness_on_reg,
                 'a refined box and its cues are predicted from the regression '
                 'tower: set centerness_on_reg=True',
@@ -362,6 +372,8 @@ class OWPFCOSHead(FCOSHead):
         modules = [getattr(self, f'conv_{cue}') for cue in self.cues]
         if self.refine:
             modules += [self.border, self.conv_refine]
+        if self.presence_convs:
+            modules.append(self.presence_tower)
         return [self.reg_convs, self.conv_reg, self.scales, *modules]
 
     def train(self, mode: bool = True) -> OWPFCOSHead:
@@ -395,6 +407,27 @@ class OWPFCOSHead(FCOSHead):
             channels += 4
         for cue in self.cues:
             setattr(self, f'conv_{cue}', nn.Conv2d(channels, 1, 3, padding=1))
+        if self.presence_convs:
+            self.presence_tower = self._tower(self.presence_convs)
+            self.conv_presence = nn.Conv2d(self.feat_channels, 1, 3, padding=1)
+
+    def _tower(self, num_convs: int) -> nn.Sequential:
+        """Build a tower as that of ``FCOSHead``'s regression."""
+        convs, channels = [], self.in_channels
+        for _ in range(num_convs):
+            convs.append(
+                ConvModule(
+                    channels,
+                    self.feat_channels,
+                    3,
+                    padding=1,
+                    conv_cfg=self.conv_cfg,
+                    norm_cfg=self.norm_cfg,
+                    bias=self.conv_bias,
+                )
+            )
+            channels = self.feat_channels
+        return nn.Sequential(*convs)
 
     def forward_single(
         self, x: Tensor, scale: Scale, stride: int
@@ -451,7 +484,10 @@ class OWPFCOSHead(FCOSHead):
                 in_strides = in_strides.detach()
             feat = x if self.conditional == 'fpn' else reg_feat
             cue_feat = torch.cat([feat, in_strides.to(feat.dtype)], dim=1)
-        cues = [getattr(self, f'conv_{cue}')(cue_feat) for cue in self.cues]
+        feats = dict.fromkeys(self.cues, cue_feat)
+        if self.presence_convs:
+            feats['presence'] = self.presence_tower(x)
+        cues = [getattr(self, f'conv_{c}')(feats[c]) for c in self.cues]
         return cls_score, distances, torch.cat(cues, dim=1)
 
     def loss_by_feat(

@@ -12,10 +12,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor
 
 from mmdet_owp.errors import UserError
-from mmdet_owp.models.task_modules.locations import (
-    covered_by,
-    location_grid,
-)
+from mmdet_owp.models.task_modules.locations import covered_by, location_grid
 
 # PyTorch before 2.1 has no torch.compiler.
 _not_compiled = getattr(
