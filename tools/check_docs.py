@@ -37,7 +37,9 @@ REPO = Path(__file__).resolve().parents[1]
 # Placeholders for something of the reader's: CONFIG, configs/custom/….
 PLACEHOLDER = re.compile(r'configs/custom/|[A-Z]{4,}|[<…*{$]')
 # Programs of the system.
-FOREIGN = {'cat', 'dirname', 'git', 'grep', 'pip', 'pre-commit', 'tee'}
+FOREIGN = {
+    'cat', 'dirname', 'git', 'grep', 'mkdir', 'pip', 'pre-commit', 'tee',
+}  # fmt: skip
 # Modules that are run by `python -m`.
 MODULES = {'mypy', 'pytest', 'ruff'}
 # Scripts that tests run, or that run the tests.
@@ -57,7 +59,11 @@ LAUNCHERS = {
 # Bash finds no program, so it calls this function; the scripts of the
 # repository have a slash in their name and become functions of that name.
 PRELUDE = """
-command_not_found_handle() { printf '%s\\0' "$#" "$@" >>"$CALLS"; }
+command_not_found_handle() {
+  printf '%s\\0' "$#" "$@" >>"$CALLS"
+  # Read what is piped here, or the writer would fail.
+  if [ -p /dev/stdin ]; then while read -r; do :; done; fi
+}
 source() { :; }
 .() { :; }
 cd() { :; }
@@ -134,6 +140,7 @@ def expand(code: str) -> list[list[str]]:
             env=dict(PATH='/nowhere', CALLS='calls', PYTHON='python'),
             text=True,
             capture_output=True,
+            stdin=subprocess.DEVNULL,
             timeout=30,
         )
         calls = Path(folder) / 'calls'
@@ -154,6 +161,8 @@ def expand(code: str) -> list[list[str]]:
 
 def check_command(words: Sequence[str]) -> str | None:
     """Return what is wrong with a command, or None."""
+    if words[0] == 'timeout':  # SECONDS COMMAND...
+        words = words[2:]
     program, *arguments = words
     for word in words:
         if re.match(r'configs/.*\.py$', word) and not exists(word):

@@ -12,21 +12,24 @@ from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.timing import synchronize
 
 CPU = ProfilerActivity.CPU
 # Operators that make the host wait for a CUDA device: a number taken from a
-# tensor, and results whose size depends on values. A mask as index is a
-# nonzero.
+# tensor, results whose size depends on values (a mask as index is a nonzero),
+# and tensors made of Python numbers, which are copied to the device.
 WAITS = {
     'aten::_local_scalar_dense': 'item',
     'aten::nonzero': 'nonzero',
     'aten::masked_select': 'masked_select',
     'aten::_unique2': 'unique',
+    'aten::lift_fresh': 'copy',
 }
-# Callers that take numbers on a CPU only: one_hot checks its input, assigning
+ON_VALUES = ('aten::_local_scalar_dense', 'aten::lift_fresh')
+# Callers that do so on a CPU only: one_hot checks its input, assigning
 # a Python number makes a tensor of it, image sizes and the optimizer's
 # counters are on the host.
 NOT_ON_CUDA = (
@@ -77,7 +80,11 @@ def count_flops(function: Callable) -> int:
 
 
 def count_waits(function: Callable, device: str = 'cpu') -> Counter:
-    """Count where the host waits for the device; on a CPU, where it would."""
+    """Count where the host waits for the device; on a CPU, where it would.
+
+    The function runs once before, to fill caches.
+    """
+    function()
     if device != 'cpu':
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
@@ -96,9 +103,37 @@ def count_waits(function: Callable, device: str = 'cpu') -> Counter:
     return Counter(
         WAITS[e.name]
         for e in trace.events()
-        if e.name in WAITS
-        and not (e.name == 'aten::_local_scalar_dense' and on_host(e))
+        if e.name in WAITS and not (e.name in ON_VALUES and on_host(e))
     )
+
+
+class _Operators(TorchDispatchMode):
+    """Counts operators below autograd, without views and allocations."""
+
+    number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        schema = func._schema
+        is_view = any(
+            value.alias_info is not None and not value.alias_info.is_write
+            for value in schema.returns
+        )
+        allocates = ('aten::empty', 'aten::new_empty', 'aten::_unsafe_view')
+        if not is_view and not schema.name.startswith(allocates):
+            self.number += 1
+        return func(*args, **(kwargs or {}))
+
+
+def count_operators(function: Callable) -> int:
+    """Count the operators of a forward pass that do work on the device.
+
+    Views and allocations do not count, nor what an operator calls inside. The
+    function runs once before, to fill caches.
+    """
+    function()
+    with _Operators() as operators:
+        function()
+    return operators.number
 
 
 def write_trace(

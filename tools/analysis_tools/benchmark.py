@@ -54,6 +54,7 @@ from mmdet.models.dense_heads import FCOSHead
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -64,6 +65,7 @@ import mmdet_owp.register  # noqa: F401
 from mmdet_owp.cli import add_cfg_options, report_errors
 from mmdet_owp.cli import parser as make_parser
 from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.engine.channels_last_hook import to_channels_last
 from mmdet_owp.engine.compile_hook import compile_parts
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.launch import read_config
@@ -72,6 +74,7 @@ from mmdet_owp.models.dense_heads.cues import LOSSES
 from mmdet_owp.models.dense_heads.owp_fcos_head import OWPFCOSHead
 from mmdet_owp.reproduction.profiling import (
     count_flops,
+    count_operators,
     count_waits,
     peak_memory,
     write_trace,
@@ -126,6 +129,8 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='instead: N boxes per image, of 8 to 512 pixels; one row each',
     )
+    crowds = 'boxes per image that are crowd regions, too'
+    add('--crowds', type=int, default=0, metavar='N', help=crowds)
     add('--repeat', type=int, default=7, help='maximum of turns')
     limit = 'start no further turn of a part after this time'
     add('--limit', type=float, default=60, metavar='SECONDS', help=limit)
@@ -200,7 +205,7 @@ def build(
         model.init_weights()
     model = model.to(args.device)
     if args.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+        to_channels_last(model)
     if args.compile:
         compile_parts(model)
     config.optim_wrapper.optimizer.lr = 0.0
@@ -314,6 +319,9 @@ def make_samples(
                 bboxes=of_image * scale,
                 labels=torch.arange(len(of_image)) % num_classes,
             ),
+            ignored_instances=InstanceData(
+                bboxes=of_image[: args.crowds] * scale
+            ),
         ).to(args.device)
         for of_image in boxes
     ]
@@ -332,7 +340,7 @@ class _Parts:
     def __init__(
         self, subject: Subject, boxes: list[Tensor], args: argparse.Namespace
     ) -> None:
-        self.subject, self.channels_last = subject, args.channels_last
+        self.subject = subject
         self.model = model = subject.model
         classes = (getattr(m, 'num_classes', 1) for m in model.modules())
         self.samples = make_samples(boxes, max(classes), args)
@@ -362,15 +370,10 @@ class _Parts:
 
     def _preprocess(self, samples: list[DetDataSample]) -> dict:
         with record_function('preprocess'):
-            data = self.model.data_preprocessor(
+            return self.model.data_preprocessor(
                 dict(inputs=list(self.subject.images), data_samples=samples),
                 training=self.model.training,
             )
-        if self.channels_last:
-            data['inputs'] = data['inputs'].contiguous(
-                memory_format=torch.channels_last
-            )
-        return data
 
     def step(self) -> Callable:
         self.model.train()
@@ -463,8 +466,8 @@ def measure(
 
     Returns:
         dict: ``rows``, a list of dicts per part, boxes and model; and by
-        model: host ``waits`` of a training step, ``flops`` of inference and
-        number of ``parameters``.
+        model: host ``waits`` of a training step, ``operators`` of the loss,
+        ``flops`` of inference and number of ``parameters``.
     """
     rows = []
     for index, (num, boxes) in enumerate(sources.items()):
@@ -491,6 +494,11 @@ def measure(
     return dict(
         rows=rows,
         waits={n: count_waits(s(), args.device) for n, s in steps.items()},
+        operators={
+            n: count_operators(p.prepare('loss'))
+            for n, p in parts.items()
+            if 'loss' in p.names
+        },
         flops={
             n: count_flops(p.prepare('inference')) for n, p in parts.items()
         },
@@ -549,6 +557,9 @@ def report(
         + ''.join(f', {n} {what}' for what, n in sorted(counts.items()))
         for name, counts in results['waits'].items()
     )
+    counts = ', '.join(
+        f'{name} {number}' for name, number in results['operators'].items()
+    )
     states = ', '.join(
         f'{name} {state_size(subject) / MIB:.1f}'
         for name, subject in subjects.items()
@@ -563,6 +574,7 @@ def report(
             setting(args),
             markdown_table(HEADING, lines),
             f'Host waits in a step: {waits}.',
+            f'Operators of the loss: {counts}.',
             f'Weights and optimizer state in MiB: {states}.',
             'Millions of parameters and GFLOPs of inference per image: '
             f'{operations}.',
@@ -577,6 +589,8 @@ def main() -> None:
     logging.disable(logging.INFO)
     with report_errors():
         check_writable(args.json)
+        # Unknown masking has started.
+        MessageHub.get_current_instance().update_info('iter', 10**9)
         count_flops(list)  # on PyTorch before 2.1, fail before measuring
         images, drawn = draw(args)
         sources = box_sources(drawn, args)
