@@ -32,6 +32,8 @@ def parse_args() -> Namespace:
         'merge the predictions for the views of tta_pipeline, such as sizes'
     )
     add('--tta', action='store_true', help=views)
+    page = 'write a page of what the proposals find and miss (docs/report.md)'
+    add('--report', metavar='FOLDER', help=page)
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out {args.out}: the name must end in .pkl')
@@ -55,6 +57,10 @@ def build_runner(args: Namespace) -> Runner:
         runner.test_evaluator.metrics.append(
             DumpDetResults(out_file_path=args.out)
         )
+    if args.report is not None:
+        from mmdet_owp.commands.report_metric import add_report
+
+        add_report(runner, args.report, one_view=not args.tta)
     return runner
 
 

@@ -84,9 +84,9 @@ class HeadOutputs:
             self.head.prior_generator.grid_priors(self.sizes, device=device)
         )
 
-    def boxes(self) -> Tensor:
-        """Return the boxes of the only image, (num_locations, 4)."""
-        distances = torch.cat([d[0].flatten(1).T for d in self.levels[1]])
+    def boxes(self, index: int = 0) -> Tensor:
+        """Return the boxes of an image of the batch, (num_locations, 4)."""
+        distances = torch.cat([d[index].flatten(1).T for d in self.levels[1]])
         return self.head.bbox_coder.decode(self.points(), distances)
 
     def objectness(self) -> list[Tensor]:

@@ -16,6 +16,7 @@ from mmdet_owp.commands import report  # noqa: E402
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile  # noqa: E402
 from mmdet_owp.evaluation.proposal_files import read_proposals  # noqa: E402
 from mmdet_owp.recall import PROTOCOLS  # noqa: E402
+from mmdet_owp.recall.explanation import SUPPRESSED  # noqa: E402
 
 EVIL = '</script><script>window.evil=1</script>'
 NAMES = {1: 'base', 2: EVIL, 3: '<img src=x onerror="window.evil=1">'}
@@ -253,3 +254,26 @@ def test_phone_and_names_in_a_browser(page):
     texts = page.locator('#class option').all_text_contents()
     assert texts == ['all', *NAMES.values()]
     assert page.locator('.item .name').first.inner_text()
+
+
+@pytest.mark.slow
+def test_report_of_a_test(
+    repo, call_tool, shapes_dir, tiny_config, untrained, tmp_path, monkeypatch
+):
+    """It knows which boxes the limit of five proposals removed."""
+    monkeypatch.setenv('SHAPES', str(shapes_dir))
+    config, out = tiny_config(), tmp_path / 'report'
+    work, limit = tmp_path / 'work', 'model.test_cfg.proposals.max_per_img=5'
+    words = [config, untrained(config), '--report', out, '--work-dir', work]
+    tool = repo / 'tools/test.py'
+    assert call_tool(tool, *words, '--cfg-options', limit) is None
+    script = (out / 'data/objects-0.js').read_text()
+    images = json.loads(script[script.index(',') + 1 : script.rindex(')')])
+    outcomes = np.array([o[6] for image in images for o in image[4]])
+    outcomes = outcomes.reshape(-1, len(PROTOCOLS), 10)
+    assert len(images) == 4 and all(image[3] for image in images)
+    assert (outcomes == SUPPRESSED).any() and outcomes.max() < 5
+    (path,) = work.glob('*/*.json')
+    metrics = json.loads(path.read_text())
+    met = (outcomes[:, 0] >= 0).mean()
+    assert metrics['novel_drop-base/AR@100'] == pytest.approx(met, abs=1e-4)
