@@ -98,10 +98,11 @@ def interval(
     objects = [hits['objects'] for hits in (*first, *second)]
     if not all(sides) or any(other != objects[0] for other in objects):
         return None
-    means = [np.mean(side, axis=0) / 10 for side in sides]
+    mean_first, mean_second = (np.mean(x, axis=0) / 10 for x in sides)
     number = np.array(objects[0])
-    low, high = paired_interval(*means, number)
-    return float((means[1] - means[0]).sum() / number.sum()), low, high
+    low, high = paired_interval(mean_first, mean_second, number)
+    difference = (mean_second - mean_first).sum() / number.sum()
+    return float(difference), low, high
 
 
 def machine(gpus: int = 0) -> str:

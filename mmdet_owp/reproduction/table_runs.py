@@ -177,7 +177,8 @@ class TableRuns(Planner):
                     ]
                     for label in pair
                 ]
-                found = all(sides) and interval(*sides, k)
+                first, second = sides
+                found = first and second and interval(first, second, k)
                 if found:
                     value, low, high = (100 * x for x in found)
                     cells.append(f'{value:+.1f} [{low:+.1f}, {high:+.1f}]')

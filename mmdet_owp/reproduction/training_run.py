@@ -211,7 +211,7 @@ class TrainingRun:
         return ''
 
     def _read_run_file(self) -> dict | None:
-        return self.run_file and read_run_file(self.run_file)
+        return read_run_file(self.run_file) if self.run_file else None
 
     def on_file(self) -> dict | None:
         """Return the file of results if it has all tests."""
