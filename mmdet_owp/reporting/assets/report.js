@@ -187,7 +187,7 @@
     svg.setAttribute('viewBox', `0 0 ${w} ${h}`);
     svg.setAttribute('role', 'img');
     for (const other of others) rectangle(svg, other.slice(1), 'base', `${classes[other[0]]}, not to be found`);
-    if ($('boxes').checked) drawProposals(svg, position, file, state, Math.max(w, h) / 28);
+    if ($('boxes').checked) drawProposals(svg, position, file, state, Math.max(w, h) / 40);
     const missed = new Map();
     let number = 0;
     for (const object of objects) {
