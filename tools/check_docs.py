@@ -176,7 +176,18 @@ def check_command(words: Sequence[str]) -> str | None:
         return None if module in MODULES else f'{module}: unknown module'
     if program == 'python' and arguments:
         return check_tool(*arguments)
+    if program == 'mmdet-owp' and arguments:
+        return check_console(*arguments)
     return None if program in FOREIGN else f'{program}: unknown program'
+
+
+def check_console(command: str, *arguments: str) -> str | None:
+    """Check a console command as the tool that calls the same module."""
+    line = f'from mmdet_owp.commands.{command} import main'
+    for tool in (REPO / 'tools').rglob('*.py'):
+        if line in tool.read_text(encoding='utf-8').splitlines():
+            return check_tool(str(tool.relative_to(REPO)), *arguments)
+    return f'{command}: unknown command'
 
 
 def exists(path: str) -> bool:

@@ -109,6 +109,8 @@ def test_blocks_of_a_page_share_a_shell(check):
     ('python -m pytest -m "not slow"', ''),
     ('python -m frobnicate', 'frobnicate: unknown module'),
     ('frobnicate', 'frobnicate: unknown program'),
+    ('mmdet-owp fly', 'fly: unknown command'),
+    ('mmdet-owp eval a.json', 'arguments are required: proposals'),
     ('tools/nothing.sh', 'No such file'),
     ('python tools/trian.py x', 'tools/trian.py: no such tool'),
     ('python tools/train.py', 'arguments are required: config'),
