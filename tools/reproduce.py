@@ -155,6 +155,10 @@ def main() -> None:
             return
         print(planner.run(args.jobs))
         print(f'wrote {planner.folder}')
+        print(
+            'to see what a run finds and misses: python tools/test.py CONFIG '
+            'CHECKPOINT --report FOLDER (docs/report.md)'
+        )
         if planner.failures:
             raise UserError(
                 f'{len(planner.failures)} of {len(planner.runs)} runs '
