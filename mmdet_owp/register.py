@@ -12,6 +12,7 @@ from mmdet_owp.engine import (
     compile_hook,
     cue_floor_hook,
     json_handler,
+    merged_groups,
     resumable_loop,
 )
 from mmdet_owp.evaluation import (
@@ -44,6 +45,7 @@ __all__ = [
     'iou_sampler',
     'json_handler',
     'lvis_split',
+    'merged_groups',
     'oln_roi_head',
     'oln_rpn_head',
     'owp_fcos_head',

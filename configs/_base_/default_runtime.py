@@ -15,4 +15,7 @@ tta_model = dict(
 )
 # The hook deletes the old checkpoint before it writes the new one: with two
 # kept, a run that is killed in between still has one.
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=2),
+    resume_match=dict(type='ResumeMatchHook'),
+)

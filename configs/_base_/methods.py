@@ -69,6 +69,21 @@ slow_regression = dict(
         }
     )
 )
+# The same on schedule_90k: a key overrides its `norm_decay_mult`, so that the
+# norms of the tower need keys that say it again.
+slow_regression_90k = dict(
+    paramwise_cfg=dict(
+        custom_keys=dict(
+            slow_regression['paramwise_cfg']['custom_keys'],
+            **{
+                f'bbox_head.reg_convs.{i}.gn': dict(
+                    lr_mult=0.1, decay_mult=0.0
+                )
+                for i in range(4)
+            },
+        )
+    )
+)
 # log_processor of unknown masking, over windows of 50 iterations.
 log_masking = dict(
     custom_cfg=[
@@ -83,6 +98,8 @@ log_masking = dict(
 # custom_hooks, optim_wrapper; with masking also log_processor.
 finetune = (from_proposer, slow_regression)
 finetune_unknown = (*finetune, log_masking)
+finetune_90k = (from_proposer, slow_regression_90k)
+finetune_unknown_90k = (*finetune_90k, log_masking)
 
 # model: the first stage of a two-stage detector alone, with its own NMS.
 first_stage = dict(

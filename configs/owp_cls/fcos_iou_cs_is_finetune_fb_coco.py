@@ -8,5 +8,5 @@ _base_ = [
 
 model = dict(type='FrozenFeaturesFCOS', bbox_head=_base_.joint)
 load_from = 'work_dirs/fcos_iou_cs_is_coco/iter_90000.pth'
-custom_hooks, optim_wrapper = _base_.finetune
+custom_hooks, optim_wrapper = _base_.finetune_90k
 val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -8,5 +8,5 @@ _base_ = [
 
 model = dict(bbox_head=dict(_base_.joint, loss_cls=_base_.mask_unknown_late))
 load_from = 'work_dirs/fcos_iou_cs_is_coco/iter_90000.pth'
-custom_hooks, optim_wrapper, log_processor = _base_.finetune_unknown
+custom_hooks, optim_wrapper, log_processor = _base_.finetune_unknown_90k
 val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

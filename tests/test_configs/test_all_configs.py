@@ -228,7 +228,7 @@ def test_paper_recipe(data_roots, monkeypatch):
     assert config.auto_scale_lr.base_batch_size == 16
     rates = dict(lr=0.01, momentum=0.9, weight_decay=0.0001)
     assert config.optim_wrapper.optimizer == dict(type='SGD', **rates)
-    assert 'paramwise_cfg' not in config.optim_wrapper
+    assert config.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0)
     assert config.train_dataloader.sampler.type == 'InfiniteSampler'
 
 
@@ -432,6 +432,13 @@ def test_recipe(recipe, data):
         for parameter in group['params']
         if parameter.requires_grad
     }
+    decays = {
+        id(parameter): group['weight_decay']
+        for group in optimizer.param_groups
+        for parameter in group['params']
+    }
+    if data == 'coco':
+        assert len(optimizer.param_groups) <= 4
     # As stock detectors freeze them.
     usual = {k for k, p in stock.named_parameters() if not p.requires_grad}
     regression = {'joint': 1, 'finetune': 0.1, 'frozen': None}[name]
@@ -442,6 +449,11 @@ def test_recipe(recipe, data):
         elif 'cls' not in key:
             expected = regression
         assert rates.get(id(parameter)) == pytest.approx(expected), key
+        if expected is not None:  # FCOS has no weight decay on norms
+            is_norm = '.gn.' in key or '.bn' in key or 'downsample.1' in key
+            decay = config.optim_wrapper.optimizer.weight_decay
+            decay *= not (is_norm and data == 'coco')
+            assert decays[id(parameter)] == decay, key
 
     start = None if name == 'joint' else f'work_dirs/{proposer}/{checkpoint}'
     assert config.load_from == start

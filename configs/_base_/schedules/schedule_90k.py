@@ -1,4 +1,5 @@
-# The paper's solver, in iterations of 16 images (its "epochs").
+# The paper's solver, in iterations of 16 images (its "epochs"). As in the
+# improved FCOS it follows, the weights of norms do not decay.
 _base_ = '../default_runtime.py'
 
 max_iters = 90000
@@ -7,7 +8,9 @@ train_cfg = dict(
 )
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='MergedGroupsConstructor',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0001),
+    paramwise_cfg=dict(norm_decay_mult=0.0),
 )
 warmup = dict(
     type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000
