@@ -21,16 +21,18 @@ from mmengine.runner.amp import autocast
 from mmengine.utils import digit_version
 from torch import Tensor, nn
 
+from mmdet_owp.engine.multi_view import unwrapped
 from mmdet_owp.errors import UserError
 
 # Flags of processors that multiply bfloat16 matrices: x86_64, and ARM's bf16.
 _NATIVE = ('amx_bf16', 'avx512_bf16', 'bf16')
+_CPU_INFO = '/proc/cpuinfo'
 
 
 def _processor_flags() -> set[str]:
     """Return what Linux says the processor can do; elsewhere nothing."""
     try:
-        with open('/proc/cpuinfo', encoding='utf-8') as file:
+        with open(_CPU_INFO, encoding='utf-8') as file:
             lines = [line.split(':', 1) for line in file]
     except OSError:
         return set()
@@ -59,7 +61,7 @@ def bfloat16_problem() -> str | None:
     if not _processor_flags().intersection(_NATIVE):
         return (
             'the processor has no bfloat16 arithmetic (none of '
-            f'{", ".join(_NATIVE)} in /proc/cpuinfo) and would be slower in it'
+            f'{", ".join(_NATIVE)} in {_CPU_INFO}) and would be slower in it'
         )
     return None
 
@@ -101,7 +103,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Compute in bfloat16, with the context of ``OptimWrapper``."""
         if not self._has_hooks:
-            for part in _parts(getattr(model, 'module', model)):
+            for part in _parts(unwrapped(model)):
                 part.register_forward_hook(_return_float32)
             self._has_hooks = True
         with super().optim_context(model), autocast(dtype=torch.bfloat16):
