@@ -78,6 +78,11 @@ def parse_args() -> argparse.Namespace:
         args.jobs = 1 if args.gpus else 2
     if args.jobs < 1 or args.gpus < 0:
         parser.error('--jobs must be at least 1 and --gpus at least 0')
+    if args.figure and args.rows:
+        parser.error('--rows is for --table')
+    grid = args.thresholds, args.starts, args.metrics
+    if args.table and grid != (FIG6_THRESHOLDS, FIG6_STARTS, []):
+        parser.error('--thresholds, --starts and --metrics are for --figure 6')
     return args
 
 
@@ -151,6 +156,9 @@ def main() -> None:
             return
         check_writable(args.report)
         if args.report:
+            for run in planner.runs:
+                if run.job.refused:
+                    print(f'left out: {run.job.refused}')
             write_report(Path(args.report), planner.report())
             return
         print(planner.run(args.jobs))

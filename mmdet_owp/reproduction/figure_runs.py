@@ -98,7 +98,9 @@ class FigureRuns(Planner):
                 )
                 for curve, values in zip(curves, seeds):
                     curve[cell.start] = 100 * values[i]
-            masked = [r.get('masked_background', np.nan) for r in results]
+            # A file of results has null for nan.
+            masked = [r.get('masked_background') for r in results]
+            masked = [np.nan if m is None else m for m in masked]
             rows.append([
                 cell.recipe, str(cell.threshold), f'{cell.start}/90',
                 *map(percent, zip(*seeds)), f'{100 * np.mean(masked):.3g}',

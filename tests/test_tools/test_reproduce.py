@@ -313,6 +313,8 @@ def test_results_on_file_count_as_finished(tool, rows, stand_in, tmp_path):
     assert status is None
     assert 'finetune_shapes_seed0.json was made with other settings' in output
     assert 'flags.1 was ' in output and '--runs' in output
+    status, output = tool(*words[:-1], '--report', report)
+    assert status is None and output.count('left out: ') == 2
 
 
 def test_row_of_another_test(tool, rows, stand_in, tmp_path, cells):
@@ -334,8 +336,12 @@ def test_row_of_another_test(tool, rows, stand_in, tmp_path, cells):
 def test_unknown_rows(tool):
     status, _ = tool('--table', 3, '--data', 'shapes', '--rows', 'fcos_iu')
     assert status.startswith('error: --rows fcos_iu: Table 3 has fcos_iou_cs')
-    words = ('--figure', 6, '--table', 3)
-    assert tool(*words, '--data', 'shapes')[0] == 2
+    for words in (
+        ('--figure', 6, '--table', 3),
+        ('--figure', 6, '--rows', 'fcos_iou_cs_is'),
+        ('--table', 3, '--starts', 5),
+    ):
+        assert tool(*words, '--data', 'shapes')[0] == 2
 
 
 def test_figure_6(tool, stand_in, tmp_path, cells, pictures):
