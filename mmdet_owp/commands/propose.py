@@ -239,7 +239,8 @@ def _propose(args: Namespace) -> int:
 
 def _made_by(args: Namespace, config: Config, folder: str) -> dict[str, Any]:
     """Return all that the results depend on, by its name in messages."""
-    parts = config.model, config.test_dataloader.dataset.pipeline
+    pipeline = config.test_dataloader.dataset.pipeline
+    parts = config.model, config.get('tta_model'), pipeline
     text = json.dumps(parts, sort_keys=True, default=str)
     return {
         'input folder': folder,

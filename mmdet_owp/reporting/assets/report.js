@@ -209,6 +209,7 @@
   }
 
   function draw() {
+    if (!document.body.dataset.ready) return;
     const state = chosen();
     const found = selection(state);
     const last = Math.max(0, Math.ceil(found.length / PER_PAGE) - 1);
