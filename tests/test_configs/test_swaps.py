@@ -6,14 +6,18 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose
 from mmdet.registry import DATASETS, METRICS, MODELS
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 
 import mmdet_owp.register  # noqa: F401
 
@@ -168,6 +172,44 @@ def test_docs_swap_a_backbone(shapes_dir, tmp_path, monkeypatch):
     losses, metrics = train_and_test(config)
     assert losses['loss_bbox'] > 0
     assert 0 <= metrics['novel_exclude-base/AR@100'] <= 1
+
+
+def test_docs_add_a_level_of_stride_4(tmp_path):
+    """A small box trains it."""
+    config = example('docs/beyond.md', 'strides=[4', tmp_path)
+    assert config.model.neck.num_outs == len(config.model.bbox_head.strides)
+    settings = dict(in_channels=8, feat_channels=64, stacked_convs=1)
+    config.model.bbox_head.update(settings)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        head = MODELS.build(config.model.bbox_head)
+    sizes = [(64 // s, 128 // s) for s in (4, 8, 16, 32)] + [(1, 2), (1, 1)]
+    # Columns 10 and 11, rows 5 and 6 of the new level's 32 columns.
+    boxes = torch.tensor([[41.0, 20.0, 50.0, 28.0]])
+    assigned = head.sampler.assign(
+        sizes, head.strides, head.regress_ranges, [boxes]
+    )
+    found = (assigned.regression >= 0).nonzero().squeeze(1)
+    assert found[found < 16 * 32].tolist() == [170, 171, 202, 203]
+    gt = InstanceData(bboxes=boxes, labels=torch.tensor([0]))
+    sample = DetDataSample(gt_instances=gt, metainfo=dict(img_shape=(64, 128)))
+    torch.manual_seed(0)
+    losses = head.loss([torch.rand(1, 8, *s) for s in sizes], [sample])
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_docs_train_at_several_sizes(shapes_dir, tmp_path):
+    """Images of 128 pixels are resized to one of the sizes."""
+    config = example('docs/beyond.md', 'RandomChoiceResize', tmp_path)
+    pipeline = config.train_dataloader.dataset.pipeline
+    path = next((shapes_dir / 'train').iterdir())
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        transform = Compose(pipeline)
+    found = set()
+    for seed in range(12):
+        np.random.seed(seed)
+        data = transform(dict(img_path=str(path), img_id=1, instances=[]))
+        found.add(data['inputs'].shape[1:])
+    assert found == {(256, 256), (384, 384), (512, 512)}
 
 
 def test_docs_take_data_of_ones_own(shapes_dir, tmp_path):
