@@ -520,7 +520,8 @@ def _set_views(
         raise UserError(f'{config.filename}: {error}') from error
     tta_cfg = config.get('tta_model', {}).get('tta_cfg') or {}
     if nms is not None:
-        merging = dict(type='nms', iou_threshold=nms)
-        proposals = dict(tta_cfg.get('proposals', {}), nms=merging)
+        proposals = dict(tta_cfg.get('proposals', {}))
+        merging = proposals.get('nms', dict(type='nms'))
+        proposals['nms'] = dict(merging, iou_threshold=nms)
         tta_cfg = dict(tta_cfg, proposals=proposals)
     config.tta_model = dict(tta_cfg=tta_cfg)

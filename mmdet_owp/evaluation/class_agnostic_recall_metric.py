@@ -11,7 +11,7 @@ from mmdet.registry import METRICS
 from mmengine.logging import print_log
 
 from mmdet_owp.datasets.coco_file import CocoObjects
-from mmdet_owp.errors import UserError
+from mmdet_owp.errors import UserError, check_writable, writing
 from mmdet_owp.evaluation.sample_proposals import proposals_of
 from mmdet_owp.evaluation.split_metric import SplitMetric
 from mmdet_owp.partitions import Partition, PartitionLike
@@ -68,7 +68,8 @@ class ClassAgnosticRecallMetric(SplitMetric):
 
     Raises:
         UserError: if the annotation file is missing or malformed, its classes
-            are not those of the partition, or a split or protocol is unknown.
+            are not those of the partition, a split or protocol is unknown, or
+            ``hits_file`` cannot be written.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class ClassAgnosticRecallMetric(SplitMetric):
         self.proposal_nums = tuple(proposal_nums)
         self.area_ranges = dict(area_ranges)
         self.details = details
+        check_writable(hits_file)
         self.hits_file = hits_file
         self._fallback_logged = False
         super().__init__(ann_file, partition, collect_device)
@@ -153,7 +155,8 @@ class ClassAgnosticRecallMetric(SplitMetric):
                     classes, protocol, self.proposal_nums
                 )
                 table[name] = found.metrics()
-                hits[name] = found.hits_by_image()
+                if self.hits_file is not None:
+                    hits[name] = found.hits_by_image()
                 if self.details:
                     of_split[name] = found.details(classes)
                 warning = found.cut_short()
@@ -170,7 +173,10 @@ class ClassAgnosticRecallMetric(SplitMetric):
             details.update(of_split)
         print_log('\n' + text_table(table), logger='current')
         if self.hits_file is not None:
-            Path(self.hits_file).write_text(json.dumps(hits), encoding='utf-8')
+            with writing(self.hits_file):
+                path = Path(self.hits_file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(hits), encoding='utf-8')
         return {
             f'{name}/{key}': value
             for rows in (table, details)

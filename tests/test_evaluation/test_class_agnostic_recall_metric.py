@@ -146,6 +146,26 @@ def test_names_and_numbers(annotations, ann_file, samples):
     assert not [name for name in metrics if name.startswith('AR')]
 
 
+def test_hits_file(annotations, ann_file, samples, tmp_path):
+    path = tmp_path / 'new' / 'hits.json'
+    metrics = evaluate(
+        samples, ann_file=ann_file, proposal_nums=(1, 4), hits_file=str(path)
+    )
+    (hits,) = json.loads(path.read_text()).values()
+    # Not the crowd region, the object at index 7; images by ascending id.
+    novel = [
+        a['image_id']
+        for a in annotations['annotations']
+        if a['category_id'] == 2 and not a['iscrowd']
+    ]
+    assert hits['objects'] == [novel.count(i) for i in (1, 2, 3)]
+    for k in ('1', '4'):
+        recall = sum(hits[k]) / len(novel) / 10
+        assert recall == pytest.approx(metrics[f'novel_drop-base/AR@{k}'])
+    with pytest.raises(UserError, match='ann.json is a file, not a folder'):
+        evaluate(samples, hits_file=f'{ann_file}/hits.json')
+
+
 def test_details(ann_file, samples, logged):
     metrics = evaluate(
         samples,

@@ -125,6 +125,12 @@ def test_sizes_of_each_scale():
     assert merged.proposals.scores.tolist() == sorted(expected, reverse=True)
     with pytest.raises(UserError, match='2 ranges for 3 views'):
         model.merge_preds([views()[:3]])
+    # Four scales are not two scales and their flips.
+    scales = [random_view(seed, 1.0 + seed) for seed in range(4)]
+    for view in scales:
+        view.proposals = view.pred_instances
+    with pytest.raises(UserError, match='2 ranges for 4 views'):
+        model.merge_preds([scales])
 
 
 def test_no_proposal_at_all():

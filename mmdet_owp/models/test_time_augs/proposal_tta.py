@@ -112,12 +112,12 @@ class ProposalTTAModel(DetTTAModel):
         proposals = [view.proposals for view in views]
         if ranges is None:
             return proposals
-        if len(views) % len(ranges):
+        per_scale = len({(view.flip, view.flip_direction) for view in views})
+        if len(views) != per_scale * len(ranges):
             raise UserError(
                 f'tta_cfg.proposals.size_ranges has {len(ranges)} ranges for '
                 f'{len(views)} views; give one per scale'
             )
-        per_scale = len(views) // len(ranges)
         kept = []
         for index, (view, found) in enumerate(zip(views, proposals)):
             low, high = ranges[index // per_scale]
