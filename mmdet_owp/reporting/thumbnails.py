@@ -45,7 +45,9 @@ def make_thumbnails(
     def make(task: tuple[int, str]) -> Thumbnail:
         return _make(task[1], folder / f'{task[0]}.jpg', side)
 
-    with ThreadPoolExecutor(threads) as pool:
+    # Not in the threads, which share the filters.
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
         done = pool.map(make, enumerate(paths))
         bar = tqdm(done, 'thumbnails', len(paths), unit='image')
         return list(bar)
@@ -55,8 +57,7 @@ def _make(path: str, out: Path, side: int) -> Thumbnail:
     if not osp.isfile(path):
         return Thumbnail(0, 0, 'no such file')
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        with Image.open(path) as image:
             size = image.size
             image.draft('RGB', (side, side))  # of a JPEG: decode fewer pixels
             if image.getexif().get(_ORIENTATION, 1) > 4:
