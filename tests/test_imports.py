@@ -20,6 +20,7 @@ ALLOWED = {
     'tables': set(),
     'restricted_pickle': set(),
     'cli': set(),
+    'weights': set(),  # a config, no module
     'partitions': set(),
     'recall': set(),
     'shapes': {'partitions'},
