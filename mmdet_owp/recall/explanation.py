@@ -97,7 +97,7 @@ def explain(
         protocol (str): a name in ``PROTOCOLS``.
         candidate_iou (np.ndarray, optional): (num_objects,) highest IoU of
             each object of the ground truth with a box before NMS. Default:
-            no miss is told to be suppressed.
+            no miss counts as suppressed.
     """
     truth, proposals = evaluator.ground_truth, evaluator.proposals
     longest = np.bincount(proposals.image).max(initial=1)
