@@ -55,7 +55,7 @@ def bfloat16_problem() -> str | None:
     if device != 'cpu':
         return f'it needs CUDA or a CPU, not {device}'
     if digit_version(torch.__version__) < digit_version('2.0'):
-        return f'torch {torch.__version__} cannot on a CPU; 2.0 or newer can'
+        return f'on a CPU it needs torch 2.0 or newer, not {torch.__version__}'
     if not torch.backends.mkldnn.is_available():
         return 'this build of PyTorch has no oneDNN'
     if not _processor_flags().intersection(_NATIVE):

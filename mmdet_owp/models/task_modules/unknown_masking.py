@@ -57,7 +57,8 @@ class UnknownMasking:
     - ``mode='area'`` with ``nms`` first suppresses boxes that overlap others
       of higher objectness, per image; the paper leaves this as future work.
 
-    ``'area'`` makes the host wait for the device, once without ``nms``.
+    ``'area'`` makes the host wait for the device: once, and with ``nms`` more
+    often.
 
     Args:
         threshold (float): objectness above which background is masked, in
