@@ -275,7 +275,7 @@ def _flat_index(
     widths = [width for _, width in featmap_sizes]
     areas = [height * width for height, width in featmap_sizes]
     # The first location of an image within a level, and of the level.
-    firsts = accumulate([0, *areas[:-1]])
+    firsts = [*accumulate([0, *areas[:-1]])]
     widths, areas, firsts = level_constants(
         rows.device, [widths, areas, firsts]
     )
