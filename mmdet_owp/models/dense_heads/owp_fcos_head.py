@@ -198,11 +198,9 @@ class OWPFCOSHead(FCOSHead):
         self.detach_condition = detach_condition
         self.refine = refine
         self.presence_convs = presence_convs
-        self.centerness_weighted = (
-            'centerness' in self.cues
-            if centerness_weighted is None
-            else centerness_weighted
-        )
+        if centerness_weighted is None:
+            centerness_weighted = 'centerness' in self.cues
+        self.centerness_weighted = centerness_weighted
         self.proposal_score = proposal_score
         self.with_cls = loss_cls is not None
         self._check_arguments(centerness_on_reg)
@@ -223,13 +221,7 @@ class OWPFCOSHead(FCOSHead):
             init_cfg=self._init_cfg(init_cfg, init_reg_bias, cue_prior),
             **kwargs,
         )
-        self._build_losses(losses)
-        if refine:
-            self.loss_bbox_refine = (
-                MODELS.build(loss_bbox_refine)
-                if loss_bbox_refine
-                else self.loss_bbox
-            )
+        self._build_losses(losses, loss_bbox_refine)
         self._build_masking(presence_masking)
         if freeze_regression:
             # Not in a hook: DDP inspects ``requires_grad`` before hooks run.
@@ -249,9 +241,15 @@ class OWPFCOSHead(FCOSHead):
             )
         return dict(loss_cls, use_sigmoid=True) if use_sigmoid else loss_cls
 
-    def _build_losses(self, losses: dict[str, ConfigType]) -> None:
-        """Build the losses of the cues and drop what the parent built."""
+    def _build_losses(
+        self, losses: dict[str, ConfigType], loss_bbox_refine: OptConfigType
+    ) -> None:
+        """Build our losses and drop what the parent built."""
         del self.loss_centerness
+        if loss_bbox_refine:
+            self.loss_bbox_refine = MODELS.build(loss_bbox_refine)
+        elif self.refine:
+            self.loss_bbox_refine = self.loss_bbox
         for key, loss in losses.items():
             setattr(self, key, MODELS.build(loss))
             if not getattr(getattr(self, key), 'use_sigmoid', False):
@@ -472,12 +470,10 @@ class OWPFCOSHead(FCOSHead):
         if self.refine:
             reg_feat = self.border(reg_feat, in_strides)
             shares, first = self.conv_refine(reg_feat).float(), distances
-            distances, in_strides = (
-                move_sides(box.detach(), shares) for box in (first, in_strides)
-            )
+            distances = move_sides(first.detach(), shares)
+            in_strides = move_sides(in_strides.detach(), shares)
             if self.training:
                 distances = torch.cat([distances, first], dim=1)
-
         cue_feat = reg_feat if self.centerness_on_reg else cls_feat
         if self.conditional:
             if self.detach_condition:
@@ -513,10 +509,9 @@ class OWPFCOSHead(FCOSHead):
                 regions in ``bboxes``.
 
         Returns:
-            dict[str, Tensor]: with a classifier ``loss_cls``; ``loss_bbox``,
-            with ``refine`` ``loss_bbox_refine``, and one ``loss_<cue>`` per
-            cue, unless they are frozen; with unknown masking the values that
-            it logs.
+            dict[str, Tensor]: with a classifier ``loss_cls``; unless frozen
+            ``loss_bbox``, ``loss_<cue>`` per cue and with ``refine``
+            ``loss_bbox_refine``; with unknown masking what it logs.
         """
         levels = cls_scores if self.with_cls else bbox_preds
         sizes = [level.shape[-2:] for level in levels]
@@ -524,44 +519,32 @@ class OWPFCOSHead(FCOSHead):
         targets = self.find_targets(sizes, batch_gt_instances)
         num_pos = _mean_over_processes(targets.num_pos, at_least=1)
         not_crowd = self._not_crowd(sizes, boxes, batch_gt_instances_ignore)
+        outs = bbox_preds, cue_logits, boxes
+
+        def inputs_of(masking: UnknownMasking | None) -> MaskingInputs | None:
+            return masking and self.masking_inputs(masking, *outs)
 
         losses = dict()
         if self.with_cls:
-            inputs = None
-            if self.masking is not None:
-                inputs = self.masking_inputs(
-                    self.masking, bbox_preds, cue_logits, boxes
-                )
             losses = self._cls_losses(
                 flatten_levels(cls_scores),
                 targets.labels,
                 num_pos,
                 not_crowd,
-                inputs,
+                inputs_of(self.masking),
             )
         if targets.boxes is not None:
-            weights = dict.fromkeys(self.cues, not_crowd)
-            if self.presence_masking is not None:
-                inputs = self.masking_inputs(
-                    self.presence_masking, bbox_preds, cue_logits, boxes
-                )
-                background = torch.ones_like(inputs.in_object)
-                weights['presence'], log = _mask(
-                    self.presence_masking,
-                    background.index_fill(0, targets.boxes.inds, False),
-                    not_crowd,
-                    inputs,
-                )
-                losses['presence_masked_background'] = log['masked_background']
-            losses.update(
-                self._box_losses(
-                    flatten_levels(bbox_preds),
-                    flatten_levels(cue_logits),
-                    targets.boxes,
-                    num_pos,
-                    weights,
-                )
+            weights, log = self._cue_weights(
+                targets.boxes, not_crowd, inputs_of(self.presence_masking)
             )
+            box_losses = self._box_losses(
+                flatten_levels(bbox_preds),
+                flatten_levels(cue_logits),
+                targets.boxes,
+                num_pos,
+                weights,
+            )
+            losses.update(log, **box_losses)
         return losses
 
     def find_targets(
@@ -623,6 +606,24 @@ class OWPFCOSHead(FCOSHead):
             weight, log = _mask(self.masking, background, weight, inputs)
         loss = self.loss_cls(logits, labels, weight, avg_factor=num_pos)
         return dict(loss_cls=loss, **log)
+
+    def _cue_weights(
+        self,
+        targets: BoxTargets,
+        weight: Tensor | None,
+        inputs: MaskingInputs | None,
+    ) -> tuple[dict[str, Tensor | None], dict[str, Tensor]]:
+        """Return the weights of each cue on background and what is logged."""
+        weights = dict.fromkeys(self.cues, weight)
+        if inputs is None:
+            return weights, dict()
+        background = torch.ones_like(inputs.in_object)
+        background = background.index_fill(0, targets.inds, False)
+        weights['presence'], log = _mask(
+            self.presence_masking, background, weight, inputs
+        )
+        share = log['masked_background']
+        return weights, dict(presence_masked_background=share)
 
     def _box_losses(
         self,
