@@ -121,7 +121,7 @@ class _Canvas(NamedTuple):
     """
 
     size: tuple[int, int]  # rows and columns per image
-    centers: Tensor  # (2, num_levels, n): x, y of columns, rows; then inf
+    strides: Tensor  # (num_levels, 1)
     cells: Tensor  # (2, num_levels, 1): columns and rows of the levels
     first: Tensor  # (num_levels, 1): first column of the level
     signs: Tensor  # (2, 2, 1, 1): of the corners (top, bottom) x (left, right)
@@ -131,25 +131,19 @@ class _Canvas(NamedTuple):
 @lru_cache(maxsize=_NUM_SIZES)
 @torch.inference_mode(False)
 def _canvas(
-    sizes: tuple, strides: tuple, num_images: int, device: torch.device,
-    dtype: torch.dtype,
-) -> _Canvas:  # fmt: skip
+    sizes: tuple, strides: tuple, num_images: int, device: torch.device
+) -> _Canvas:
     """Make the canvas of a size."""
-    longest = max(map(max, sizes))
     rows = max(height for height, _ in sizes) + 1
     *first, columns = accumulate([0] + [width + 1 for _, width in sizes])
-    cells = torch.tensor(sizes).t().flip(0)[..., None]
-    steps = torch.tensor(strides, dtype=dtype)[:, None]
-    centers = (torch.arange(longest, dtype=dtype) + 0.5) * steps
-    beyond = torch.arange(longest) >= cells
     image = rows * columns * torch.arange(num_images)[:, None, None]
     index = [
         image + columns * torch.arange(h)[:, None] + left + torch.arange(w)
         for (h, w), left in zip(sizes, first)
     ]
     tensors = (
-        centers.expand(2, -1, -1).masked_fill(beyond, float('inf')),
-        cells,
+        torch.tensor(strides, dtype=torch.double)[:, None],
+        torch.tensor(sizes, dtype=torch.double).t().flip(0)[..., None],
         torch.tensor(first)[:, None],
         torch.tensor([[1, -1], [-1, 1]], dtype=torch.int32)[..., None, None],
         torch.cat([level.flatten() for level in index]),
@@ -201,24 +195,20 @@ def covered_by(
     Returns:
         Tensor: boolean mask of shape (num_locations, ).
     """
-    # Centers of locations are exact in single precision, not in half.
-    dtype = torch.promote_types(boxes.dtype, torch.float32)
     canvas = _canvas(
         tuple(map(tuple, featmap_sizes)), tuple(strides), num_images,
-        boxes.device, dtype,
+        boxes.device,
     )  # fmt: skip
     rows, columns = canvas.size
-    corners = boxes.to(dtype).t().reshape(2, 2, 1, -1)
-    corners = corners.repeat(1, 1, len(strides), 1)
-    # Half-open ranges of the cells strictly inside the box, by comparison with
-    # the centers: (2, num_levels, num_boxes).
-    begin = torch.searchsorted(canvas.centers, corners[0], right=True)
-    end = torch.searchsorted(canvas.centers, corners[1])
-    # Coordinates that are infinite or not a number lead beyond the level.
+    # In double precision a division by any stride keeps the comparison exact.
+    corners = boxes.double().t().reshape(2, 2, 1, -1) / canvas.strides
+    # Half-open ranges of the cells strictly inside the box, (2, num_levels,
+    # num_boxes). The corners of an empty range cancel out.
+    end = (corners[1] - 0.5).ceil().clamp(min=0)
     end = torch.minimum(end, canvas.cells)
-    # The corners of an empty range cancel out.
-    begin = torch.minimum(begin, end)
-    x, y = torch.stack([begin, end], 1)
+    begin = torch.minimum((corners[0] + 0.5).floor().clamp(min=0), end)
+    # A box that is not a number must not lead beyond the canvas.
+    x, y = torch.stack([begin, end], 1).nan_to_num(0).long()
     y = (y + image * rows) * columns + canvas.first
     index = y[:, None] + x
     counts = index.new_zeros(
@@ -230,4 +220,4 @@ def covered_by(
     counts = counts.view(num_images, rows, columns)
     counts = counts.cumsum(1, dtype=counts.dtype)
     counts = counts.cumsum(2, dtype=counts.dtype)
-    return counts.flatten()[canvas.index] > 0
+    return counts.flatten().index_select(0, canvas.index) > 0
