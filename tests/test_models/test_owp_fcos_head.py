@@ -829,7 +829,8 @@ def test_masking_waits_for_its_start():
         (dict(proposal_score='best'), 'proposal_score must be'),
         (dict(refine='center'), 'refine must be'),
         (dict(refine='border', centerness_on_reg=False), 'regression tower'),
-        (dict(presence_convs=1), 'does not name'),
+        (dict(presence_convs=1), "tower of the cue 'presence'"),
+        (dict(loss_bbox_refine=dict(type='GIoULoss')), "set refine='border'"),
         (dict(presence_masking=dict()), 'presence_masking looks at another'),
         (
             dict(

@@ -69,7 +69,8 @@ class BorderFeatures(nn.Module):
         )
         # The samples of a point follow each other as rows; unflatten() would
         # be traced with a constant height.
-        return self.merge(samples.reshape(batch, -1, height, width))
+        samples = samples.reshape(batch, -1, height, width)
+        return self.merge(samples.to(feature.dtype))
 
 
 def border_points(distances: Tensor) -> Tensor:

@@ -246,6 +246,11 @@ class OWPFCOSHead(FCOSHead):
     ) -> None:
         """Build our losses and drop what the parent built."""
         del self.loss_centerness
+        if loss_bbox_refine and not self.refine:
+            raise UserError(
+                'loss_bbox_refine is the loss of a refined box: set '
+                "refine='border', or leave it out"
+            )
         if loss_bbox_refine:
             self.loss_bbox_refine = MODELS.build(loss_bbox_refine)
         elif self.refine:
@@ -314,8 +319,8 @@ class OWPFCOSHead(FCOSHead):
             ),
             (
                 self.presence_convs and 'presence' not in self.cues,
-                'presence_convs is the tower of a cue that objectness does '
-                'not name',
+                "presence_convs is a tower of the cue 'presence': add it to "
+                'objectness, or leave presence_convs out',
             ),
             (
                 self.refine and not centerness_on_reg,
