@@ -527,7 +527,9 @@ class OWPFCOSHead(FCOSHead):
         outs = bbox_preds, cue_logits, boxes
 
         def inputs_of(masking: UnknownMasking | None) -> MaskingInputs | None:
-            return masking and self.masking_inputs(masking, *outs)
+            if masking is None:
+                return None
+            return self.masking_inputs(masking, *outs)
 
         losses = dict()
         if self.with_cls:
