@@ -93,9 +93,18 @@ def test_resumed_run_has_the_weights_of_an_unbroken_one(trained):
 
 
 def test_resumed_run_of_iterations_too(start, config, tmp_path):
+    """In mixed precision where the machine has it, accumulating gradients."""
     path = tmp_path / 'iterations.py'
     path.write_text(ITERATIONS.format(config=config))
-    assert_same(*train_twice(start, path, tmp_path, 'iter_24.pth'))
+    fast = '' if bfloat16.bfloat16_problem() else '--amp '
+    words = f'{path} {fast}--channels-last'
+    accumulate = 'optim_wrapper.accumulative_counts=2'
+    whole, broken = train_twice(
+        start, words, tmp_path, 'iter_24.pth', accumulate
+    )
+    assert_same(whole, broken)
+    (log,) = whole.parent.glob('*/*.log')
+    assert log.read_text().count('training in bfloat16') == bool(fast)
 
 
 def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
