@@ -585,12 +585,13 @@ def report(
 def main() -> None:
     """Measure and print the table."""
     args = parse_args()
-    # mmengine logs how each weight is initialized.
-    logging.disable(logging.INFO)
+    # mmengine logs how each weight is initialized and which ones are frozen.
+    logging.disable(logging.WARNING)
     with report_errors():
         check_writable(args.json)
         # Unknown masking has started.
-        MessageHub.get_current_instance().update_info('iter', 10**9)
+        hub = MessageHub.get_current_instance()
+        hub.update_info_dict(dict(iter=10**9, max_iters=10**9))
         count_flops(list)  # on PyTorch before 2.1, fail before measuring
         images, drawn = draw(args)
         sources = box_sources(drawn, args)
