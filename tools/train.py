@@ -29,7 +29,7 @@ def parse_args() -> Namespace:
         '--channels-last',
         action='store_true',
         help='store the weights of convolutions channels last, which is '
-        'faster on most CPUs and, with --amp, on GPUs',
+        'often faster, above all with --amp',
     )
     add(
         '--auto-scale-lr',
