@@ -39,6 +39,7 @@ CLASSIC = {
     'opencv-python-headless': ('4.8.0', {'cv2/__init__.py': ''}),
     'pycocotools': ('2.0.7', {'pycocotools/__init__.py': ''}),
     'matplotlib': ('3.7.0', {'matplotlib/__init__.py': ''}),
+    'jinja2': ('3.1.2', {'jinja2/__init__.py': ''}),
     'tqdm': ('4.65.0', {'tqdm/__init__.py': ''}),
     'pillow': ('9.5.0', {'PIL/__init__.py': ''}),
     'pkg-resources-stub': ('1', {'pkg_resources.py': ''}),
