@@ -610,7 +610,14 @@ class OWPFCOSHead(FCOSHead):
         log = dict()
         if inputs is not None:
             background = labels == self.num_classes
-            weight, log = _mask(self.masking, background, weight, inputs)
+            weight, background, share = _mask(
+                self.masking, background, weight, inputs
+            )
+            hidden = ~background | inputs.in_object
+            highest = inputs.objectness.masked_fill(hidden, 0).max()
+            log = dict(
+                masked_background=share, background_objectness_max=highest
+            )
         loss = self.loss_cls(logits, labels, weight, avg_factor=num_pos)
         return dict(loss_cls=loss, **log)
 
@@ -626,10 +633,9 @@ class OWPFCOSHead(FCOSHead):
             return weights, dict()
         background = torch.ones_like(inputs.in_object)
         background = background.index_fill(0, targets.inds, False)
-        weights['presence'], log = _mask(
+        weights['presence'], _, share = _mask(
             self.presence_masking, background, weight, inputs
         )
-        share = log['masked_background']
         return weights, dict(presence_masked_background=share)
 
     def _box_losses(
@@ -945,27 +951,21 @@ def _mask(
     background: Tensor,
     weight: Tensor | None,
     inputs: MaskingInputs,
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Set the weight of masked background to 0.
 
     Locations of weight 0 are neither masked nor counted as background.
 
     Returns:
-        tuple[Tensor, dict[str, Tensor]]: the weights (num_locations, ), and
-        values to log.
+        tuple[Tensor, Tensor, Tensor]: the weights (num_locations, ), the
+        background that counts (num_locations, ), and its masked share.
     """
     if weight is not None:
         background = background & (weight > 0)
     masked = masking.mask(background, inputs)
     kept = (~masked).to(inputs.objectness.dtype)
-    hidden = ~background | inputs.in_object
-    log = dict(
-        masked_background=masked.sum() / background.sum().clamp(min=1),
-        background_objectness_max=inputs.objectness.masked_fill(
-            hidden, 0
-        ).max(),
-    )
-    return kept if weight is None else weight * kept, log
+    share = masked.sum() / background.sum().clamp(min=1)
+    return kept if weight is None else weight * kept, background, share
 
 
 def _mean_over_processes(count: Tensor, at_least: float) -> Tensor:
