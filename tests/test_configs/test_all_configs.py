@@ -405,7 +405,7 @@ RECIPES = """
 """.split()
 SETS = {
     'coco': ('owp_cls', 'iter_90000.pth'),
-    'mobilenetv2_coco-mini': ('coco_mini', 'epoch_3.pth'),
+    'mobilenetv2_coco-mini': ('coco_mini', 'epoch_6.pth'),
     'shapes': ('shapes', 'epoch_3.pth'),
 }
 

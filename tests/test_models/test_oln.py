@@ -202,6 +202,31 @@ def test_first_stage_losses_by_hand():
     assert all(b >= 0.7 or b in own_best for b in best)
 
 
+def test_losses_for_short_schedules_take_logits():
+    """Cross-entropy by hand: log(1 + exp(x)) - target * x."""
+
+    def entropy(logits, targets):
+        return torch.log1p(logits.exp()) - targets * logits
+
+    model = build('oln_box_short_shapes')
+    image = [[40, 40, 62, 60], [30, 30, 95, 95]]
+    losses, cues, _ = rpn_losses(model.rpn_head, image)
+    _, targets, weights, _, _, positive, negative, _ = targets_of(
+        model.rpn_head, objects(*image)
+    )
+    assert weights.sum() == 64
+    cue = torch.cat([level.flatten() for level in cues])
+    torch.testing.assert_close(
+        sum(losses['loss_rpn_obj']),
+        (entropy(cue, targets) * weights).sum()
+        / (len(positive) + len(negative)),
+    )
+    scores, samples = scores_and_samples()
+    loss = model.roi_head.bbox_head.score_loss(scores, samples)
+    expected = entropy(scores[0], 1) + entropy(scores[1], 0.5)
+    torch.testing.assert_close(loss, expected / 5)
+
+
 def test_images_without_objects():
     losses, cues, _ = rpn_losses(build().rpn_head, [])
     assert sum(losses['loss_rpn_bbox']) == 0

@@ -1,7 +1,7 @@
-# For small data sets: three epochs of SGD with a cosine schedule.
+# For small data sets: six epochs of SGD with a cosine schedule.
 _base_ = '../default_runtime.py'
 
-max_epochs = 3
+max_epochs = 6
 train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs
 )

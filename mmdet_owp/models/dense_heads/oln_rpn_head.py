@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmdet_owp.errors import UserError
 from mmdet_owp.models.dense_heads.cues import centerness
+from mmdet_owp.models.losses.quality_loss import quality_loss
 
 
 @MODELS.register_module()
@@ -36,7 +37,8 @@ class OLNRPNHead(RPNHead):
 
     Args:
         in_channels (int): channels of the input feature maps.
-        loss_objectness (dict): loss of the cue's sigmoid.
+        loss_objectness (dict): loss of the cue, of its logit where the loss
+            has ``use_sigmoid=True``, else of its sigmoid.
         init_reg_bias (float): initial bias of ``rpn_reg``. An empty box
             learns nothing; with 0.5 and ``TBLRBBoxCoder`` boxes start as
             their anchors.
@@ -156,8 +158,9 @@ class OLNRPNHead(RPNHead):
         Returns:
             tuple[Tensor, Tensor]: losses of the cue and the boxes.
         """
-        loss_objectness = self.loss_objectness(
-            cls_score.flatten().sigmoid(),
+        loss_objectness = quality_loss(
+            self.loss_objectness,
+            cls_score.flatten(),
             labels.flatten(),
             label_weights.flatten(),
             avg_factor=avg_factor,

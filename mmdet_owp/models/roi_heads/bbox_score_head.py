@@ -12,6 +12,8 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig, reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmdet_owp.models.losses.quality_loss import quality_loss
+
 
 @MODELS.register_module()
 class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
@@ -29,7 +31,8 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             classifier: larger labels mark background.
         loss_cls (dict, optional): classification loss. None: no classifier.
         loss_bbox (dict): loss of the box deltas.
-        loss_bbox_score (dict): loss of the box score's sigmoid.
+        loss_bbox_score (dict): loss of the box score, of its logit where the
+            loss has ``use_sigmoid=True``, else of its sigmoid.
         init_cfg (dict | list[dict], optional): initialization. None: that of
             ``Shared2FCBBoxHead``; the box score like the classes.
         **kwargs: those of mmdet's ``Shared2FCBBoxHead``, without ``with_cls``
@@ -111,8 +114,9 @@ class Shared2FCBBoxScoreHead(Shared2FCBBoxHead):
             is_aligned=True,
         )
         avg_factor = reduce_mean(bbox_scores.new_tensor(sum(num_rois)))
-        return self.loss_bbox_score(
-            torch.cat(positive).sigmoid(),
+        return quality_loss(
+            self.loss_bbox_score,
+            torch.cat(positive),
             targets,
             avg_factor=avg_factor.clamp(min=1),
         )
