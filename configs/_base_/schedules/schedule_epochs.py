@@ -1,4 +1,4 @@
-# For small data sets: six epochs of SGD with a cosine schedule.
+# For small data sets: six epochs of AdamW with a cosine schedule.
 _base_ = '../default_runtime.py'
 
 max_epochs = 6
@@ -7,7 +7,7 @@ train_cfg = dict(
 )
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0001),
+    optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.05),
     clip_grad=dict(max_norm=10),
 )
 param_scheduler = [
