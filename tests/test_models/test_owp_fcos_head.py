@@ -821,7 +821,10 @@ def test_masking_waits_for_its_start():
         ),
         (dict(objectness=('dice',)), 'objectness must name cues'),
         (dict(objectness=()), 'objectness must name cues'),
-        (dict(loss_centerness=dict(type='L1Loss')), 'loss_centerness'),
+        (
+            dict(loss_centerness=dict(type='L1Loss')),
+            "loss_centerness is FCOSHead's; name it loss_objectness",
+        ),
         (
             dict(loss_cls=dict(UNKNOWN, cues=('centerness',))),
             'loss_cls.cues must be among',
@@ -840,7 +843,24 @@ def test_masking_waits_for_its_start():
             ),
             'presence_masking.cues must be among',
         ),
-        (dict(loss_presence=dict(type='L1Loss')), 'loss_presence is computed'),
+        (
+            dict(
+                objectness=('iou', 'presence'),
+                loss_presence=dict(type='L1Loss'),
+            ),
+            'loss_presence is computed',
+        ),
+        (
+            dict(loss_presence=dict(type='FocalLoss', use_sigmoid=True)),
+            "loss_presence is the loss of 'presence', but objectness=",
+        ),
+        (
+            dict(
+                objectness=('presence',),
+                loss_objectness=dict(type='FocalLoss', use_sigmoid=True),
+            ),
+            "loss_objectness is the loss of 'centerness' and 'iou', but",
+        ),
         (dict(loss_cls=None, proposal_score='cls'), 'need a classifier'),
         (dict(loss_cls=None, centerness_on_reg=False), 'need a classifier'),
         (
@@ -850,5 +870,5 @@ def test_masking_waits_for_its_start():
     ],
 )
 def test_bad_arguments(arguments, message):
-    with pytest.raises((UserError, TypeError), match=message):
+    with pytest.raises(UserError, match=message):
         OWPFCOSHead(**COMMON, **arguments)

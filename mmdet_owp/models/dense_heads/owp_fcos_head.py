@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn import ConvModule, Scale
@@ -93,7 +93,9 @@ class OWPFCOSHead(FCOSHead):
     - ``iou``, :math:`I^* = \mathrm{IoU}(\hat R, R^*)` of the predicted box
       and the location's object; the predicted box gets no gradient.
     - ``presence``, not of the paper: the IoU as well, but trained on all
-      locations, with target 0 on background, by a varifocal loss.
+      locations, with target 0 on background, by a varifocal loss. Background
+      is where the sampler gives no box, with ``candidates='center'`` also the
+      part of an object outside of its center region.
 
     *Objectness* is the geometric mean of the cues. Each sample gets
     ``proposals``, class-agnostic boxes ranked by objectness, and with a
@@ -150,8 +152,8 @@ class OWPFCOSHead(FCOSHead):
         init_cfg (dict | list[dict], optional): initialization. None: that of
             ``FCOSHead`` with the biases above.
         **kwargs: ``loss_objectness`` and ``loss_presence`` (dict), losses of
-            the cues' logits, as :data:`cues.LOSSES`; and arguments of
-            ``FCOSHead``.
+            the cues' logits, as :data:`cues.LOSSES`, for cues of
+            ``objectness``; and arguments of ``FCOSHead``.
 
     ``test_cfg.proposals`` (``nms_pre`` candidates per level, ``nms``,
     ``max_per_img``, optionally ``min_bbox_size``) controls the proposals as
@@ -208,7 +210,7 @@ class OWPFCOSHead(FCOSHead):
             loss_cls = self._cls_config(loss_cls)
         radius = center_sample_radius if center_sampling else None
         self.sampler = TASK_UTILS.build({'center_radius': radius, **sampler})
-        losses = {key: kwargs.pop(key, LOSSES[key]) for key in LOSSES}
+        losses = self._cue_losses(kwargs)
         super().__init__(
             num_classes,
             in_channels,
@@ -227,6 +229,23 @@ class OWPFCOSHead(FCOSHead):
             # Not in a hook: DDP inspects ``requires_grad`` before hooks run.
             for module in self._regression():
                 module.requires_grad_(False)
+
+    def _cue_losses(self, given: dict) -> dict[str, ConfigType]:
+        """Take the losses of the cues out of ``given``, or their defaults."""
+        if 'loss_centerness' in given:
+            raise UserError(
+                "loss_centerness is FCOSHead's; name it loss_objectness, or "
+                'leave it out'
+            )
+        for key in LOSSES:
+            cues = [name for name, cue in CUES.items() if cue.loss == key]
+            if key in given and not set(cues) & set(self.cues):
+                raise UserError(
+                    f'{key} is the loss of {" and ".join(map(repr, cues))}, '
+                    f'but objectness={self.cues}: add the cue, or leave {key} '
+                    'out'
+                )
+        return {key: given.pop(key, LOSSES[key]) for key in LOSSES}
 
     def _cls_config(self, loss_cls: ConfigType) -> ConfigType:
         """Add the loss's own default of ``use_sigmoid`` to its config.
@@ -525,12 +544,6 @@ class OWPFCOSHead(FCOSHead):
         num_pos = _mean_over_processes(targets.num_pos, at_least=1)
         not_crowd = self._not_crowd(sizes, boxes, batch_gt_instances_ignore)
         outs = bbox_preds, cue_logits, boxes
-
-        def inputs_of(masking: UnknownMasking | None) -> MaskingInputs | None:
-            if masking is None:
-                return None
-            return self.masking_inputs(masking, *outs)
-
         losses = dict()
         if self.with_cls:
             losses = self._cls_losses(
@@ -538,12 +551,11 @@ class OWPFCOSHead(FCOSHead):
                 targets.labels,
                 num_pos,
                 not_crowd,
-                inputs_of(self.masking),
+                self._inputs_of(self.masking, *outs),
             )
         if targets.boxes is not None:
-            weights, log = self._cue_weights(
-                targets.boxes, not_crowd, inputs_of(self.presence_masking)
-            )
+            inputs = self._inputs_of(self.presence_masking, *outs)
+            weights, log = self._cue_weights(targets.boxes, not_crowd, inputs)
             box_losses = self._box_losses(
                 flatten_levels(bbox_preds),
                 flatten_levels(cue_logits),
@@ -697,6 +709,12 @@ class OWPFCOSHead(FCOSHead):
                 logits, target, weight, avg_factor=divisors[cue.divisor]
             )
         return losses
+
+    def _inputs_of(
+        self, masking: UnknownMasking | None, *outs: Any
+    ) -> MaskingInputs | None:
+        """Return :meth:`masking_inputs`, None without masking."""
+        return None if masking is None else self.masking_inputs(masking, *outs)
 
     @torch.no_grad()
     def masking_inputs(
