@@ -10,9 +10,11 @@ import itertools
 import logging
 import os
 import os.path as osp
+import queue
 import re
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterable, NamedTuple, Union
 
 import mmcv
@@ -31,6 +33,7 @@ from tqdm import tqdm
 from mmdet_owp.apis.default_model import default_model
 from mmdet_owp.apis.inputs import find_images
 from mmdet_owp.apis.ranked_boxes import draw_ranked_boxes
+from mmdet_owp.cores import num_cores
 from mmdet_owp.datasets.image_files import has_float_pixels
 from mmdet_owp.engine.checkpoint import RefusedCheckpointError
 from mmdet_owp.engine.detector import load_detector
@@ -158,7 +161,7 @@ class ProposalInferencer(DetInferencer):
         device = get_device() if device is None else device
         # On a CPU, predicting takes all cores and reading little time.
         on_cuda = str(device).startswith('cuda')
-        self._num_readers = min(8, os.cpu_count() or 1) if on_cuda else 1
+        self._num_readers = min(8, num_cores()) if on_cuda else 1
         super().__init__(
             config,
             checkpoint,
@@ -223,24 +226,36 @@ class ProposalInferencer(DetInferencer):
             inputs (Iterable): taken one by one, in a thread.
             ahead (int): number of images that may be read ahead.
         """
-        numbered = enumerate(inputs)
-        taker, readers = (
-            ThreadPoolExecutor(n) for n in (1, self._num_readers)
-        )
+        numbered, room = enumerate(inputs), threading.Semaphore(ahead)
+        taken: queue.SimpleQueue = queue.SimpleQueue()
+        closed = threading.Event()
+        readers = ThreadPoolExecutor(self._num_readers)
 
-        def take() -> Future | None:
-            item = next(numbered, None)
-            return None if item is None else readers.submit(self._read, *item)
+        def take() -> None:
+            try:
+                while room.acquire() and not closed.is_set():
+                    item = next(numbered, None)
+                    if item is None:
+                        break
+                    taken.put(readers.submit(self._read, *item))
+                taken.put(None)
+            except BaseException as error:  # raised by the inputs
+                taken.put(error)
 
-        taken = collections.deque(taker.submit(take) for _ in range(ahead))
+        # A daemon: the process can end while the inputs, such as those of a
+        # camera, wait for the next image.
+        taker = threading.Thread(target=take, daemon=True)
+        taker.start()
         try:
-            while (reading := taken.popleft().result()) is not None:
-                taken.append(taker.submit(take))
+            while (reading := taken.get()) is not None:
+                if isinstance(reading, BaseException):
+                    raise reading
+                room.release()
                 yield reading.result()
         finally:
-            for future in taken:
-                future.cancel()
-            taker.shutdown()
+            closed.set()
+            room.release()
+            taker.join(timeout=1)
             readers.shutdown()
 
     def _read(self, index: int, source: ImageType) -> dict | Unreadable:
@@ -312,7 +327,7 @@ class ProposalInferencer(DetInferencer):
                 read as needed, in a thread and a few images ahead.
             batch_size (int): number of images that are read and, if their
                 sizes are the same, predicted at once. Predictions do not
-                depend on it.
+                depend on it. With 1 none waits for the next image.
 
         Yields:
             DetDataSample: on the CPU, with ``proposals`` (``bboxes`` as (x1,

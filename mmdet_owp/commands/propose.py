@@ -287,7 +287,8 @@ def _predict(
     """Write the result of each image as soon as it is predicted."""
     progress, undrawn = Progress(pending.total), {}
     for sample in inferencer.stream(pending.sources, args.batch_size):
-        if args.video and inferencer.unreadable:
+        unreadable = inferencer.unreadable
+        if args.video and any(x.index < sample.img_id for x in unreadable):
             break  # the next run continues from that frame
         entry = pending.entry(sample.img_id)
         detections = []

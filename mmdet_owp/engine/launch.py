@@ -21,6 +21,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmdet_owp.cli import add_cfg_options
+from mmdet_owp.cores import num_cores
 
 # Importing it makes mmengine's loaders of checkpoints safe.
 from mmdet_owp.engine.checkpoint import check_exists
@@ -120,14 +121,15 @@ def load_config(
 def feed_gpu(cfg: Config) -> None:
     """Pin the memory of loaders and raise their workers to the cores per GPU.
 
-    At most 8 workers; a loader keeps ``pin_memory`` if it has it, and its own
-    number of workers if that is larger or 0.
+    The cores are those that this process may use. At most 8 workers; a loader
+    keeps ``pin_memory`` if it has it, and its own number of workers if that is
+    larger or 0.
 
     Args:
         cfg (Config): changed in place.
     """
     num_gpus = torch.cuda.device_count() if cfg.launcher != 'none' else 1
-    cores = (os.cpu_count() or 1) // max(1, num_gpus)
+    cores = num_cores() // max(1, num_gpus)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader:

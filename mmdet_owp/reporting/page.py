@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
 import shutil
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmdet_owp.cores import num_cores
 from mmdet_owp.datasets.coco_records import image_name
 from mmdet_owp.errors import UserError, writing
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile, compare
@@ -154,10 +154,9 @@ def _thumbnails(
     infos = {info['id']: info for info in data.content['images']}
     ordered = [infos[i] for i in data.ground_truth.image_ids.tolist()]
     names = [image_name(info) or '' for info in ordered]
-    threads = os.cpu_count() or 1
     thumbnails = make_thumbnails(
         [osp.join(settings.images, name) for name in names],
-        *(settings.out / 'thumbs', settings.side, threads),
+        *(settings.out / 'thumbs', settings.side, num_cores()),
     )
     for n, info in enumerate(ordered):
         if thumbnails[n].fault:  # the file may know the size

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from mmdet_owp.cores import num_cores
 from mmdet_owp.engine.launch import check_data
 from mmdet_owp.errors import UserError, writing
 from mmdet_owp.reproduction.jobs import Job, run_jobs
@@ -255,11 +256,18 @@ class Planner:
         return '\n'.join([*lines, f'# in all: {total}'])
 
     def _step_time(self) -> tuple[float | None, str]:
-        """Find the time of a step that another run on these data measured."""
+        """Find the time of a step that another run on these data measured.
+
+        It had the same number of GPUs and the same flags.
+        """
+        wanted = self.gpus, list(self.flags)
         pattern = f'*{self.data.suffix}_*/settings.json'
         for path in sorted(self.work_dir.glob(pattern)):
             seconds = measured_step_time(path.parent)
-            if seconds and read_settings(path)['gpus'] == self.gpus:
+            if not seconds:
+                continue
+            before = read_settings(path)
+            if wanted == (before['gpus'], before['config'].get('flags', [])):
                 return seconds, f'measured in {path.parent}'
         return None, ''
 
@@ -313,7 +321,7 @@ def share_devices(gpus: int, num_jobs: int) -> list[dict[str, str]]:
         UserError: if there are not enough GPUs.
     """
     if not gpus:
-        threads = str(max(1, (os.cpu_count() or 1) // num_jobs))
+        threads = str(max(1, num_cores() // num_jobs))
         environment = dict(
             CUDA_VISIBLE_DEVICES='',
             OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', threads),

@@ -38,7 +38,11 @@ def test_cpus_need_torchrun():
 def test_loaders_on_cuda(tiny_config, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
-    monkeypatch.setattr(launch.os, 'cpu_count', lambda: 24)
+    # Of 64 cores, a scheduler gives 24 to this process.
+    monkeypatch.setattr('os.cpu_count', lambda: 64)
+    monkeypatch.setattr(
+        'os.sched_getaffinity', lambda pid: range(24), raising=False
+    )
     path = str(tiny_config())
     options = {
         'val_dataloader.num_workers': 3,
