@@ -58,7 +58,7 @@ class Detections(NamedTuple):
             UserError: if an image is unknown, or a box or score is invalid.
         """
         image = image_positions(known_ids, image_ids)
-        rows = check_rows(known_ids, image, boxes, scores)
+        rows = check_rows(known_ids, image, boxes, scores, 'detection')
         return cls(image, *rows, np.asarray(category))
 
     def best(self, num: int) -> Detections:

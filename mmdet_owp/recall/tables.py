@@ -291,8 +291,8 @@ def image_positions(
         unknown = np.unique(image_ids[wrong])
         raise UserError(
             f'{len(unknown)} images are not in the annotation file, the first '
-            f'of id {unknown[0]}: proposals and annotations are of different '
-            'data sets or splits'
+            f'of id {unknown[0]}: predictions and annotations are of '
+            'different data sets or splits'
         )
     return position
 
@@ -302,8 +302,11 @@ def check_rows(
     image: np.ndarray,
     boxes: np.ndarray,
     scores: np.ndarray,
+    kind: str = 'proposal',
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return boxes (n, 4) and scores (n,) in double precision.
+
+    ``kind`` is what messages call a row.
 
     Raises:
         UserError: if a box or score is invalid; the message names image and
@@ -314,7 +317,7 @@ def check_rows(
     if not (all_valid(boxes) and np.isfinite(scores).all()):
         row = np.flatnonzero(~are_valid(boxes) | ~np.isfinite(scores))[0]
         raise UserError(
-            f'image {known_ids[image[row]]}: proposal '
+            f'image {known_ids[image[row]]}: {kind} '
             f'{np.count_nonzero(image[:row] == image[row])} (row {row}) '
             f'has the box {boxes[row].tolist()} and the score '
             f'{scores[row]}: x, y, width, height must be finite, the '

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from recall_reference import box
 
+from mmdet_owp.errors import UserError
 from mmdet_owp.recall import (
     AREA_RANGES,
     Detections,
@@ -169,3 +170,14 @@ def test_published_example_is_that_of_pycocotools(shared_dir):
     classes = sorted(c['id'] for c in annotations['categories'])
     found = ours(annotations, rows, classes, (1, 10, 100))
     check(found, pycocotools(annotations, rows, classes, (1, 10, 100)))
+
+
+def test_bad_detection_is_named():
+    with pytest.raises(UserError, match=r'^image 9: detection 1 \(row 2\)'):
+        Detections.from_rows(
+            np.array([8, 9]),
+            [8, 9, 9],
+            np.array([[0, 0, 1, 1.0]] * 2 + [[0, 0, 1, np.nan]]),
+            np.ones(3),
+            np.ones(3, int),
+        )
