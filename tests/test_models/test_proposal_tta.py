@@ -212,3 +212,13 @@ def test_detectors(repo, shapes_dir, monkeypatch, mmdet_scope, name):
             sample.proposals.scores, scores[kept], rtol=0, atol=1e-6
         )
         assert 1 < len(kept) < len(boxes)
+
+
+@pytest.mark.parametrize('more', [{}, dict(test_cfg=None)])
+def test_detector_without_test_cfg(more):
+    """As mmdet's ``Detectron2Wrapper`` and semi-supervised detectors."""
+    body = dict(more, test_step=Detector.test_step)
+    model = ProposalTTAModel(module=type('Plain', (nn.Module,), body)())
+    # The settings of mmdet's tools/test.py for those.
+    assert model.tta_cfg.nms == dict(type='nms', iou_threshold=0.5)
+    assert model.tta_cfg.max_per_img == 100

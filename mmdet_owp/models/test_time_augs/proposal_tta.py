@@ -46,7 +46,8 @@ class ProposalTTAModel(DetTTAModel):
 
     def __init__(self, tta_cfg: Mapping | None = None, **kwargs) -> None:
         super().__init__(**kwargs)
-        test_cfg = self.module.test_cfg or {}
+        # A `Detectron2Wrapper` or a semi-supervised detector has none.
+        test_cfg = getattr(self.module, 'test_cfg', None) or {}
         own = test_cfg.get('rcnn') or test_cfg.get('rpn') or test_cfg
         own = {key: own[key] for key in _DETECTIONS if own.get(key)}
         self.tta_cfg = ConfigDict({**_DETECTIONS, **own, **(tta_cfg or {})})
