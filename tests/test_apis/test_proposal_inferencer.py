@@ -554,6 +554,25 @@ def test_error_of_a_generator(inferencer):
         next(stream)
 
 
+def test_camera_that_stops(inferencer):
+    """Its images are predicted, and the stream can be closed."""
+    goes_on = threading.Event()
+
+    def images():
+        yield noise(32, 32)
+        yield noise(32, 32)
+        goes_on.wait()
+
+    stream = inferencer.stream(images())
+    assert [next(stream).img_id for _ in range(2)] == [0, 1]
+    closing = threading.Thread(target=stream.close)
+    closing.start()
+    closing.join(10)
+    is_closed = not closing.is_alive()
+    goes_on.set()
+    assert is_closed
+
+
 def test_model_of_the_package(files, folder, tmp_path, monkeypatch):
     stem = tmp_path / 'box'
     monkeypatch.setattr(default_model, '_STEM', stem)

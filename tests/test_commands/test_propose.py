@@ -14,6 +14,7 @@ import torch
 
 from mmdet_owp.apis import default_model
 from mmdet_owp.apis.inputs import Video
+from mmdet_owp.apis.proposal_inferencer import ProposalInferencer, Unreadable
 
 
 @pytest.fixture(scope='module')
@@ -194,6 +195,39 @@ def test_video(tool, config, checkpoint, tmp_path):
     assert status == 0
     assert '3 are done already' in printed and '4 images in' in printed
     assert (out / 'proposals.json').read_text() == expected
+
+
+@pytest.mark.parametrize('batch_size', [1, 4])
+def test_video_with_a_frame_that_fails(
+    tool, config, checkpoint, tmp_path, monkeypatch, batch_size
+):
+    """Those before it are kept, and the next run continues with it."""
+    path, out = tmp_path / 'clip.avi', tmp_path / 'out'
+    codec = cv2.VideoWriter_fourcc(*'MJPG')
+    writer = cv2.VideoWriter(str(path), codec, 10, (64, 64))
+    for level in range(6):
+        writer.write(np.full((64, 64, 3), 40 * level, np.uint8))
+    writer.release()
+    read_frame = ProposalInferencer._read
+
+    def fail(self, index, frame):
+        if index == 2:
+            return Unreadable(index, 'array 2', 'too large')
+        return read_frame(self, index, frame)
+
+    command = (
+        *('propose', path, config, checkpoint, '--no-draw', '--out', out),
+        *('--batch-size', batch_size),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(ProposalInferencer, '_read', fail)
+        status, printed = tool(*command)
+    assert status == 1 and 'array 2: too large' in printed
+    done = [image['id'] for image in read(out / 'images.json')['images']]
+    assert done == [1, 2]
+    assert tool(*command)[0] == 0
+    done = [image['id'] for image in read(out / 'images.json')['images']]
+    assert done == [1, 2, 3, 4, 5, 6]
 
 
 def test_class_detections(
