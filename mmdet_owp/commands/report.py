@@ -27,6 +27,9 @@ from mmdet_owp.evaluation.file_evaluation import AnnotationFile
 from mmdet_owp.evaluation.hints import box_hints
 from mmdet_owp.evaluation.proposal_files import read_proposals
 
+# Packages of the extra `report`.
+_EXTRA = ('jinja2', 'matplotlib', 'tqdm')
+
 
 def parser() -> ArgumentParser:
     """Return the argument parser."""
@@ -77,10 +80,12 @@ def _labels(paths: Sequence[str]) -> list[str]:
 def _report(args: Namespace) -> None:
     try:
         from mmdet_owp.reporting import page
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
         raise UserError(
             f'the report needs {error.name}: install the extra `report` of '
-            'this package, or pip install jinja2 matplotlib tqdm'
+            f'this package, or pip install {" ".join(_EXTRA)}'
         ) from error
     check_writable(args.out, folder=True)
     page.check_output(Path(args.out))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -277,3 +279,20 @@ def test_report_of_a_test(
     metrics = json.loads(path.read_text())
     met = (outcomes[:, 0] >= 0).mean()
     assert metrics['novel_drop-base/AR@100'] == pytest.approx(met, abs=1e-4)
+
+
+def test_missing_packages(monkeypatch):
+    """Those of the extra have a remedy, a fault keeps its traceback."""
+    words = 'ann.json found.json --images . --out page'.split()
+    for name in ('mmdet_owp.reporting.thumbnails', 'jinja2'):
+        with monkeypatch.context() as patch:
+            importlib.import_module('mmdet_owp.reporting.page')
+            patch.delitem(sys.modules, 'mmdet_owp.reporting.page')
+            patch.delattr('mmdet_owp.reporting.page')
+            patch.setitem(sys.modules, name, None)
+            with pytest.raises((SystemExit, ModuleNotFoundError)) as raised:
+                report.main(words)
+        if name == 'jinja2':
+            assert raised.value.code.startswith('error: the report needs jin')
+        else:
+            assert raised.type is ModuleNotFoundError
