@@ -20,6 +20,7 @@ from argparse import (
     RawDescriptionHelpFormatter,
 )
 from collections.abc import Iterator
+from pathlib import Path
 
 from mmdet_owp.errors import UserError
 
@@ -103,6 +104,15 @@ def fraction(text: str) -> float:
         if 0 <= float(text) <= 1:  # false for nan
             return float(text)
     raise ArgumentTypeError(f'must be a number from 0 to 1, not {text!r}')
+
+
+def picture_path(text: str) -> Path:
+    """Parse the path of a picture, as the ``type`` of an argument."""
+    if not text.endswith(('.png', '.jpg', '.pdf', '.svg')):
+        raise ArgumentTypeError(
+            f'{text}: must end in .png, .jpg, .pdf or .svg'
+        )
+    return Path(text)
 
 
 @contextlib.contextmanager

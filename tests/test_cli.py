@@ -112,3 +112,6 @@ def test_fractions_and_counts_are_checked(text):
             kind(text)
     assert cli.fraction('0.5') == 0.5
     assert cli.positive('3') == 3
+    with pytest.raises(argparse.ArgumentTypeError, match='a.gif: must end in'):
+        cli.picture_path('a.gif')
+    assert cli.picture_path('a/b.svg').suffix == '.svg'

@@ -20,7 +20,6 @@ from mmdet_owp.engine import launch
 from mmdet_owp.engine.detector import load_detector
 from mmdet_owp.engine.head_outputs import HeadOutputs
 from mmdet_owp.errors import UserError
-from mmdet_owp.visualization import style
 
 
 class ModelFiles(NamedTuple):
@@ -65,7 +64,7 @@ def drawing_parser(
     parser.add_argument(
         '--out',
         required=True,
-        type=style.picture_path,
+        type=cli.picture_path,
         help='picture to write (.png, .jpg, .pdf or .svg)',
     )
     parser.add_argument(

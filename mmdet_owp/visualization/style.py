@@ -9,7 +9,6 @@ meanings also differ in shape or line style.
 from __future__ import annotations
 
 import contextlib
-from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,26 +108,12 @@ def show_image(ax: Axes, image: np.ndarray, **kwargs) -> None:
     ax.set_axis_off()
 
 
-def picture_path(text: str) -> Path:
-    """Parse the path of a picture, as the ``type`` of an argument.
-
-    Raises:
-        ArgumentTypeError: for another suffix than those below.
-    """
-    path = Path(text)
-    if path.suffix not in ('.png', '.jpg', '.pdf', '.svg'):
-        raise ArgumentTypeError(
-            f'{text}: must end in .png, .jpg, .pdf or .svg'
-        )
-    return path
-
-
 def save(figure: Figure, path: Path) -> None:
     """Write a picture and the folder that holds it.
 
     Args:
         figure (Figure): of :func:`new_figure`, in its context.
-        path (Path): of :func:`picture_path`.
+        path (Path): ending in .png, .jpg, .pdf or .svg.
 
     Raises:
         UserError: if it cannot be written.

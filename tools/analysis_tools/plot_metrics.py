@@ -18,7 +18,6 @@ import argparse
 from mmdet_owp import cli
 from mmdet_owp.errors import UserError
 from mmdet_owp.reproduction.logs import read_curves
-from mmdet_owp.visualization import style
 from mmdet_owp.visualization.curves import draw_panels
 
 
@@ -37,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     )
     add('--columns', type=cli.positive, default=2, help='of panels')
     out = 'picture to write'
-    add('--out', required=True, type=style.picture_path, help=out)
+    add('--out', required=True, type=cli.picture_path, help=out)
     return parser.parse_args()
 
 

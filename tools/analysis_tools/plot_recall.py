@@ -24,7 +24,6 @@ from mmdet_owp.errors import UserError, writing
 from mmdet_owp.evaluation.file_evaluation import AnnotationFile
 from mmdet_owp.evaluation.proposal_files import read_proposals
 from mmdet_owp.recall import PROTOCOLS
-from mmdet_owp.visualization import style
 from mmdet_owp.visualization.recall_plot import draw_recall
 
 
@@ -44,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     classes = 'draw the N classes with most objects'
     add('--classes', type=cli.positive, default=60, metavar='N', help=classes)
     out = 'picture to write'
-    add('--out', required=True, type=style.picture_path, help=out)
+    add('--out', required=True, type=cli.picture_path, help=out)
     args = parser.parse_args()
     for label, files in args.files:
         if len(files) > 1:
