@@ -1,6 +1,6 @@
-# OLN-Box (2-RPN). The rate, for batches of 8, is half of OLN's.
+# OLN-Box (2-RPN): both stages learn how good a box is.
 _base_ = [
     '../_base_/models/oln_box_mobilenetv2_fpn.py',
     '../_base_/datasets/coco_mini.py',
-    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/schedules/schedule_epochs_sgd.py',
 ]
