@@ -142,8 +142,10 @@ def start(shapes_dir):
     """Start a command of the repository on the tiny data, return its Popen.
 
     Its first argument is split into words. ``python`` as the first word means
-    the interpreter of the tests.
+    the interpreter of the tests. Of processes that a failed test left, none
+    outlives the tests.
     """
+    started = []
 
     def start_command(first, *more, **environment) -> subprocess.Popen:
         words = [*first.split(), *map(str, more)]
@@ -155,7 +157,7 @@ def start(shapes_dir):
             OMP_NUM_THREADS='1',
             PYTHON=sys.executable,
         )
-        return subprocess.Popen(
+        process = subprocess.Popen(
             words,
             cwd=REPO,
             env={**os.environ, **ours, **environment},
@@ -163,8 +165,12 @@ def start(shapes_dir):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        started.append(process)
+        return process
 
-    return start_command
+    yield start_command
+    for process in started:
+        process.kill()
 
 
 @pytest.fixture(scope='session')
@@ -174,7 +180,7 @@ def run(start):
     def run_command(*command, **environment) -> tuple[int, str]:
         process = start(*command, **environment)
         try:
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=300)
         finally:
             process.kill()
         return process.returncode, output

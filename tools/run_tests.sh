@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs if need be, checks style and types, and runs the tests. Arguments go
-# to pytest, which prints its summary last.
+# Installs if need be, checks style and types, and runs the tests, in two
+# processes where pytest-xdist is there. Arguments go to pytest (`-n 0`: one
+# process, as --pdb wants it), which prints its summary last.
 set -eu
 cd "$(dirname "$0")/.."
 bash tools/install.sh
@@ -12,4 +13,7 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MPLBACKEND=Agg
 "$python" -m ruff format --check .
 # What mypy finds depends on the versions of what the package imports.
 [ "${OWP_ENV:-}" = active ] || "$python" -m mypy
-exec "$python" -m pytest "$@"
+# A file stays in one process, so what its tests share is made once.
+two=(-n 2 --dist loadfile)
+"$python" -c 'import xdist' 2>/dev/null || two=()
+exec "$python" -m pytest ${two[@]+"${two[@]}"} "$@"
