@@ -138,22 +138,10 @@ def evaluate_classes(
             are ignored, and empty boxes are left out.
     """
     cells = _Cells.of(truth, detections, category_ids, federation)
-    matcher = Matcher(
-        find_pairs(cells.truth, cells.found, min(IOU_THRS)),
-        cells.truth.crowd,
-        len(cells.found.image),
-    )
     rank = ranks_within(cells.found.image)
     listed = rank < max(nums)
-    if not listed.all():
-        everything = np.ones(len(cells.truth.image), bool)
-        matcher = matcher.select(listed, everything)
-    order = by_score(cells.found_class, cells.found.scores)
-    position = np.empty(len(order), int)
-    position[order] = np.arange(len(order))
-    class_from = np.searchsorted(
-        cells.found_class, np.arange(cells.num_classes)
-    )
+    matcher = _matcher(cells, listed)
+    sequence = _Sequence.of(cells)
     found_areas = cells.found.boxes[:, 2] * cells.found.boxes[:, 3]
 
     def of_range(area: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -161,11 +149,8 @@ def evaluate_classes(
         hits = matcher.match(IOU_THRS, ~wanted)
         # Those that are false positives unless they match an object.
         counts = listed & cells.exhaustive & _within(found_areas, area)
-        number = np.append(0, counts[order].cumsum())
         of_class = cells.found_class[hits.proposal]
-        number = (
-            number[position[hits.proposal] + 1] - number[class_from[of_class]]
-        )
+        number = sequence.number(counts, hits.proposal, of_class)
         curve = hits.threshold * cells.num_classes + of_class
         is_true = wanted[hits.object]
         num_objects = np.tile(
@@ -175,16 +160,13 @@ def evaluate_classes(
             len(IOU_THRS),
         )
         precision = precision_of_curves(
-            *(curve, position[hits.proposal], number),
+            *(curve, sequence.position[hits.proposal], number),
             *(is_true, counts[hits.proposal], num_objects),
         )
-        true_curve, rank_of = curve[is_true], rank[hits.proposal[is_true]]
-        true = [
-            np.bincount(true_curve[rank_of < k], minlength=len(num_objects))
-            for k in nums
-        ]
-        with np.errstate(invalid='ignore'):
-            recall = np.stack(true, axis=-1) / num_objects[:, None]
+        recall = _recall(
+            *(curve[is_true], rank[hits.proposal[is_true]]),
+            *(num_objects, nums),
+        )
         shape = len(IOU_THRS), cells.num_classes, -1
         return precision.reshape(shape), recall.reshape(shape)
 
@@ -193,6 +175,27 @@ def evaluate_classes(
         np.stack(precision, axis=-1).transpose(0, 2, 1, 3),
         np.stack(recall, axis=2),
     )
+
+
+def _recall(
+    curve: np.ndarray,
+    rank: np.ndarray,
+    num_objects: np.ndarray,
+    nums: Sequence[int],
+) -> np.ndarray:
+    """Return the recall of each curve among the best k, (curves, ks).
+
+    Args:
+        curve (np.ndarray): (num_true,) curve of each true positive.
+        rank (np.ndarray): (num_true,) its rank in its cell, from 0.
+        num_objects (np.ndarray): (curves,).
+        nums (Sequence[int]): the k.
+    """
+    true = [
+        np.bincount(curve[rank < k], minlength=len(num_objects)) for k in nums
+    ]
+    with np.errstate(invalid='ignore'):
+        return np.stack(true, axis=-1) / num_objects[:, None]
 
 
 def _within(areas: np.ndarray, area_range: tuple[float, float]) -> np.ndarray:
@@ -272,4 +275,57 @@ class _Cells(NamedTuple):
             (cells // num_images)[proposals.image],
             ~np.isin(cells, not_exhaustive)[proposals.image],
             len(categories),
+        )
+
+
+def _matcher(cells: _Cells, listed: np.ndarray) -> Matcher:
+    """Return the matcher of the listed detections, (num_detections,) bool."""
+    matcher = Matcher(
+        find_pairs(cells.truth, cells.found, min(IOU_THRS)),
+        cells.truth.crowd,
+        len(cells.found.image),
+    )
+    if listed.all():
+        return matcher
+    return matcher.select(listed, np.ones(len(cells.truth.image), bool))
+
+
+class _Sequence(NamedTuple):
+    """Detections of all images, by class and then by descending score.
+
+    Attributes:
+        order (np.ndarray): (num_detections,) the detections in this order.
+        position (np.ndarray): (num_detections,) of each in ``order``.
+        class_from (np.ndarray): (num_classes,) position of a class's first.
+    """
+
+    order: np.ndarray
+    position: np.ndarray
+    class_from: np.ndarray
+
+    @classmethod
+    def of(cls, cells: _Cells) -> _Sequence:
+        """Sort the detections."""
+        order = by_score(cells.found_class, cells.found.scores)
+        position = np.empty(len(order), int)
+        position[order] = np.arange(len(order))
+        classes = np.arange(cells.num_classes)
+        return cls(
+            order, position, np.searchsorted(cells.found_class, classes)
+        )
+
+    def number(
+        self, counts: np.ndarray, found: np.ndarray, of_class: np.ndarray
+    ) -> np.ndarray:
+        """Number detections from 1 among those of their class that count.
+
+        Args:
+            counts (np.ndarray): (num_detections,) bool.
+            found (np.ndarray): (n,) detections.
+            of_class (np.ndarray): (n,) their classes.
+        """
+        number = np.append(0, counts[self.order].cumsum())
+        return (
+            number[self.position[found] + 1]
+            - number[self.class_from[of_class]]
         )
