@@ -10,7 +10,8 @@ others; rows that two tables share are trained once. WORK_DIR/TABLE_DATA/ has
 the table as Markdown, CSV and picture, updated after each run: the paper's
 number, the measured mean ± standard deviation over seeds, and the difference.
 The results of each run are a small file in the folder --runs; a file with
-equal settings counts as a finished run. See docs/reproduce.md.
+equal settings counts as a finished run, one with others is left alone. See
+docs/reproduce.md.
 """
 
 from __future__ import annotations
@@ -151,6 +152,9 @@ def main() -> None:
     logging.disable(logging.INFO)  # mmengine lists every variable it reads
     with cli.report_errors(), exit_on_interrupt():
         planner = plan(args)
+        for run in planner.runs:
+            if run.note:
+                print(f'# {run.note}')
         if args.dry_run:
             print(planner.describe(args.jobs, args.seconds_per_iter))
             return

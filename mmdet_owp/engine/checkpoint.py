@@ -300,10 +300,15 @@ def load_from_http(filename: str, map_location: MapLocation = None) -> dict:
     return load_checkpoint(path, map_location)
 
 
-def load_from_zoo(filename: str, map_location: MapLocation = None) -> dict:
-    """Load a model that mmengine knows by name, such as open-mmlab://NAME.
+ZOOS = ('open-mmlab://', 'openmmlab://', 'mmcls://')
+TORCHVISION = ('torchvision://', 'modelzoo://')
 
-    mmengine's own loaders would not load it by the one above.
+
+def zoo_address(filename: str) -> str:
+    """Return the URL, or the path below mmengine's home, of a named model.
+
+    Raises:
+        UserError: if mmengine does not know it.
     """
     scheme, name = filename.split('://', 1)
     if scheme in ('torchvision', 'modelzoo'):
@@ -321,16 +326,25 @@ def load_from_zoo(filename: str, map_location: MapLocation = None) -> dict:
         name = zoo.get_deprecated_model_names().get(name, name)
     if name not in urls:
         raise UserError(f'{filename}: mmengine knows no model of that name')
-    if '://' in urls[name]:
-        return load_from_http(urls[name], map_location)
+    return urls[name]
+
+
+def load_from_zoo(filename: str, map_location: MapLocation = None) -> dict:
+    """Load a model that mmengine knows by name, such as open-mmlab://NAME.
+
+    mmengine's own loaders would not load it by the one above.
+    """
+    address = zoo_address(filename)
+    if '://' in address:
+        return load_from_http(address, map_location)
     home = os.environ.get('MMENGINE_HOME', '~/.cache/mmengine')
-    return load_checkpoint(osp.join(home, urls[name]), map_location)
+    return load_checkpoint(osp.join(home, address), map_location)
 
 
 for _schemes, _loader in (
     ('', load_from_local),
     (('http://', 'https://'), load_from_http),
-    (('open-mmlab://', 'openmmlab://', 'mmcls://'), load_from_zoo),
-    (('torchvision://', 'modelzoo://'), load_from_zoo),
+    (ZOOS, load_from_zoo),
+    (TORCHVISION, load_from_zoo),
 ):
     CheckpointLoader.register_scheme(_schemes, _loader, force=True)

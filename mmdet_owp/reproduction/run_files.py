@@ -1,7 +1,8 @@
 """Results of a run as a small file that any machine can read.
 
-It holds neither paths nor names of hosts: settings, metrics and hits per
-image of each test, seconds, commit and kind of machine.
+It holds neither paths nor names of hosts: settings, names of pretrained
+weights that are not the config's, metrics and hits per image of each test,
+seconds, commit and kind of machine.
 """
 
 from __future__ import annotations

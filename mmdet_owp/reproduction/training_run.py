@@ -18,12 +18,13 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
 from mmdet_owp.cli import add_cfg_options
 from mmdet_owp.datasets.coco_file import read_coco
+from mmdet_owp.engine.checkpoint import TORCHVISION, ZOOS, zoo_address
 from mmdet_owp.errors import UserError
 from mmdet_owp.partitions import resolve_partition
 from mmdet_owp.reproduction.jobs import Command, Job
@@ -46,6 +47,12 @@ _RESULTS_FROM = (
     'param_scheduler', 'auto_scale_lr', 'custom_hooks', 'randomness',
     'test_dataloader', 'test_evaluator',
 )  # fmt: skip
+# Of `slow_regression`: keys that came after the first files and folders of
+# runs, for parts that no table finetunes. Without them these stay equal.
+_LATER_KEYS = tuple(
+    f'bbox_head.{part}'
+    for part in ('border', 'conv_refine', 'conv_presence', 'presence_tower')
+)
 
 
 class Test(NamedTuple):
@@ -82,7 +89,7 @@ class TrainingRun:
         flags (tuple[str]): of tools/train.py that change the results, such
             as ``--amp``. Default ().
         run_file (Path, optional): file of results. With equal settings it
-            counts as finished.
+            counts as finished; with others it is neither read nor written.
 
     Attributes:
         tests (dict[str, Test]): by name, which is that of their work folder;
@@ -93,6 +100,9 @@ class TrainingRun:
         iterations (int | None): steps of the training; None if the data that
             determine them are missing.
         job (Job): to run it.
+        weights (list[str]): names of the files of pretrained weights, if
+            ``settings`` change them.
+        note (str): how the file of results differs; empty if it does not.
 
     Raises:
         UserError: if the GPUs cannot share the images of a step.
@@ -117,13 +127,21 @@ class TrainingRun:
         self.flags, self.tests = list(flags), {'test': Test()}
         self.followers: list[TrainingRun] = []
         plain = Config.fromfile(config, import_custom_modules=False)
+        usual = _pretrained(plain.model.to_dict())
         plain.merge_from_dict(_parse(settings))
+        weights = _pretrained(plain.model.to_dict())
+        # Those of the config may be a file here and a download elsewhere.
+        self.weights = [] if weights == usual else weights
         entries = plain.to_dict().items()
         results_from = {k: v for k, v in entries if k in _RESULTS_FROM}
         # As JSON stores it: without tuples.
         self.record = json.loads(json.dumps(results_from, default=str))
+        _drop_later_keys(self.record)
         if flags:
             self.record['flags'] = self.flags
+        self.note = self._other_file()
+        if self.note:
+            self.run_file = None
         self.options = [*options, *self._batch_size(plain)]
         self.cfg = copy.deepcopy(plain)
         self.cfg.merge_from_dict(_parse([*self.options, *settings]))
@@ -201,14 +219,24 @@ class TrainingRun:
                     f'({_difference(before, self.record)}); remove it, or '
                     'choose another folder'
                 )
-        content, now = self._read_run_file(), portable(self.record)
-        if content and content['settings'] != now:
-            difference = _difference(content['settings'], now)
-            return (
-                f'{self.run_file} was made with other settings '
-                f'({difference}); choose another folder by --runs'
-            )
         return ''
+
+    def _other_file(self) -> str:
+        """Describe a run file that was made with other settings, if any."""
+        content = self._read_run_file()
+        if not content:
+            return ''
+        now = dict(portable(self.record), weights=self.weights)
+        # Earlier files do not name the weights.
+        weights = content.get('weights', self.weights)
+        before = dict(content['settings'], weights=weights)
+        if before == now:
+            return ''
+        return (
+            f'{self.run_file} was made with other settings '
+            f'({_difference(before, now)}): it is neither used nor replaced; '
+            '--runs names another folder'
+        )
 
     def _read_run_file(self) -> dict | None:
         return read_run_file(self.run_file) if self.run_file else None
@@ -328,6 +356,7 @@ class TrainingRun:
         """Return what a run file has about the training."""
         content = dict(
             settings=portable(self.record),
+            weights=self.weights,
             commit=read_settings(self.folder / 'settings.json').get('commit'),
             machine=machine(self.gpus),
             iterations=self.iterations,
@@ -429,6 +458,31 @@ def _count_images(ann_file: str, partition: str, split: str) -> int | None:
         if box['category_id'] in classes and not box.get('iscrowd')
     }
     return len(images)
+
+
+def _pretrained(settings: Any) -> list[str]:
+    """Return the names of the files of weights that a model starts from."""
+    if isinstance(settings, list):
+        settings = dict(enumerate(settings))
+    if not isinstance(settings, dict):
+        return []
+    names = []
+    for key, value in settings.items():
+        if key == 'checkpoint' and isinstance(value, str):
+            if value.startswith((*ZOOS, *TORCHVISION)):
+                value = zoo_address(value)
+            names.append(osp.basename(value))
+        else:
+            names += _pretrained(value)
+    return names
+
+
+def _drop_later_keys(record: dict) -> None:
+    """Drop the keys of :data:`_LATER_KEYS`."""
+    paramwise = record.get('optim_wrapper', {}).get('paramwise_cfg') or {}
+    keys = paramwise.get('custom_keys', {})
+    for key in [key for key in keys if key.startswith(_LATER_KEYS)]:
+        del keys[key]
 
 
 def _difference(before, now, name: str = '') -> str:

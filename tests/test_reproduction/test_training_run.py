@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.errors import UserError
+from mmdet_owp.reproduction.run_files import portable
 from mmdet_owp.reproduction.training_run import TrainingRun, measured_step_time
 
 
@@ -132,6 +133,60 @@ def test_other_settings_are_refused(plan):
     (run.folder / 'settings.json').write_text('{"gpus')
     with pytest.raises(UserError, match='settings.json: not the settings'):
         plan()
+
+
+@pytest.mark.parametrize(
+    'checkpoint, difference',
+    [
+        ('', ''),
+        # The file that open-mmlab://detectron2/resnet50_caffe downloads.
+        ('/data/resnet50_msra-5891d200.pth', ''),
+        ('/data/other.pth', "(weights.0 was None, is 'other.pth')"),
+        (
+            'open-mmlab://detectron/resnet50_caffe',
+            "(weights.0 was None, is 'resnet50_caffe-788b5fa3.pth')",
+        ),
+    ],
+)
+def test_other_weights_are_other_settings(
+    plan, tmp_path, checkpoint, difference
+):
+    """By the names of their files, not by where these are."""
+    options = [f'model.backbone.init_cfg.checkpoint={checkpoint}']
+    options = options if checkpoint else []
+    file = tmp_path / 'run.json'
+    run = plan('owp/fcos_iou_coco', *options)
+    content = dict(settings=portable(run.record), tests={})
+    # Earlier files do not name the weights.
+    file.write_text(json.dumps(content))
+    assert plan('owp/fcos_iou_coco', *options, run_file=file).note == ''
+    file.write_text(json.dumps(dict(content, weights=[])))
+    run = plan('owp/fcos_iou_coco', *options, run_file=file)
+    assert difference in run.note and bool(run.note) == bool(difference)
+    assert run.run_file == (None if difference else file)
+    run.job.commands()
+    content = json.loads(json.dumps(run._describe_training()))
+    assert '/data/' not in json.dumps(content)
+    file.write_text(json.dumps(content))
+    assert plan('owp/fcos_iou_coco', *options, run_file=file).note == ''
+
+
+def test_earlier_files_of_finetuning(plan, tmp_path):
+    """They lack the keys of parts that these rows do not have."""
+    name, file = 'shapes/fcos_iou_cs_is_finetune_shapes', tmp_path / 'run.json'
+    parts = 'reg_convs conv_reg scales conv_iou conv_centerness'.split()
+    keys = {f'bbox_head.{part}': dict(lr_mult=0.1) for part in parts}
+    run = plan(name)
+    settings = portable(run.record)
+    settings['optim_wrapper']['paramwise_cfg'] = dict(custom_keys=keys)
+    file.write_text(json.dumps(dict(settings=settings, tests={})))
+    run = plan(name, run_file=file)
+    assert run.note == ''
+    run.job.commands()
+    assert plan(name).job.refused == ''
+    keys['neck'] = dict(lr_mult=0.1)
+    file.write_text(json.dumps(dict(settings=settings, tests={})))
+    assert 'neck was {' in plan(name, run_file=file).note
 
 
 def test_bad_cfg_options(plan):

@@ -180,20 +180,26 @@ def data(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupted_table_goes_on(start, data, tmp_path, cells):
+def test_interrupted_table_goes_on(
+    start, tool, rows, data, monkeypatch, repo, tmp_path, cells
+):
     """Train a proposer and a row that starts from it; Ctrl-C in between."""
+    environment = dict(
+        SHAPES=str(data), PYTHONPATH=str(repo), OMP_NUM_THREADS='1'
+    )
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     work = tmp_path / 'work'
     proposer = work / 'fcos_iou_cs_is_shapes_seed0'
     row = work / 'fcos_iou_cs_is_frozen_fb_shapes_seed0'
 
-    def reproduce(*more):
-        words = '--table 3 --data shapes --gpus 0 --work-dir'.split()
-        options = ('--cfg-options', *TINY, 'train_cfg.max_epochs=1')
-        words = (SOME_ROWS, 'frozen fb', TOOL, *words, work, *more)
-        words = (*words, '--runs', tmp_path / 'runs', *options)
-        return start('python -c', *words, SHAPES=str(data))
-
-    process = reproduce()
+    words = '--table 3 --data shapes --gpus 0 --cfg-options'.split()
+    words += [*TINY, 'train_cfg.max_epochs=1']
+    folders = '--work-dir', work, '--runs', tmp_path / 'runs'
+    process = start(
+        *('python -c', SOME_ROWS, 'frozen fb', TOOL, *folders, *words),
+        **environment,
+    )
     deadline = time.monotonic() + 300
     while not (proposer / 'last_checkpoint').exists():
         assert process.poll() is None, process.communicate()[0]
@@ -207,9 +213,9 @@ def test_interrupted_table_goes_on(start, data, tmp_path, cells):
 
     checkpoint = proposer / 'epoch_1.pth'
     before = checkpoint.stat().st_mtime_ns
-    process = reproduce()
-    output = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, output
+    rows(3, 'frozen fb')
+    status, output = tool(*words)
+    assert status is None, output
     assert checkpoint.stat().st_mtime_ns == before
     assert f'{row.name}: train' in output
     metrics = read_metrics(row / 'test')
@@ -229,8 +235,7 @@ def test_interrupted_table_goes_on(start, data, tmp_path, cells):
         assert cell.split(' / ')[1] == f'{100 * metrics[metric]:.1f}'
     assert cv2.imread(str(work / 'table3_shapes/table.png')).std() > 10
 
-    process = reproduce('--dry-run')
-    output = process.communicate(timeout=120)[0]
+    _, output = tool('--dry-run', *words)
     assert [line for line in output.splitlines() if 'seed0' in line] == [
         f'# {proposer.name}: finished',
         f'# {row.name}: finished',
@@ -308,13 +313,20 @@ def test_results_on_file_count_as_finished(tool, rows, stand_in, tmp_path):
     report = tmp_path / 'page.md'
     assert tool(*words, '--report', report)[0] is None
     assert tool(*words)[0] is None and not stand_in
-    assert '| OWP: IoU-CS-IS' in report.read_text()
+    assert report.read_text().count('/ 50.0 /') == 2
     status, output = tool(*words[:-1], '--dry-run')
     assert status is None
     assert 'finetune_shapes_seed0.json was made with other settings' in output
     assert 'flags.1 was ' in output and '--runs' in output
+    assert output.count('iterations left') == 2
+    # A run with other options is another run, and leaves the file alone.
     status, output = tool(*words[:-1], '--report', report)
-    assert status is None and output.count('left out: ') == 2
+    assert status is None and output.count('neither used nor replaced') == 2
+    assert '/ 50.0 /' not in report.read_text()
+    status, output = tool(*words[:-1])
+    assert status is None and len(stand_in) == 4
+    assert output.count('/ 50.0 /') == 2
+    assert file.read_text() == before
 
 
 def test_row_of_another_test(tool, rows, stand_in, tmp_path, cells):
