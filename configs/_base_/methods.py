@@ -66,20 +66,26 @@ slow_regression = dict(
             'bbox_head.scales': dict(lr_mult=0.1),
             'bbox_head.conv_iou': dict(lr_mult=0.1),
             'bbox_head.conv_centerness': dict(lr_mult=0.1),
+            'bbox_head.conv_presence': dict(lr_mult=0.1),
+            'bbox_head.presence_tower': dict(lr_mult=0.1),
+            'bbox_head.border': dict(lr_mult=0.1),
+            'bbox_head.conv_refine': dict(lr_mult=0.1),
         }
     )
 )
 # The same on schedule_90k: a key overrides its `norm_decay_mult`, so that the
-# norms of the tower need keys that say it again.
+# norms need keys that say it again.
 slow_regression_90k = dict(
     paramwise_cfg=dict(
         custom_keys=dict(
             slow_regression['paramwise_cfg']['custom_keys'],
             **{
-                f'bbox_head.reg_convs.{i}.gn': dict(
-                    lr_mult=0.1, decay_mult=0.0
+                f'bbox_head.{part}.gn': dict(lr_mult=0.1, decay_mult=0.0)
+                for part in (
+                    *(f'reg_convs.{i}' for i in range(4)),
+                    *(f'presence_tower.{i}' for i in range(4)),
+                    'border.merge',
                 )
-                for i in range(4)
             },
         )
     )

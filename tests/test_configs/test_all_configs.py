@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import METRICS, DefaultScope
 from mmengine.runner import Runner
+from torch import nn
 from voc_tree import write_voc
 
 import mmdet_owp.register  # noqa: F401
@@ -475,3 +476,40 @@ def test_recipe(recipe, data):
         assert (loss.get('nms') is not None) == ('nms' in options)
         logged = {c.data_src for c in config.log_processor.custom_cfg}
         assert logged == {'masked_background', 'background_objectness_max'}
+
+
+@pytest.mark.parametrize('recipe', ['finetune', 'finetune_90k', 'frozen'])
+def test_recipe_of_all_parts(recipe):
+    """Whatever predicts boxes and cues learns slowly, or is frozen."""
+    methods = Config.fromfile(REPO / 'configs/_base_/methods.py')
+    head = dict(
+        type='OWPFCOSHead',
+        num_classes=8,
+        in_channels=8,
+        feat_channels=8,
+        norm_cfg=dict(type='GN', num_groups=2),
+        objectness=('centerness', 'iou', 'presence'),
+        refine='border',
+        presence_convs=4,
+        freeze_regression=recipe == 'frozen',
+    )
+    settings = dict(optimizer=dict(type='SGD', lr=1.0, weight_decay=1.0))
+    if recipe != 'frozen':
+        settings.update(methods[recipe][1])
+        settings['paramwise_cfg'].norm_decay_mult = 0.0
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = nn.ModuleDict(dict(bbox_head=MODELS.build(head)))
+        optimizer = build_optim_wrapper(model, settings).optimizer
+    names = {id(p): name for name, p in model.named_parameters()}
+    slow = None if recipe == 'frozen' else 0.1
+    for group in optimizer.param_groups:
+        for parameter in group['params']:
+            name = names.pop(id(parameter))
+            rate = group['lr'] if parameter.requires_grad else None
+            expected = (
+                1 if '.cls_convs' in name or '.conv_cls' in name else slow
+            )
+            assert rate == pytest.approx(expected), name
+            if recipe == 'finetune_90k':
+                assert group['weight_decay'] == ('.gn.' not in name), name
+    assert not names
