@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmdet_owp.datasets.coco_file import read_coco
 from mmdet_owp.datasets.coco_records import image_name
 from mmdet_owp.errors import UserError
 
@@ -22,19 +21,19 @@ class Source(NamedTuple):
 
     Attributes:
         name (str): folder of its images in the merged set.
-        ann_file (str): annotation file.
         images (str): folder that its ``file_name`` is relative to.
+        read (Callable): returns its content, in COCO format.
     """
 
     name: str
-    ann_file: str
     images: str
+    read: Callable[[], dict]
 
 
 def merge(sources: Sequence[Source]) -> dict:
-    """Merge annotation files.
+    """Merge the content of several sets.
 
-    Classes of the same name are one class. It has the id of the first file
+    Classes of the same name are one class. It has the id of the first set
     that has it, unless another class has that id already; then it gets a new
     one. Images and objects are numbered from 1.
 
@@ -46,13 +45,13 @@ def merge(sources: Sequence[Source]) -> dict:
         dict: in COCO format, categories in ascending id.
 
     Raises:
-        UserError: as :func:`~mmdet_owp.datasets.coco_file.read_coco`.
+        UserError: as the functions that read the sets.
     """
     categories: dict[str, dict] = {}
     images: list[dict] = []
     annotations: list[dict] = []
     for source in sources:
-        content = read_coco(source.ann_file)
+        content = source.read()
         class_ids, image_ids = {}, {}
         for category in content['categories']:
             known = categories.get(category['name'])

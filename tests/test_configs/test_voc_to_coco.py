@@ -1,8 +1,9 @@
-"""Trained on PASCAL VOC, tested on COCO: the labels are the same classes."""
+"""PASCAL VOC's own files: trained on and tested on COCO, or merged with it."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,12 +14,17 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
-from voc_tree import write_voc
+from voc_tree import VOC_NAMES, write_voc
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.datasets.coco_split import CocoSplitDataset
 from mmdet_owp.partitions import COCO_NON_VOC, COCO_VOC
 
+NEGATIVE = """<annotation>
+<size><width>64</width><height>48</height></size>
+<object><name>cat</name><bndbox>
+<xmin>9</xmin><ymin>1</ymin><xmax>8</xmax><ymax>9</ymax>
+</bndbox></object></annotation>"""
 CONFIG = Path(__file__).parents[2] / 'configs/fcos/fcos_voc-to-coco.py'
 
 
@@ -141,6 +147,113 @@ def test_boxes_lie_where_they_were(config, photos, mmdet_scope):
         boxes[:, 2:] += boxes[:, :2]
         found = np.array([i['bbox'] for i in info['instances']])
         assert np.abs(found - boxes).max() <= 2
+
+
+@pytest.fixture
+def merge(call_tool, repo, tmp_path):
+    """Merge VOC's tree alone; return the status and the folder written."""
+
+    def call(root):
+        tool = repo / 'tools/dataset_tools/merge_coco.py'
+        status = call_tool(tool, f'voc={root}', '--out', tmp_path / 'merged')
+        return status, tmp_path / 'merged'
+
+    return call
+
+
+def boxes(dataset) -> dict[str, Counter]:
+    """Return the (class, ignored, box) of the objects by stem of the image."""
+    names = dataset.metainfo['classes']
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    return {
+        Path(info['img_path']).stem: Counter(
+            (names[i['bbox_label']], i['ignore_flag'], *i['bbox'])
+            for i in info['instances']
+        )
+        for info in infos
+    }
+
+
+def test_merged_tree_is_what_the_config_loads(
+    config, photos, merge, mmdet_scope
+):
+    status, folder = merge(photos[0])
+    assert status is None
+    path = folder / 'annotations/instances_train.json'
+    content, drawn = (json.loads(p.read_text()) for p in (path, photos[1]))
+    classes = {c['id']: c['name'] for c in content['categories']}
+    assert classes == COCO_VOC
+
+    def read(content):
+        stems = {i['id']: Path(i['file_name']).stem for i in content['images']}
+        return Counter(
+            (stems[a['image_id']], a['category_id'], a['iscrowd'], *a['bbox'])
+            for a in content['annotations']
+            if a['category_id'] in COCO_VOC
+        )
+
+    # mmdet takes the last pixel of a box for its end.
+    for a in drawn['annotations']:
+        x, y, width, height = map(round, a['bbox'])
+        a['bbox'] = [x, y, width - 1, height - 1]
+    assert read(content) == read(drawn)
+
+    merged = CocoSplitDataset(
+        ann_file=str(path),
+        data_prefix=dict(img=str(folder / 'train')),
+        partition=[*COCO_VOC],
+        split='base',
+        filter_cfg=dict(filter_empty_gt=True, min_size=32),
+        pipeline=config.train_dataloader.dataset.datasets[0].pipeline,
+    )
+    to_voc = {name: VOC_NAMES.get(name, name) for name in COCO_VOC.values()}
+    found = {
+        stem: Counter(
+            {(to_voc[name], *o): n for (name, *o), n in objects.items()}
+        )
+        for stem, objects in boxes(merged).items()
+    }
+    voc = DATASETS.build(config.train_dataloader.dataset)
+    expected: dict[str, Counter] = {}
+    for part in voc.datasets:
+        expected.update(boxes(part))
+    assert len(found) == 20 and found == expected
+    # The pictures are found through the link, too.
+    assert merged[0]['inputs'].shape == voc[0]['inputs'].shape
+
+
+@pytest.mark.parametrize('photos', ['drawn'], indirect=True)
+@pytest.mark.parametrize('name, damage', [
+    ('VOC2012/Annotations/15.xml', None),
+    ('VOC2012/Annotations/15.xml', '<annotation>'),
+    ('VOC2012/Annotations/15.xml', '<annotation><size/></annotation>'),
+    ('VOC2012/Annotations/15.xml', NEGATIVE),
+    ('VOC2007/JPEGImages/3.jpg', None),
+    ('VOC2007/JPEGImages/3.jpg', 'text'),
+    ('VOC2007/ImageSets/Main/trainval.txt', None),
+])  # fmt: skip
+def test_broken_tree(photos, merge, tmp_path, name, damage):
+    root = tmp_path / 'VOCdevkit'
+    shutil.copytree(photos[0], root)
+    path = root / name
+    path.unlink()
+    if damage is not None:
+        path.write_text(damage)
+    status, _ = merge(root)
+    remedy = 'unpack PASCAL VOC again'
+    listed = root / name.split('/')[0] / 'ImageSets/Main/trainval.txt'
+    fix = f'{remedy}, or remove the line {path.stem} from {listed}'
+    message = {
+        '.xml': f'{path}: missing or not an annotation of PASCAL VOC; {fix}',
+        '.jpg': f'{path}: missing or cannot be decoded; {fix}',
+        '.txt': f'no list of images {path}: {remedy}',
+    }
+    assert status == f'error: {message[path.suffix]}'
+
+
+def test_no_tree(merge, tmp_path):
+    status, _ = merge(tmp_path)
+    assert status.startswith(f'error: {tmp_path}: no folder VOC2007/ or ')
 
 
 @pytest.mark.slow
