@@ -18,8 +18,16 @@ from torch import nn
 from mmdet_owp.engine.multi_view import unwrapped
 from mmdet_owp.errors import UserError
 
-# Most of the time goes into convolutions and the norms between them.
-PARTS = ('backbone', 'neck', 'bbox_head.cls_convs', 'bbox_head.reg_convs')
+# Most of the time goes into convolutions and the norms between them. Not the
+# whole of `border`: PyTorch fails to generate its sampling at dynamic sizes.
+PARTS = (
+    'backbone',
+    'neck',
+    'bbox_head.cls_convs',
+    'bbox_head.reg_convs',
+    'bbox_head.border.merge',
+    'bbox_head.presence_tower',
+)
 
 
 def compile_parts(

@@ -18,10 +18,12 @@ pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 @pytest.fixture
 def model(tiny_config):
-    """A tiny joint model with two towers and refined boxes on three levels."""
+    """A tiny joint model with all towers and refined boxes on three levels."""
     torch.manual_seed(0)
     config = Config.fromfile(tiny_config('fcos_iou_cs_is_joint_shapes'))
-    config.model.bbox_head.refine = 'border'
+    config.model.bbox_head.update(
+        refine='border', objectness=('iou', 'presence'), presence_convs=1
+    )
     model = MODELS.build(config.model)
     model.init_weights()
     return model
@@ -79,6 +81,8 @@ def test_compiled_parts_are_the_model(model, graphs):
         'neck',
         'bbox_head.cls_convs',
         'bbox_head.reg_convs',
+        'bbox_head.border.merge',
+        'bbox_head.presence_tower',
     ]
     assert compiled.state_dict().keys() == model.state_dict().keys()
     compiled.load_state_dict(model.state_dict())
