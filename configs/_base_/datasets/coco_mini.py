@@ -1,63 +1,25 @@
 # The subset of COCO that tools/dataset_tools/make_coco_mini.py cuts.
-_base_ = ['mmdet::_base_/datasets/coco_detection.py', './metrics.py']
+_base_ = ['./small_images.py', './metrics.py']
 
 data_root = '{{$COCO_MINI:data/coco_mini}}'
-image_size = (256, 256)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=image_size, keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=image_size, keep_ratio=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-        ),
-    ),
-]
-# tools/test.py --tta: two sizes of each image.
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale=image_size, keep_ratio=True),
-                dict(type='Resize', scale=(512, 512), keep_ratio=True),
-            ],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='PackDetInputs')],
-        ],
-    ),
-]
 dataset = dict(
     type='CocoSplitDataset', data_root=data_root, partition='voc', split='base'
 )
-loader = dict(batch_size=8, num_workers=1, persistent_workers=False)
 train_dataloader = dict(
-    **loader,
+    **_base_.loader,
     dataset=dict(
         ann_file='annotations/instances_train.json',
         data_prefix=dict(img='train/'),
-        pipeline=train_pipeline,
+        pipeline=_base_.train_pipeline,
         **dataset,
     ),
 )
 val_dataloader = test_dataloader = dict(
-    **loader,
+    **_base_.loader,
     dataset=dict(
         ann_file='annotations/instances_val.json',
         data_prefix=dict(img='val/'),
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
         **dataset,
     ),
 )

@@ -1,5 +1,9 @@
 # COCO 2017: trained on the 20 VOC classes, evaluated on the other 60 too.
-_base_ = ['mmdet::_base_/datasets/coco_detection.py', './metrics.py']
+_base_ = [
+    'mmdet::_base_/datasets/coco_detection.py',
+    './metrics.py',
+    './tta.py',
+]
 
 data_root = '{{$COCO_ROOT:data/coco}}'
 dataset = dict(
@@ -12,21 +16,6 @@ train_dataloader = dict(
 )
 val_dataloader = test_dataloader = dict(dataset=dataset)
 val_evaluator = test_evaluator = [_base_.recall]
-# tools/test.py --tta: two sizes of each image.
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-                dict(type='Resize', scale=(2000, 1200), keep_ratio=True),
-            ],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='PackDetInputs')],
-        ],
-    ),
-]
 
 # test_dataloader, test_evaluator of detectors trained on COCO and tested on
 # the frames of UVO, where no object is of a class that training knew.

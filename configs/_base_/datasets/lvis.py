@@ -1,6 +1,10 @@
 # LVIS v1 without the last 100 frequent classes by id, set up as COCO, but 300
 # proposals and detections per image count.
-_base_ = ['mmdet::_base_/datasets/coco_detection.py', './metrics.py']
+_base_ = [
+    'mmdet::_base_/datasets/coco_detection.py',
+    './metrics.py',
+    './tta.py',
+]
 
 data_root = '{{$LVIS_ROOT:data/lvis_v1}}'
 # Both annotation files name images of both COCO folders.
@@ -23,21 +27,6 @@ val_dataloader = test_dataloader = dict(
 recall = dict(_base_.recall, proposal_nums=(10, 100, 300))
 class_wise = dict(_base_.class_wise, style='lvis')
 val_evaluator = test_evaluator = [recall]
-# tools/test.py --tta: two sizes of each image.
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-                dict(type='Resize', scale=(2000, 1200), keep_ratio=True),
-            ],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='PackDetInputs')],
-        ],
-    ),
-]
 
 # The loaders of the other partition: novel classes by image count.
 by_count = dict(dataset=dict(partition='lvis-count'))

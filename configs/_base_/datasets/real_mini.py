@@ -1,46 +1,28 @@
 # Photographs of several sets, merged by tools/dataset_tools/merge_coco.py;
 # validated on those of the COCO subset.
-_base_ = ['mmdet::_base_/datasets/coco_detection.py', './metrics.py']
+_base_ = ['./small_images.py', './metrics.py']
 
 image_size = (384, 384)
 resize = dict(type='Resize', scale=image_size, keep_ratio=True)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
+    *_base_.train_pipeline[:2],
     resize,
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    *_base_.train_pipeline[3:],
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    resize,
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-        ),
-    ),
-]
-# tools/test.py --tta: two sizes of each image.
+test_pipeline = [_base_.test_pipeline[0], resize, _base_.test_pipeline[2]]
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.tta_pipeline[0],
     dict(
         type='TestTimeAug',
         transforms=[
-            [resize, dict(type='Resize', scale=(576, 576), keep_ratio=True)],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='PackDetInputs')],
+            [resize, dict(resize, scale=(576, 576))],
+            *_base_.tta_pipeline[1].transforms[1:],
         ],
     ),
 ]
 dataset = dict(type='CocoSplitDataset', partition='voc', split='base')
-loader = dict(batch_size=8, num_workers=1, persistent_workers=False)
 train_dataloader = dict(
-    **loader,
+    **_base_.loader,
     sampler=dict(type='InfiniteSampler'),
     batch_sampler=dict(type='ResumableAspectRatioBatchSampler'),
     dataset=dict(
@@ -52,7 +34,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = test_dataloader = dict(
-    **loader,
+    **_base_.loader,
     dataset=dict(
         data_root='{{$COCO_MINI:data/coco_mini}}',
         ann_file='annotations/instances_val.json',
