@@ -51,6 +51,24 @@ def mmdet_index():
         yield
 
 
+@pytest.fixture(scope='session', autouse=True)
+def unformatted_configs():
+    """Leave configs as they are where a run logs and stores them.
+
+    yapf takes seconds, and a run formats its config five times and more.
+    """
+    from mmengine.config import config
+    from yapf.yapflib import yapf_api
+
+    def leave(text, **_):
+        return text, True
+
+    # mmengine imports it at the head of the file or where it is called.
+    with mock.patch.object(yapf_api, 'FormatCode', leave):
+        with mock.patch.object(config, 'FormatCode', leave, create=True):
+            yield
+
+
 @pytest.fixture
 def mmdet_scope():
     """Build in mmdet's scope, whatever scope an earlier test left."""

@@ -114,14 +114,9 @@ class Environment:
 
     def freeze(self):
         """What is installed, mmdet_owp left out."""
-        words = self.python, '-m', 'pip', 'list', '--format=freeze'
-        status, output = self.run(*words)
-        assert status == 0, output
-        return [
-            line
-            for line in output.splitlines()
-            if '==' in line and not line.lower().startswith('mmdet_owp')
-        ]
+        found = metadata.distributions(path=[str(self.site)])
+        named = sorted((d.metadata['Name'], d.version) for d in found)
+        return [f'{n}=={v}' for n, v in named if n.lower() != 'mmdet_owp']
 
 
 @pytest.fixture

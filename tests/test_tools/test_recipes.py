@@ -81,14 +81,15 @@ def predict(config, checkpoint, work_dir):
     """Return metrics and the proposals of the test images."""
     options = {'load_from': str(checkpoint), 'model.test_cfg.score_thr': 0.0}
     runner = build(config, work_dir, **options)
-    metrics = runner.test()
-    with torch.no_grad():
-        samples = [
-            sample
-            for batch in runner.test_dataloader
-            for sample in runner.model.test_step(batch)
-        ]
-    return metrics, [s.proposals for s in samples]
+    proposals, test_step = [], runner.model.test_step
+
+    def keep(batch):
+        samples = test_step(batch)
+        proposals.extend(sample.proposals for sample in samples)
+        return samples
+
+    runner.model.test_step = keep
+    return runner.test(), proposals
 
 
 def test_frozen_fb_keeps_its_proposals(proposer, tiny_config, tmp_path):
@@ -132,14 +133,27 @@ def shares(runner):
     return runner.message_hub.get_scalar('train/masked_background').data[0]
 
 
+MASKING = 'fcos_iou_cs_is_joint_unknown_shapes'
+LOSS = 'model.bbox_head.loss_cls'
+
+
+@pytest.fixture(scope='module')
+def unmasked(tiny_config, tmp_path_factory):
+    """A recipe with masking, after two epochs in which it masked nothing."""
+    folder = tmp_path_factory.mktemp('unmasked')
+    never = {f'{LOSS}.threshold': 1.0}
+    runner = train(tiny_config(MASKING), folder, epochs=2, **never)
+    assert len(shares(runner)) == 8 and not shares(runner).any()
+    return runner.model.state_dict()
+
+
 @pytest.mark.parametrize('start_iter, first', [(2, 2), (0.75, 6)])
 def test_start_of_masking_survives_a_resume(
-    tiny_config, tmp_path, start_iter, first
+    tiny_config, tmp_path, unmasked, start_iter, first
 ):
     """Two epochs of four iterations, the second one resumed."""
-    config = tiny_config('fcos_iou_cs_is_joint_unknown_shapes')
-    loss = 'model.bbox_head.loss_cls'
-    options = {f'{loss}.threshold': 0.3, f'{loss}.start_iter': start_iter}
+    config = tiny_config(MASKING)
+    options = {f'{LOSS}.threshold': 0.3, f'{LOSS}.start_iter': start_iter}
     whole = train(config, tmp_path / 'whole', epochs=2, **options)
     first_epoch = str(tmp_path / 'whole/epoch_1.pth')
     start = dict(load_from=first_epoch, resume=True)
@@ -153,13 +167,8 @@ def test_start_of_masking_survives_a_resume(
         got = resumed.model.state_dict()[name]
         assert torch.equal(got, value), name
     # Masking has changed the weights.
-    options[f'{loss}.threshold'] = 1.0
-    unmasked = train(config, tmp_path / 'unmasked', epochs=2, **options)
-    assert not shares(unmasked).any()
     name = 'bbox_head.conv_cls.weight'
-    assert not torch.equal(
-        unmasked.model.state_dict()[name], whole.model.state_dict()[name]
-    )
+    assert not torch.equal(unmasked[name], whole.model.state_dict()[name])
 
 
 def test_two_processes_train_frozen_fb(proposer, tiny_config, tmp_path, run):
