@@ -2,5 +2,7 @@
 _base_ = [
     '../_base_/models/oln_box_mobilenetv2_fpn.py',
     '../_base_/datasets/coco_mini.py',
-    '../_base_/schedules/schedule_epochs_sgd.py',
+    '../_base_/schedules/schedule_epochs.py',
 ]
+
+optim_wrapper = dict(optimizer=_base_.sgd)
