@@ -7,6 +7,6 @@ _base_ = [
 ]
 
 model = dict(bbox_head=_base_.joint)
-load_from = 'work_dirs/fcos_iou_cs_is_mobilenetv2_coco-mini/epoch_3.pth'
+load_from = 'work_dirs/fcos_iou_cs_is_mobilenetv2_coco-mini/epoch_6.pth'
 custom_hooks, optim_wrapper = _base_.finetune
 val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -7,6 +7,6 @@ _base_ = [
 ]
 
 model = dict(bbox_head=dict(_base_.joint, loss_cls=_base_.mask_unknown_late))
-load_from = 'work_dirs/fcos_iou_cs_is_mobilenetv2_coco-mini/epoch_3.pth'
+load_from = 'work_dirs/fcos_iou_cs_is_mobilenetv2_coco-mini/epoch_6.pth'
 custom_hooks, optim_wrapper, log_processor = _base_.finetune_unknown
 val_evaluator = test_evaluator = [_base_.recall, _base_.class_wise]

@@ -125,8 +125,9 @@ class ClassAgnosticRecallMetric(SplitMetric):
             self.results.append(
                 dict(
                     img_id=sample['img_id'],
-                    bboxes=proposals['bboxes'].cpu().numpy(),
-                    scores=proposals['scores'].cpu().numpy(),
+                    # Single precision: numpy has no bfloat16.
+                    bboxes=proposals['bboxes'].float().cpu().numpy(),
+                    scores=proposals['scores'].float().cpu().numpy(),
                 )
             )
 

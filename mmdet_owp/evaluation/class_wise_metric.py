@@ -71,10 +71,12 @@ class ClassWiseMetric(SplitMetric):
         """
         for sample in data_samples:
             found = sample['pred_instances']
-            arrays = {
-                key: found[key].cpu().numpy()
-                for key in ('bboxes', 'scores', 'labels')
-            }
+            arrays = dict(
+                # Single precision: numpy has no bfloat16.
+                bboxes=found['bboxes'].float().cpu().numpy(),
+                scores=found['scores'].float().cpu().numpy(),
+                labels=found['labels'].cpu().numpy(),
+            )
             self.results.append(dict(img_id=sample['img_id'], **arrays))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:

@@ -47,12 +47,6 @@ _RESULTS_FROM = (
     'param_scheduler', 'auto_scale_lr', 'custom_hooks', 'randomness',
     'test_dataloader', 'test_evaluator',
 )  # fmt: skip
-# Of `slow_regression`: keys that came after the first files and folders of
-# runs, for parts that no table finetunes. Without them these stay equal.
-_LATER_KEYS = tuple(
-    f'bbox_head.{part}'
-    for part in ('border', 'conv_refine', 'conv_presence', 'presence_tower')
-)
 
 
 class Test(NamedTuple):
@@ -136,7 +130,6 @@ class TrainingRun:
         results_from = {k: v for k, v in entries if k in _RESULTS_FROM}
         # As JSON stores it: without tuples.
         self.record = json.loads(json.dumps(results_from, default=str))
-        _drop_later_keys(self.record)
         if flags:
             self.record['flags'] = self.flags
         self.note = self._other_file()
@@ -475,14 +468,6 @@ def _pretrained(settings: Any) -> list[str]:
         else:
             names += _pretrained(value)
     return names
-
-
-def _drop_later_keys(record: dict) -> None:
-    """Drop the keys of :data:`_LATER_KEYS`."""
-    paramwise = record.get('optim_wrapper', {}).get('paramwise_cfg') or {}
-    keys = paramwise.get('custom_keys', {})
-    for key in [key for key in keys if key.startswith(_LATER_KEYS)]:
-        del keys[key]
 
 
 def _difference(before, now, name: str = '') -> str:

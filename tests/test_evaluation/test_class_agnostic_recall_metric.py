@@ -1,5 +1,6 @@
 """The metric as mmengine's evaluator uses it."""
 
+import copy
 import json
 import pickle
 import re
@@ -242,6 +243,26 @@ def test_models_without_proposals_are_evaluated_by_detections(
         metric.process(None, [sample.to_dict()])
     np.testing.assert_equal(metric.evaluate(len(samples)), ours)
     assert sum('gives no `proposals`' in text for text in logged) == 1
+
+
+def test_predictions_in_bfloat16(ann_file, samples):
+    """What a model gives with mmengine's `test_cfg.fp16=True` on a CPU."""
+    rounded, single = samples, copy.deepcopy(samples)
+    for sample in rounded:
+        for found in (sample.proposals, sample.pred_instances):
+            found.bboxes = found.bboxes.bfloat16()
+            found.scores = found.scores.bfloat16()
+    for sample in single:
+        for found in (sample.proposals, sample.pred_instances):
+            found.bboxes = found.bboxes.bfloat16().float()
+            found.scores = found.scores.bfloat16().float()
+    np.testing.assert_equal(
+        evaluate(rounded, ann_file=ann_file),
+        evaluate(single, ann_file=ann_file),
+    )
+    metric = ClassWiseMetric(ann_file, ['base'])
+    metric.process(None, [rounded[0].to_dict()])
+    assert metric.results[0]['bboxes'].tolist() == [[0, 0, 1, 1]]
 
 
 def test_untested_images_count_as_missed(ann_file, samples, logged):

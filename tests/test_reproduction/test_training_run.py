@@ -171,24 +171,6 @@ def test_other_weights_are_other_settings(
     assert plan('owp/fcos_iou_coco', *options, run_file=file).note == ''
 
 
-def test_earlier_files_of_finetuning(plan, tmp_path):
-    """They lack the keys of parts that these rows do not have."""
-    name, file = 'shapes/fcos_iou_cs_is_finetune_shapes', tmp_path / 'run.json'
-    parts = 'reg_convs conv_reg scales conv_iou conv_centerness'.split()
-    keys = {f'bbox_head.{part}': dict(lr_mult=0.1) for part in parts}
-    run = plan(name)
-    settings = portable(run.record)
-    settings['optim_wrapper']['paramwise_cfg'] = dict(custom_keys=keys)
-    file.write_text(json.dumps(dict(settings=settings, tests={})))
-    run = plan(name, run_file=file)
-    assert run.note == ''
-    run.job.commands()
-    assert plan(name).job.refused == ''
-    keys['neck'] = dict(lr_mult=0.1)
-    file.write_text(json.dumps(dict(settings=settings, tests={})))
-    assert 'neck was {' in plan(name, run_file=file).note
-
-
 def test_bad_cfg_options(plan):
     with pytest.raises(UserError, match='lr: must be KEY=VALUE'):
         plan('shapes/fcos_iou_cs_is_shapes', 'lr')
