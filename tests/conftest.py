@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from functools import lru_cache
@@ -30,6 +31,12 @@ model = dict(
 train_dataloader = dict(batch_size=2)
 randomness = dict(seed=0)
 """
+
+
+def pytest_configure():
+    """Let SIGINT stop what tests start, also behind a shell's `&`."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

@@ -231,11 +231,7 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         UserError: if the launcher needs CUDA and there is none.
     """
-    if (
-        cfg.launcher != 'none'
-        and get_device() == 'cpu'
-        and not dist.is_initialized()
-    ):
+    if cfg.launcher != 'none' and get_device() == 'cpu':
         init_cpu_group(cfg)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
@@ -243,7 +239,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def init_cpu_group(cfg: Config) -> None:
-    """Join the gloo process group that torchrun describes.
+    """Join the gloo process group that torchrun describes, once.
 
     Args:
         cfg (Config): its ``model_wrapper_cfg`` is set so that the model stays
@@ -257,10 +253,10 @@ def init_cpu_group(cfg: Config) -> None:
             f'--launcher {cfg.launcher} needs CUDA; on CPUs use '
             'tools/dist_train.sh or tools/dist_test.sh'
         )
-    timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
-    dist.init_process_group(
-        'gloo', timeout=datetime.timedelta(seconds=timeout)
-    )
+    if not dist.is_initialized():
+        settings = cfg.get('env_cfg', {}).get('dist_cfg', {})
+        timeout = datetime.timedelta(seconds=settings.get('timeout', 1800))
+        dist.init_process_group('gloo', timeout=timeout)
     cfg.model_wrapper_cfg = {
         # The runner's defaults ...
         'type': 'MMDistributedDataParallel',

@@ -1,9 +1,12 @@
 """One process's share of a training step, for test_launch.py.
 
-Usage: gloo_worker.py CONFIG OUT, under torch.distributed.run.
+Usage: gloo_worker.py FOLDER CONFIG..., under torch.distributed.run.
+FOLDER/NAME_OF_CONFIG.pth is written.
 """
 
 import sys
+from pathlib import Path
+from unittest import mock
 
 import torch
 from mmengine.config import Config
@@ -18,7 +21,8 @@ def losses_and_gradients(config, launcher, work_dir):
     """Take those of the first four images, shared by the processes."""
     cfg = Config.fromfile(config)
     cfg.launcher, cfg.work_dir = launcher, str(work_dir)
-    runner = launch.build_runner(cfg)
+    with mock.patch.object(Config, 'pretty_text', ''):  # takes seconds
+        runner = launch.build_runner(cfg)
     runner.model.train()
     rank, world_size = get_dist_info()
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -37,6 +41,8 @@ def losses_and_gradients(config, launcher, work_dir):
 
 
 if __name__ == '__main__':
-    result = losses_and_gradients(sys.argv[1], 'pytorch', sys.argv[2])
-    if get_dist_info()[0] == 0:
-        torch.save(result, sys.argv[2] + '.pth')
+    folder = Path(sys.argv[1])
+    for config in map(Path, sys.argv[2:]):
+        result = losses_and_gradients(config, 'pytorch', folder / config.stem)
+        if get_dist_info()[0] == 0:
+            torch.save(result, folder / f'{config.stem}.pth')

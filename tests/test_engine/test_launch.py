@@ -74,33 +74,37 @@ model = dict(
 """
 
 
-@pytest.mark.parametrize(
-    'name',
-    [
-        'fcos_iou_presence_border_shapes',
-        'fcos_iou_cs_is_joint_unknown_area_nms_shapes',
-    ],
+TWO = (
+    'fcos_iou_presence_border_shapes',
+    'fcos_iou_cs_is_joint_unknown_area_nms_shapes',
 )
-def test_two_processes_have_the_gradients_of_one(
-    run, tiny_config, tmp_path, shapes_dir, monkeypatch, name
-):
-    """Compare batch 2 in each of two processes with batch 4 in one."""
-    config = tiny_config(name)
-    if 'unknown' in name:
-        text = MASKING.format(config=config)
-        config = tmp_path / 'masking.py'
-        config.write_text(text)
-    torchrun = 'python -m torch.distributed.run --standalone'.split()
+
+
+@pytest.fixture(scope='module')
+def configs_and_results(run, tiny_config, tmp_path_factory):
+    """Name -> its config, and what two processes found, started once."""
+    folder = tmp_path_factory.mktemp('two')
+    configs = {name: tiny_config(name) for name in TWO}
+    masking = folder / 'masking.py'
+    masking.write_text(MASKING.format(config=configs[TWO[1]]))
+    configs[TWO[1]] = masking
     status, output = run(
-        *torchrun,
-        '--nproc_per_node=2',
-        gloo_worker.__file__,
-        config,
-        tmp_path / 'two',
+        'python -m torch.distributed.run --standalone --nproc_per_node=2',
+        *(gloo_worker.__file__, folder, *configs.values()),
     )
     assert status == 0, output
-    two = torch.load(tmp_path / 'two.pth')
+    return {
+        name: (config, torch.load(folder / f'{config.stem}.pth'))
+        for name, config in configs.items()
+    }
 
+
+@pytest.mark.parametrize('name', TWO)
+def test_two_processes_have_the_gradients_of_one(
+    configs_and_results, tmp_path, shapes_dir, monkeypatch, name
+):
+    """Compare batch 2 in each of two processes with batch 4 in one."""
+    config, two = configs_and_results[name]
     monkeypatch.setenv('SHAPES', str(shapes_dir))
     one = gloo_worker.losses_and_gradients(config, 'none', tmp_path / 'one')
     assert one['losses'].keys() >= {'loss', 'loss_bbox'}

@@ -124,6 +124,7 @@ def started(tmp_path, repo):
     files = [tmp_path / name / 'pid' for name in 'ab']
     wait_until(lambda: all(file.exists() for file in files))
     inner = [int(file.read_text()) for file in files]
+    time.sleep(0.2)  # until the call, too, knows what it has started
     yield process, inner
     process.kill()
     process.wait()

@@ -1,4 +1,4 @@
-"""Training and testing as users do, in processes of our tools."""
+"""Training and testing by our tools, called here and in processes."""
 
 from __future__ import annotations
 
@@ -15,54 +15,23 @@ from mmdet_owp.engine import bfloat16
 from mmdet_owp.engine.checkpoint import load_checkpoint
 
 EPOCHS = 6
+LAST = f'epoch_{EPOCHS}.pth'
 NO_VALIDATION = 'val_cfg=None val_dataloader=None val_evaluator=None'
 # As in the configs of COCO, the loop counts iterations.
 ITERATIONS = """
 _base_ = '{config}'
 
 train_cfg = dict(
-    _delete_=True, type='IterBasedTrainLoop', max_iters=24, val_interval=24)
+    _delete_=True, type='IterBasedTrainLoop', max_iters=16, val_interval=16)
 train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
+optim_wrapper = dict(accumulative_counts=2)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=24)
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=16)
 ]
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=4, max_keep_ckpts=2))
+    checkpoint=dict(by_epoch=False, interval=6, max_keep_ckpts=3))
 log_processor = dict(by_epoch=False)
 """
-
-
-def train_twice(start, config, folder, last, *options):
-    """Train unbroken, and killed after a checkpoint and resumed.
-
-    Returns the ``last`` checkpoint of both.
-    """
-
-    def train(work_dir, resume=''):
-        return start(
-            f'python tools/train.py {config} --work-dir {work_dir} {resume} '
-            f'--cfg-options {NO_VALIDATION}',
-            *options,
-        )
-
-    whole, broken = folder / 'whole', folder / 'broken'
-    run, killed = train(whole), train(broken)
-    # Written after the first checkpoint.
-    deadline = time.monotonic() + 120
-    while not (broken / 'last_checkpoint').exists():
-        assert killed.poll() is None, killed.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    killed.kill()
-    killed.communicate()
-    assert not (broken / last).exists()
-    output = run.communicate()[0]
-    assert run.returncode == 0, output
-    resumed = train(broken, '--resume')
-    output = resumed.communicate()[0]
-    assert resumed.returncode == 0, output
-    assert 'resumed epoch' in output
-    return [work_dir / last for work_dir in (whole, broken)]
 
 
 @pytest.fixture(scope='module')
@@ -71,15 +40,53 @@ def config(tiny_config):
 
 
 @pytest.fixture(scope='module')
-def trained(start, config, tmp_path_factory):
-    """The last checkpoints of an unbroken run and of a resumed one."""
-    return train_twice(
-        start,
-        config,
-        tmp_path_factory.mktemp('epochs'),
-        f'epoch_{EPOCHS}.pth',
-        f'train_cfg.max_epochs={EPOCHS}',
+def train(repo, call_tool, shapes_dir):
+    """Train without validation in this process, in one thread.
+
+    Sums of several threads would differ from those of processes of `start`.
+    """
+
+    def train_here(config, work_dir, *words, options=()):
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv('SHAPES', str(shapes_dir))
+            words = (config, '--work-dir', work_dir, *words)
+            words = (*words, '--cfg-options', *NO_VALIDATION.split(), *options)
+            assert call_tool(repo / 'tools/train.py', *words) is None
+        torch.set_num_threads(threads)
+
+    return train_here
+
+
+@pytest.fixture(scope='module')
+def trained(start, train, config, tmp_path_factory):
+    """The last checkpoints of an unbroken run and of a resumed one.
+
+    The broken run is a process, killed after a checkpoint.
+    """
+    folder = tmp_path_factory.mktemp('epochs')
+    whole, broken = folder / 'whole', folder / 'broken'
+    options = [f'train_cfg.max_epochs={EPOCHS}']
+    killed = start(
+        f'python tools/train.py {config} --work-dir {broken} '
+        f'--cfg-options {NO_VALIDATION}',
+        *options,
     )
+    # Written after the first checkpoint.
+    deadline = time.monotonic() + 300
+    while not (broken / 'last_checkpoint').exists():
+        assert killed.poll() is None, killed.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    assert not (broken / LAST).exists()
+    train(config, whole, options=options)
+    train(config, broken, '--resume', options=options)
+    logs = [path.read_text() for path in broken.glob('*/*.log')]
+    assert sum('resumed epoch' in log for log in logs) == 1
+    return [work_dir / LAST for work_dir in (whole, broken)]
 
 
 def assert_same(whole, broken):
@@ -92,19 +99,25 @@ def test_resumed_run_has_the_weights_of_an_unbroken_one(trained):
     assert_same(*trained)
 
 
-def test_resumed_run_of_iterations_too(start, config, tmp_path):
-    """In mixed precision where the machine has it, accumulating gradients."""
+@pytest.mark.slow
+def test_resumed_run_of_iterations_too(train, config, tmp_path):
+    """In mixed precision where the machine has it, accumulating gradients.
+
+    It resumes in the middle of a pass over the data.
+    """
     path = tmp_path / 'iterations.py'
     path.write_text(ITERATIONS.format(config=config))
-    fast = '' if bfloat16.bfloat16_problem() else '--amp '
-    words = f'{path} {fast}--channels-last'
-    accumulate = 'optim_wrapper.accumulative_counts=2'
-    whole, broken = train_twice(
-        start, words, tmp_path, 'iter_24.pth', accumulate
-    )
-    assert_same(whole, broken)
-    (log,) = whole.parent.glob('*/*.log')
-    assert log.read_text().count('training in bfloat16') == bool(fast)
+    fast = [] if bfloat16.bfloat16_problem() else ['--amp']
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    train(path, whole, '--channels-last', *fast)
+    broken.mkdir()
+    shutil.copy(whole / 'iter_6.pth', broken)
+    train(path, broken, '--channels-last', *fast, '--resume')
+    assert_same(whole / 'iter_16.pth', broken / 'iter_16.pth')
+    for folder in (whole, broken):
+        (log,) = (path.read_text() for path in folder.glob('*/*.log'))
+        assert log.count('training in bfloat16') == len(fast)
+        assert ('resumed epoch' in log) == (folder == broken)
 
 
 def test_metrics_are_printed_and_written(trained, run, config, tmp_path):
@@ -230,8 +243,18 @@ def test_corrupt_image_in_one_of_two_processes(run, config, corrupt, tmp_path):
     assert_one_message(output, str(image))
 
 
-def test_error_of_both_processes(run):
-    status, output = run('bash tools/dist_test.sh none.py a.pth 2')
+def test_error_of_both_processes(run, tmp_path):
+    """A tool that imports nothing else starts at once."""
+    tool = tmp_path / 'tool.py'
+    tool.write_text(
+        'from mmdet_owp import cli, errors\n'
+        'with cli.report_errors():\n'
+        "    raise errors.UserError('none.py: no such file')\n"
+    )
+    status, output = run(
+        'python -m mmdet_owp.engine.torchrun --standalone --nproc_per_node 2',
+        tool,
+    )
     assert status == 1
     assert_one_message(output, 'none.py')
 
