@@ -196,6 +196,7 @@ _BEYOND = (
     Row('border', 'fcos_iou_cs_is_border', {}),
     Row('presence', 'fcos_iou_presence', {}),
     Row('presence + border', 'fcos_iou_presence_border', {}),
+    Row('presence + border, from stride 4', 'fcos_iou_presence_border_p2', {}),
     Row('ceiling: trained with novel boxes', 'fcos_iou_cs_is_oracle', {}),
 )
 _DIFFERENCES = (
@@ -209,7 +210,10 @@ _DIFFERENCES = (
     ('OWP-aware: logits * IoU-CS-IS (joint)', 'OWP-aware: joint + unknown'),
     *(
         (first, second)
-        for second in ('border', 'presence', 'presence + border')
+        for second in (
+            'border', 'presence', 'presence + border',
+            'presence + border, from stride 4',
+        )
         for first in (
             'OWP: IoU-CS-IS', 'Baseline: logits * centerness',
             'class-agnostic Faster R-CNN',

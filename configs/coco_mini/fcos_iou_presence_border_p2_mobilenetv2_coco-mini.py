@@ -1,0 +1,13 @@
+# Beyond the paper: refined boxes, the cue presence, and a level of stride 4.
+_base_ = [
+    '../_base_/models/owp_fcos_mobilenetv2_fpn.py',
+    '../_base_/datasets/coco_mini.py',
+    '../_base_/schedules/schedule_epochs.py',
+    '../_base_/methods.py',
+]
+
+model = dict(
+    backbone=_base_.p2_backbone,
+    neck=_base_.p2_neck,
+    bbox_head=dict(**_base_.presence_border, **_base_.p2_head),
+)
