@@ -7,7 +7,5 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=_base_.p2_backbone,
-    neck=_base_.p2_neck,
-    bbox_head=dict(**_base_.presence_border, **_base_.p2_head),
+    **_base_.p2, bbox_head=dict(**_base_.presence_border, **_base_.p2_head)
 )

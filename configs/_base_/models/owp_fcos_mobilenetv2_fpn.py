@@ -7,10 +7,11 @@ model = dict(
     # strides. Without, one of nine short trainings kept all boxes empty.
     bbox_head=dict(in_channels=64, feat_channels=64, init_reg_bias=2),
 )
-# model.backbone, model.neck and model.bbox_head: one more level, of stride 4,
-# for small objects.
-p2_backbone = dict(out_indices=(1, 2, 4, 6))
-p2_neck = dict(in_channels=[24, 32, 96, 320], num_outs=6)
+# model and model.bbox_head: one more level, of stride 4, for small objects.
+p2 = dict(
+    backbone=dict(out_indices=(1, 2, 4, 6)),
+    neck=dict(in_channels=[24, 32, 96, 320], num_outs=6),
+)
 p2_head = dict(
     strides=[4, 8, 16, 32, 64, 128],
     regress_ranges=(
