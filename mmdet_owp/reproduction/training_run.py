@@ -121,11 +121,13 @@ class TrainingRun:
         self.flags, self.tests = list(flags), {'test': Test()}
         self.followers: list[TrainingRun] = []
         plain = Config.fromfile(config, import_custom_modules=False)
-        usual = _pretrained(plain.model.to_dict())
+        usual = _checkpoints(plain.model.to_dict())
         plain.merge_from_dict(_parse(settings))
-        weights = _pretrained(plain.model.to_dict())
+        given = _checkpoints(plain.model.to_dict())
+        self.weights: list[str] = []
         # Those of the config may be a file here and a download elsewhere.
-        self.weights = [] if weights == usual else weights
+        if given != usual and _file_names(given) != _file_names(usual):
+            self.weights = _file_names(given)
         entries = plain.to_dict().items()
         results_from = {k: v for k, v in entries if k in _RESULTS_FROM}
         # As JSON stores it: without tuples.
@@ -453,20 +455,29 @@ def _count_images(ann_file: str, partition: str, split: str) -> int | None:
     return len(images)
 
 
-def _pretrained(settings: Any) -> list[str]:
-    """Return the names of the files of weights that a model starts from."""
+def _checkpoints(settings: Any) -> list[str]:
+    """Return the weights that a model starts from, as its settings say."""
     if isinstance(settings, list):
         settings = dict(enumerate(settings))
     if not isinstance(settings, dict):
         return []
-    names = []
+    found = []
     for key, value in settings.items():
         if key == 'checkpoint' and isinstance(value, str):
-            if value.startswith((*ZOOS, *TORCHVISION)):
-                value = zoo_address(value)
-            names.append(osp.basename(value))
+            found.append(value)
         else:
-            names += _pretrained(value)
+            found += _checkpoints(value)
+    return found
+
+
+def _file_names(checkpoints: Sequence[str]) -> list[str]:
+    """Return the names of the files, of a zoo's model where it is known."""
+    names = []
+    for checkpoint in checkpoints:
+        with contextlib.suppress(UserError):  # torchvision may be missing
+            if checkpoint.startswith((*ZOOS, *TORCHVISION)):
+                checkpoint = zoo_address(checkpoint)
+        names.append(osp.basename(checkpoint))
     return names
 
 

@@ -171,6 +171,19 @@ def test_other_weights_are_other_settings(
     assert plan('owp/fcos_iou_coco', *options, run_file=file).note == ''
 
 
+@pytest.mark.parametrize(
+    'checkpoint, names', [('', []), ('/data/other.pth', ['other.pth'])]
+)
+def test_weights_of_torchvision_without_it(
+    plan, monkeypatch, checkpoint, names
+):
+    """Planning does not look them up; a file may stand in for them."""
+    monkeypatch.setitem(sys.modules, 'torchvision', None)
+    options = [f'model.backbone.init_cfg.checkpoint={checkpoint}']
+    run = plan('oln/oln_box_coco', *(options if checkpoint else []))
+    assert run.weights == names
+
+
 def test_bad_cfg_options(plan):
     with pytest.raises(UserError, match='lr: must be KEY=VALUE'):
         plan('shapes/fcos_iou_cs_is_shapes', 'lr')
