@@ -327,7 +327,7 @@ class ProposalInferencer(DetInferencer):
                 read as needed, in a thread and a few images ahead.
             batch_size (int): number of images that are read and, if their
                 sizes are the same, predicted at once. Predictions do not
-                depend on it. With 1 none waits for the next image.
+                depend on it. With 1, no prediction waits for the next image.
 
         Yields:
             DetDataSample: on the CPU, with ``proposals`` (``bboxes`` as (x1,

@@ -147,7 +147,9 @@ def test_machine_is_shared_out(monkeypatch):
         dict(CUDA_VISIBLE_DEVICES='4,5'),
         dict(CUDA_VISIBLE_DEVICES='6,7'),
     ]
-    monkeypatch.setattr('os.sched_getaffinity', lambda pid: range(8))
+    monkeypatch.setattr(
+        'os.sched_getaffinity', lambda pid: range(8), raising=False
+    )
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     threads = [slot['OMP_NUM_THREADS'] for slot in share_devices(0, 2)]
     assert threads == ['4', '4']

@@ -49,12 +49,14 @@ def train(repo, call_tool, shapes_dir):
     def train_here(config, work_dir, *words, options=()):
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv('SHAPES', str(shapes_dir))
-            words = (config, '--work-dir', work_dir, *words)
-            words = (*words, '--cfg-options', *NO_VALIDATION.split(), *options)
-            assert call_tool(repo / 'tools/train.py', *words) is None
-        torch.set_num_threads(threads)
+        words = (config, '--work-dir', work_dir, *words)
+        words = (*words, '--cfg-options', *NO_VALIDATION.split(), *options)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv('SHAPES', str(shapes_dir))
+                assert call_tool(repo / 'tools/train.py', *words) is None
+        finally:
+            torch.set_num_threads(threads)
 
     return train_here
 
