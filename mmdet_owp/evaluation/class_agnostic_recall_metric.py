@@ -125,9 +125,9 @@ class ClassAgnosticRecallMetric(SplitMetric):
             self.results.append(
                 dict(
                     img_id=sample['img_id'],
-                    # Single precision: numpy has no bfloat16.
-                    bboxes=proposals['bboxes'].float().cpu().numpy(),
-                    scores=proposals['scores'].float().cpu().numpy(),
+                    # Double precision: exact, and numpy has no bfloat16.
+                    bboxes=proposals['bboxes'].cpu().double().numpy(),
+                    scores=proposals['scores'].cpu().double().numpy(),
                 )
             )
 

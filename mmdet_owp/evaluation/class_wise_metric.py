@@ -72,9 +72,9 @@ class ClassWiseMetric(SplitMetric):
         for sample in data_samples:
             found = sample['pred_instances']
             arrays = dict(
-                # Single precision: numpy has no bfloat16.
-                bboxes=found['bboxes'].float().cpu().numpy(),
-                scores=found['scores'].float().cpu().numpy(),
+                # Double precision: exact, and numpy has no bfloat16.
+                bboxes=found['bboxes'].cpu().double().numpy(),
+                scores=found['scores'].cpu().double().numpy(),
                 labels=found['labels'].cpu().numpy(),
             )
             self.results.append(dict(img_id=sample['img_id'], **arrays))
