@@ -23,8 +23,8 @@ param_scheduler = [
     ),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-# optim_wrapper.optimizer: that of Faster R-CNN and OLN, which trains two stages
-# better. Their rate is for batches of 16; short training bears it with 8.
+# optim_wrapper.optimizer: that of Faster R-CNN and OLN, which trains two
+# stages better. The rate is theirs for batches of 16; here a batch is 8.
 sgd = dict(
     _delete_=True, type='SGD', lr=0.02, momentum=0.9, weight_decay=0.0001
 )
