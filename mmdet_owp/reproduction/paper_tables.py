@@ -186,6 +186,7 @@ _BEYOND = (
     Row('Baseline: ranked by centerness alone', 'fcos', {},
         test='test_objectness',
         options=('model.bbox_head.proposal_score=objectness',)),
+    Row('Baseline, from stride 4', 'fcos_p2', {}),
     Row('IoU-CS-IS, candidates: center', 'fcos_iou_cs_is_center', {}),
     Row('IoU-CS-IS, candidates: foreground', 'fcos_iou_cs_is_foreground', {}),
     Row('joint + unknown, areas', 'fcos_iou_cs_is_joint_unknown_area', {}),
@@ -220,6 +221,7 @@ _DIFFERENCES = (
             'OLN 2-RPN for short schedules (ours)',
         )
     ),
+    ('Baseline, from stride 4', 'presence + border, from stride 4'),
     ('OWP: IoU-CS-IS', 'ceiling: trained with novel boxes'),
 )
 TABLES = {
