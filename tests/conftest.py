@@ -65,13 +65,12 @@ def unformatted_configs():
     yapf takes seconds, and a run formats its config five times and more.
     """
     from mmengine.config import config
-    from yapf.yapflib import yapf_api
 
     def leave(text, **_):
         return text, True
 
     # mmengine imports it at the head of the file or where it is called.
-    with mock.patch.object(yapf_api, 'FormatCode', leave):
+    with mock.patch('yapf.yapflib.yapf_api.FormatCode', leave):
         with mock.patch.object(config, 'FormatCode', leave, create=True):
             yield
 

@@ -59,6 +59,7 @@ def assert_same(model, compiled, size):
 def graphs(monkeypatch):
     """Run compiled graphs as they are and collect them."""
     graphs = []
+    torch.compiler.reset()  # of tests that compiled the same functions
 
     def backend(graph, inputs):
         graphs.append(graph)
