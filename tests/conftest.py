@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import runpy
 import signal
@@ -222,6 +223,8 @@ def call_tool():
                 runpy.run_path(str(path), run_name='__main__')
             except SystemExit as exit_:
                 return exit_.code
+            finally:
+                logging.disable(logging.NOTSET)  # some tools are quiet
         return None
 
     return call
