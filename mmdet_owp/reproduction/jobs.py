@@ -196,7 +196,8 @@ class _Queue:
             command = running.commands.pop(0)
             name = Path(command.words[1]).stem
             self.report(job, f'{name}, output in {job.output}')
-            running.process = _start(command, running)
+            with _interrupt_later():
+                running.process = _start(command, running)
             return
         self.running.remove(running)
         self.free_slots.append(running.environment)
@@ -253,6 +254,24 @@ def _signals_interrupt() -> Iterator[None]:
     finally:
         for number, handler in zip(signals, handlers):
             signal.signal(number, handler)
+
+
+@contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Hold interrupts back, so that no process starts without being known."""
+    held: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = [
+        signal.signal(number, lambda number, _: held.append(number))
+        for number in signals
+    ]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, handlers):
+            signal.signal(number, handler)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _end_with_parent(parent: int) -> Callable[[], None] | None:

@@ -124,7 +124,6 @@ def started(tmp_path, repo):
     files = [tmp_path / name / 'pid' for name in 'ab']
     wait_until(lambda: all(file.exists() for file in files))
     inner = [int(file.read_text()) for file in files]
-    time.sleep(0.2)  # until the call, too, knows what it has started
     yield process, inner
     process.kill()
     process.wait()
@@ -168,6 +167,23 @@ def test_signals_stop_everything(started, number, tmp_path):
     # Their folders are free at once.
     run_jobs([shell(tmp_path / 'a', 'touch ran')])
     assert (tmp_path / 'a/ran').exists()
+
+
+@linux
+def test_a_signal_while_a_process_starts_stops_it(tmp_path, monkeypatch):
+    processes = []
+
+    class InterruptedPopen(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            processes.append(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(jobs.subprocess, 'Popen', InterruptedPopen)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([shell(tmp_path / 'job', 'sleep 60')])
+    assert len(processes) == 1
+    assert processes[0].returncode
 
 
 @linux
