@@ -2,21 +2,37 @@
 # validated on those of the COCO subset.
 _base_ = ['./small_images.py', './metrics.py']
 
-image_size = (384, 384)
-resize = dict(type='Resize', scale=image_size, keep_ratio=True)
+resize = dict(type='Resize', scale=(384, 384), keep_ratio=True)
 train_pipeline = [
-    *_base_.train_pipeline[:2],
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
     resize,
-    *_base_.train_pipeline[3:],
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
 ]
-test_pipeline = [_base_.test_pipeline[0], resize, _base_.test_pipeline[2]]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    resize,
+    dict(
+        type='PackDetInputs',
+        meta_keys=(
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+        ),
+    ),
+]
+# tools/test.py --tta: two sizes of each image.
 tta_pipeline = [
-    _base_.tta_pipeline[0],
+    dict(type='LoadImageFromFile'),
     dict(
         type='TestTimeAug',
         transforms=[
             [resize, dict(resize, scale=(576, 576))],
-            *_base_.tta_pipeline[1].transforms[1:],
+            [dict(type='RandomFlip', prob=0.0)],
+            [dict(type='PackDetInputs')],
         ],
     ),
 ]
