@@ -10,20 +10,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    resize,
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-        ),
-    ),
-]
+test_pipeline = [dict(type='LoadImageFromFile'), resize, _base_.pack_unflipped]
 # tools/test.py --tta: two sizes of each image.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
