@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdet_owp.cores import num_cores
 from mmdet_owp.errors import UserError, writing
 from mmdet_owp.recall import paired_interval
 from mmdet_owp.tables import finite
@@ -118,7 +119,7 @@ def machine(gpus: int = 0) -> str:
         text = ''
     found = re.search(r'^model name\s*: *(\S+ \S+)', text, re.MULTILINE)
     family = f' ({found[1]})' if found else ''
-    return f'{os.cpu_count()} CPU cores, {platform.machine()}{family}'
+    return f'{num_cores()} CPU cores, {platform.machine()}{family}'
 
 
 def commit(root: Path) -> str:
