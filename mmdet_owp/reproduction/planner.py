@@ -192,9 +192,9 @@ class Planner:
     def report(self) -> str:
         """Write the report and the files of finished runs; return it."""
         for run in self._planned.values():
-            results = run.run_file and run.results()
-            if results and results != run.on_file():
-                write_run_file(run.run_file, results)
+            finished = run.job.finished and not run.job.refused
+            if run.run_file and finished and not run.on_file():
+                write_run_file(run.run_file, run.results())
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         failures = self.failures.items()

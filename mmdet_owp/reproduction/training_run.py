@@ -331,15 +331,16 @@ class TrainingRun:
 
         Returns:
             dict, optional: the content of a run file (see
-            :mod:`mmdet_owp.reproduction.run_files`); None if the run is not
-            finished or was made with other settings.
+            :mod:`mmdet_owp.reproduction.run_files`), of an unfinished run
+            with the tests on file; None if there is none, or the run was
+            made with other settings.
         """
-        if self.job.refused or not self.job.finished:
+        if self.job.refused:
             return None
-        content = self.on_file()
-        if content:
+        content = self._read_run_file()
+        if not self.job.finished:
             return content
-        content = self._read_run_file() or self._describe_training()
+        content = content or self._describe_training()
         measured = {
             name: self._read_test(name)
             for name in self.tests

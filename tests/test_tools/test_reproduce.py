@@ -303,6 +303,10 @@ def test_results_on_file_count_as_finished(tool, rows, stand_in, tmp_path):
     del stand_in[:]
     assert tool(*words, '--rows', 'fcos_iou_cs_is')[0] is None
     assert not stand_in
+    # A report has its results nevertheless.
+    report = tmp_path / 'page.md'
+    assert tool(*words, '--report', report)[0] is None
+    assert report.read_text().count('/ 50.0 /') == 1
     before = file.read_text()
     assert tool(*words)[0] is None
     tools = [Path(command[1]).stem for command in stand_in]
@@ -312,9 +316,11 @@ def test_results_on_file_count_as_finished(tool, rows, stand_in, tmp_path):
     # Once all results are on file, nothing is trained again.
     shutil.rmtree(tmp_path / 'work')
     del stand_in[:]
-    report = tmp_path / 'page.md'
     assert tool(*words, '--report', report)[0] is None
     assert tool(*words)[0] is None and not stand_in
+    assert report.read_text().count('/ 50.0 /') == 2
+    # A test that one run lacks does not hide its others.
+    assert tool(*words, '--tta', '--report', report)[0] is None
     assert report.read_text().count('/ 50.0 /') == 2
     status, output = tool(*words[:-1], '--dry-run')
     assert status is None
