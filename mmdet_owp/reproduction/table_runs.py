@@ -15,6 +15,9 @@ from mmdet_owp.reproduction.training_run import TrainingRun
 from mmdet_owp.tables import markdown_table, percent
 from mmdet_owp.visualization.comparison import Cell, Comparison
 
+# Heading and suffix of the names of tests.
+_VIEWS = (('One view', ''), ('Several views', '_tta'))
+
 
 class TableRuns(Planner):
     """The runs of one table.
@@ -140,7 +143,7 @@ class TableRuns(Planner):
             'Percent, mean ± standard deviation over the seeds; AR_s, AR_m '
             'and AR_l are those of small, medium and large objects.\n'
         )
-        for heading, suffix in (('One view', ''), ('Several views', '_tta')):
+        for views, suffix in _VIEWS:
             rows = []
             for label, runs in results.items():
                 test = tests[label] + suffix
@@ -158,46 +161,40 @@ class TableRuns(Planner):
             if rows:
                 columns = ['', *titles, 'ms/image training', 'ms/image test']
                 table = markdown_table([*columns, 'seeds'], rows)
-                text += f'\n### {heading}\n\n{table}\n'
+                text += f'\n### {views}\n\n{table}\n'
         return text
 
     def _differences(
         self, results: dict[str, list[dict]], tests: dict[str, str]
     ) -> str:
-        """Return the table of differences between rows."""
-        rows = []
-        for pair in self.table.differences:
-            cells = []
-            for k in (10, 100):
-                sides = [
-                    [
-                        hits
-                        for run in results.get(label, ())
-                        if (hits := self._novel_hits(run, tests[label]))
-                    ]
-                    for label in pair
-                ]
-                first, second = sides
-                found = first and second and interval(first, second, k)
-                if found:
-                    value, low, high = (100 * x for x in found)
-                    cells.append(f'{value:+.1f} [{low:+.1f}, {high:+.1f}]')
-            if cells:
-                rows.append([f'{pair[1]} − {pair[0]}', *cells])
-        if not rows:
-            return ''
+        """Return the tables of differences between rows."""
+        text = ''
+        for views, suffix in _VIEWS:
+            hits = {
+                label: self._novel_hits(runs, tests[label] + suffix)
+                for label, runs in results.items()
+            }
+            rows = []
+            for first, second in self.table.differences:
+                if hits.get(first) and hits.get(second):
+                    sides = hits[first], hits[second]
+                    cells = [_difference(*sides, k) for k in (10, 100)]
+                    rows.append([f'{second} − {first}', *cells])
+            if rows:
+                titles = [f'novel AR@{k} (drop-base)' for k in (10, 100)]
+                table = markdown_table(['', *titles], rows)
+                text += f'\n{views}:\n\n{table}\n'
         note = (
             'With the 95% interval of a paired bootstrap over the test '
             'images; it does not contain the spread over training seeds.'
         )
-        titles = ['', 'novel AR@10 (drop-base)', 'novel AR@100 (drop-base)']
-        table = markdown_table(titles, rows)
-        return f'\n### Differences\n\n{note}\n\n{table}\n'
+        return f'\n### Differences\n\n{note}\n{text}' if text else ''
 
-    def _novel_hits(self, run: dict, test: str) -> dict | None:
-        """Return the hits of a run on novel objects, if it has them."""
-        hits = run['tests'].get(test, {}).get('hits', {})
-        return hits.get(f'{self.data.prefix}novel')
+    def _novel_hits(self, runs: list[dict], test: str) -> list[dict]:
+        """Return the hits on novel objects of those runs that have them."""
+        name = f'{self.data.prefix}novel'
+        found = [run['tests'].get(test, {}).get('hits', {}) for run in runs]
+        return [hits[name] for hits in found if name in hits]
 
     def missing_configs(self) -> list[str]:
         """Describe the rows that have no config on these data."""
@@ -213,6 +210,15 @@ def _values(runs: list[dict], test: str, metric: str) -> list[float]:
     found = [r['tests'].get(test, {}).get('metrics', {}) for r in runs]
     values = (metrics.get(metric) for metrics in found)
     return [v for v in values if v is not None and not math.isnan(v)]
+
+
+def _difference(first: list[dict], second: list[dict], k: int) -> str:
+    """Format the difference in AR@k between the hits of two rows."""
+    found = interval(first, second, k)
+    if not found:
+        return '-'
+    value, low, high = (100 * x for x in found)
+    return f'{value:+.1f} [{low:+.1f}, {high:+.1f}]'
 
 
 def _milliseconds(seconds: list[float | None]) -> str:
