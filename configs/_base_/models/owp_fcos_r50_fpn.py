@@ -64,3 +64,16 @@ model = dict(
         ),
     ),
 )
+# model and model.bbox_head: one more level, of stride 4, for small objects.
+p2 = dict(neck=dict(start_level=0, num_outs=6))
+p2_head = dict(
+    strides=[4, 8, 16, 32, 64, 128],
+    regress_ranges=(
+        (-1, 32),
+        (32, 64),
+        (64, 128),
+        (128, 256),
+        (256, 512),
+        (512, 1e8),
+    ),
+)
