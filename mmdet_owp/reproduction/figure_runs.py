@@ -78,7 +78,7 @@ class FigureRuns(Planner):
         return self.plan(method, start, settings, suffix)
 
     def write(self) -> str:
-        """Draw the finished runs and return their table in Markdown.
+        """Draw the results so far and return their table in Markdown.
 
         Raises:
             UserError: if no test has one of the metrics.

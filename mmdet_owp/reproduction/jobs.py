@@ -106,8 +106,8 @@ def run_jobs(
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGHUP, once all processes
             are stopped.
     """
-    with _signals_interrupt():
-        _Queue(jobs, slots, on_finished, on_failed).run()
+    with _Interrupts() as interrupts:
+        _Queue(jobs, slots, on_finished, on_failed, interrupts).run()
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def exit_on_interrupt() -> Iterator[None]:
 class _Queue:
     """The state of :func:`run_jobs`."""
 
-    def __init__(self, jobs, slots, on_finished, on_failed):
+    def __init__(self, jobs, slots, on_finished, on_failed, interrupts):
         self.start_time = time.monotonic()
         self.waiting = list(jobs)
         self.free_slots = list(slots)
@@ -132,6 +132,7 @@ class _Queue:
         self.locked: set[Job] = set()  # reported as locked elsewhere
         self.on_finished = on_finished
         self.on_failed = on_failed
+        self.interrupts = interrupts
 
     def report(self, job: Job, event: str) -> None:
         """Print an event with the time since the start."""
@@ -196,7 +197,8 @@ class _Queue:
             command = running.commands.pop(0)
             name = Path(command.words[1]).stem
             self.report(job, f'{name}, output in {job.output}')
-            with _interrupt_later():
+            # Otherwise a process might start without being known.
+            with self.interrupts.held():
                 running.process = _start(command, running)
             return
         self.running.remove(running)
@@ -240,38 +242,39 @@ def _start(command: Command, running: _RunningJob) -> subprocess.Popen:
         )
 
 
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C."""
+class _Interrupts:
+    """Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt in its context."""
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self.is_holding = self.has_come = False
 
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    handlers = [signal.signal(number, interrupt) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, handlers):
-            signal.signal(number, handler)
+    def __enter__(self) -> _Interrupts:
+        numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+        self.before = {n: signal.getsignal(n) for n in numbers}
+        for number in numbers:
+            signal.signal(number, self._on_signal)
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            # None: it was not set from Python.
+            signal.signal(number, handler or signal.SIG_DFL)
 
-@contextmanager
-def _interrupt_later() -> Iterator[None]:
-    """Hold interrupts back, so that no process starts without being known."""
-    held: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handlers = [
-        signal.signal(number, lambda number, _: held.append(number))
-        for number in signals
-    ]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, handlers):
-            signal.signal(number, handler)
-    if held:
-        raise KeyboardInterrupt
+    def _on_signal(self, *_: object) -> None:
+        if not self.is_holding:
+            raise KeyboardInterrupt
+        self.has_come = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold them back until the end of this context."""
+        self.is_holding = True
+        try:
+            yield
+        finally:
+            self.is_holding = False
+            if self.has_come:
+                raise KeyboardInterrupt
 
 
 def _end_with_parent(parent: int) -> Callable[[], None] | None:

@@ -119,7 +119,9 @@ def machine(gpus: int = 0) -> str:
         text = ''
     found = re.search(r'^model name\s*: *(\S+ \S+)', text, re.MULTILINE)
     family = f' ({found[1]})' if found else ''
-    return f'{num_cores()} CPU cores, {platform.machine()}{family}'
+    cores = num_cores()
+    name = 'CPU core' if cores == 1 else 'CPU cores'
+    return f'{cores} {name}, {platform.machine()}{family}'
 
 
 def commit(root: Path) -> str:

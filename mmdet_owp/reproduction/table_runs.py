@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class TableRuns(Planner):
         root (Path): see :class:`Planner`.
         work_dir (Path): see :class:`Planner`.
         methods (Sequence[str]): of the rows to run; by default all. The
-            table has all rows that are finished.
+            table has the results of all rows.
         **options: see :class:`Planner`.
 
     Attributes:
@@ -82,7 +82,11 @@ class TableRuns(Planner):
     def write(self) -> str:
         """Write the table so far; return its Markdown."""
         results = {
-            row.label: [r for run in runs if (r := run.results())]
+            row.label: {
+                seed: found
+                for seed, run in zip(self.seeds, runs)
+                if (found := run.results())
+            }
             for row, runs in self.rows
         }
         tests = {row.label: row.test for row, _ in self.rows}
@@ -97,11 +101,11 @@ class TableRuns(Planner):
         comparison.draw(self.folder / 'table.png')
         return text
 
-    def compare(self, results: dict[str, list[dict]]) -> Comparison:
+    def compare(self, results: dict[str, dict[int, dict]]) -> Comparison:
         """Compare what was measured so far with the paper's numbers.
 
         Args:
-            results (dict[str, list[dict]]): of the finished runs, by label.
+            results (dict[str, dict[int, dict]]): of runs, by label and seed.
         """
         rows = {
             row.label: [
@@ -110,7 +114,7 @@ class TableRuns(Planner):
                     [
                         100 * value
                         for value in _values(
-                            results[row.label],
+                            results[row.label].values(),
                             row.test,
                             self.data.metric(metric),
                         )
@@ -120,9 +124,10 @@ class TableRuns(Planner):
             ]
             for row in self.table.rows
         }
+        seeds = sorted({seed for runs in results.values() for seed in runs})
         note = (
             f'Paper: {self.table.data}; measured: {self.data.on}, '
-            f'training seeds {", ".join(map(str, self.seeds))}.'
+            f'training seeds {", ".join(map(str, seeds or self.seeds))}.'
         )
         if self.table.data != self.data.on:
             note += ' These are other data: the numbers cannot be compared.'
@@ -134,7 +139,7 @@ class TableRuns(Planner):
         )
 
     def _details(
-        self, results: dict[str, list[dict]], tests: dict[str, str]
+        self, results: dict[str, dict[int, dict]], tests: dict[str, str]
     ) -> str:
         """Return the tables of all rows, single-scale and of several views."""
         titles = [self.data.title(metric) for metric in DETAILS]
@@ -145,8 +150,8 @@ class TableRuns(Planner):
         )
         for views, suffix in _VIEWS:
             rows = []
-            for label, runs in results.items():
-                test = tests[label] + suffix
+            for label, by_seed in results.items():
+                runs, test = by_seed.values(), tests[label] + suffix
                 tested = [r['tests'][test] for r in runs if test in r['tests']]
                 if not tested:
                     continue
@@ -165,7 +170,7 @@ class TableRuns(Planner):
         return text
 
     def _differences(
-        self, results: dict[str, list[dict]], tests: dict[str, str]
+        self, results: dict[str, dict[int, dict]], tests: dict[str, str]
     ) -> str:
         """Return the tables of differences between rows."""
         text = ''
@@ -176,25 +181,32 @@ class TableRuns(Planner):
             }
             rows = []
             for first, second in self.table.differences:
-                if hits.get(first) and hits.get(second):
-                    sides = hits[first], hits[second]
-                    cells = [_difference(*sides, k) for k in (10, 100)]
-                    rows.append([f'{second} − {first}', *cells])
+                pair = hits.get(first, {}), hits.get(second, {})
+                seeds = sorted(pair[0].keys() & pair[1].keys())
+                cells = [_difference(*pair, seeds, k) for k in (10, 100)]
+                if all(cells):
+                    rows.append(
+                        [f'{second} − {first}', *cells, str(len(seeds))]
+                    )
             if rows:
                 titles = [f'novel AR@{k} (drop-base)' for k in (10, 100)]
-                table = markdown_table(['', *titles], rows)
+                table = markdown_table(['', *titles, 'seeds'], rows)
                 text += f'\n{views}:\n\n{table}\n'
         note = (
-            'With the 95% interval of a paired bootstrap over the test '
-            'images; it does not contain the spread over training seeds.'
+            'Over the seeds that both rows have, with the 95% interval of a '
+            'paired bootstrap over the test images; it does not contain the '
+            'spread over training seeds.'
         )
         return f'\n### Differences\n\n{note}\n{text}' if text else ''
 
-    def _novel_hits(self, runs: list[dict], test: str) -> list[dict]:
-        """Return the hits on novel objects of those runs that have them."""
+    def _novel_hits(self, runs: dict[int, dict], test: str) -> dict[int, dict]:
+        """Return the hits on novel objects of runs that have them."""
         name = f'{self.data.prefix}novel'
-        found = [run['tests'].get(test, {}).get('hits', {}) for run in runs]
-        return [hits[name] for hits in found if name in hits]
+        return {
+            seed: hits[name]
+            for seed, run in runs.items()
+            if name in (hits := run['tests'].get(test, {}).get('hits', {}))
+        }
 
     def missing_configs(self) -> list[str]:
         """Describe the rows that have no config on these data."""
@@ -205,18 +217,25 @@ class TableRuns(Planner):
         ]
 
 
-def _values(runs: list[dict], test: str, metric: str) -> list[float]:
+def _values(runs: Iterable[dict], test: str, metric: str) -> list[float]:
     """Return a metric of those runs that have it."""
     found = [r['tests'].get(test, {}).get('metrics', {}) for r in runs]
     values = (metrics.get(metric) for metrics in found)
     return [v for v in values if v is not None and not math.isnan(v)]
 
 
-def _difference(first: list[dict], second: list[dict], k: int) -> str:
-    """Format the difference in AR@k between the hits of two rows."""
-    found = interval(first, second, k)
+def _difference(
+    first: dict[int, dict],
+    second: dict[int, dict],
+    seeds: Sequence[int],
+    k: int,
+) -> str:
+    """Format the difference in AR@k of two rows; empty if there is none."""
+    found = seeds and interval(
+        [first[seed] for seed in seeds], [second[seed] for seed in seeds], k
+    )
     if not found:
-        return '-'
+        return ''
     value, low, high = (100 * x for x in found)
     return f'{value:+.1f} [{low:+.1f}, {high:+.1f}]'
 

@@ -331,9 +331,9 @@ class TrainingRun:
 
         Returns:
             dict, optional: the content of a run file (see
-            :mod:`mmdet_owp.reproduction.run_files`), of an unfinished run
-            with the tests on file; None if there is none, or the run was
-            made with other settings.
+            :mod:`mmdet_owp.reproduction.run_files`); of an unfinished run
+            what is on file. None if nothing is, or the work folder has
+            other settings.
         """
         if self.job.refused:
             return None

@@ -320,8 +320,11 @@ def test_results_on_file_count_as_finished(tool, rows, stand_in, tmp_path):
     assert tool(*words)[0] is None and not stand_in
     assert report.read_text().count('/ 50.0 /') == 2
     # A test that one run lacks does not hide its others.
+    lacking = file.with_name('fcos_iou_cs_is_finetune_shapes_seed0.json')
+    content = lacking.read_text()
     assert tool(*words, '--tta', '--report', report)[0] is None
     assert report.read_text().count('/ 50.0 /') == 2
+    assert lacking.read_text() == content
     status, output = tool(*words[:-1], '--dry-run')
     assert status is None
     assert 'finetune_shapes_seed0.json was made with other settings' in output
@@ -351,6 +354,22 @@ def test_row_of_another_test(tool, rows, stand_in, tmp_path, cells):
     (difference,) = (x for x in details.split('\n') if f'− {first}' in x)
     # The same hits: no difference in any draw.
     assert '+0.0 [+0.0, +0.0]' in difference
+    assert difference.endswith('| 1     |')
+
+    # Rows are compared by the tests and seeds that both have.
+    words = '--table 1 --data shapes --gpus 0 --tta --rows fcos_iou_cs_is'
+    status, _ = tool(*words.split(), '--seeds', 0, 1)
+    assert status is None
+    report = tmp_path / 'page.md'
+    status, _ = tool(*words.split(), '--seeds', 0, 1, '--report', report)
+    text = report.read_text()
+    assert status is None and 'training seeds 0, 1.' in text
+    one, several = text.split('### Several views')
+    assert f'| {first}' in one and f'| {first}' not in several.split('###')[0]
+    differences = [x for x in several.split('\n') if '−' in x]
+    assert len(differences) == 2
+    assert all(x.endswith('| 1     |') for x in differences)
+    assert 'One view:' in several and 'Several views:' not in several
 
 
 def test_unknown_rows(tool):
