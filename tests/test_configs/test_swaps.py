@@ -174,9 +174,10 @@ def test_docs_swap_a_backbone(shapes_dir, tmp_path, monkeypatch):
     assert 0 <= metrics['novel_exclude-base/AR@100'] <= 1
 
 
-def test_docs_add_a_level_of_stride_4(tmp_path):
+def test_level_of_stride_4():
     """A small box trains it."""
-    config = example('docs/beyond.md', 'strides=[4', tmp_path)
+    name = 'configs/owp/fcos_iou_presence_border_p2_coco.py'
+    config = Config.fromfile(REPO / name)
     assert config.model.neck.num_outs == len(config.model.bbox_head.strides)
     settings = dict(in_channels=8, feat_channels=64, stacked_convs=1)
     config.model.bbox_head.update(settings)
