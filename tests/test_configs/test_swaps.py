@@ -174,10 +174,9 @@ def test_docs_swap_a_backbone(shapes_dir, tmp_path, monkeypatch):
     assert 0 <= metrics['novel_exclude-base/AR@100'] <= 1
 
 
-def test_level_of_stride_4():
+def test_docs_add_a_level_of_stride_4(tmp_path):
     """A small box trains it."""
-    name = 'configs/owp/fcos_iou_presence_border_p2_coco.py'
-    config = Config.fromfile(REPO / name)
+    config = example('docs/beyond.md', '_base_.p2', tmp_path)
     assert config.model.neck.num_outs == len(config.model.bbox_head.strides)
     settings = dict(in_channels=8, feat_channels=64, stacked_convs=1)
     config.model.bbox_head.update(settings)

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 import mmdet_owp.register  # noqa: F401
 from mmdet_owp.errors import UserError
-from mmdet_owp.reproduction.run_files import portable
+from mmdet_owp.reproduction.run_files import machine, portable
 from mmdet_owp.reproduction.training_run import TrainingRun, measured_step_time
 
 
@@ -216,3 +216,10 @@ def test_time_and_progress_of_a_log(plan, write_log):
     assert run.progress() == 'iteration 6 of 12, 6 min left'
     (run.folder / 'last_checkpoint').write_text('epoch_3.pth')
     assert run.progress() == 'testing'
+
+
+def test_machine_has_the_cores_that_the_process_may_use(monkeypatch):
+    name = 'mmdet_owp.reproduction.run_files.num_cores'
+    for number, text in (1, '1 CPU core, '), (3, '3 CPU cores, '):
+        monkeypatch.setattr(name, lambda number=number: number)
+        assert machine().startswith(text)
