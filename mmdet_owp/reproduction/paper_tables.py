@@ -202,13 +202,27 @@ _BEYOND = (
 )
 _DIFFERENCES = (
     ('OWP: centerness', 'OWP: IoU'),
+    ('OWP: centerness', 'OWP: sqrt(centerness * IoU)'),
+    ('OWP: IoU', 'OWP: sqrt(centerness * IoU)'),
+    ('OWP: IoU', 'OWP: IoU all sampling (Appendix B)'),
     ('OWP: IoU', 'OWP: IoU-CS-IS'),
+    ('IoU-CS-IS, candidates: center', 'OWP: IoU-CS-IS'),
+    ('IoU-CS-IS, candidates: foreground', 'OWP: IoU-CS-IS'),
+    ('OWP: IoU-CS-IS', 'OWP: conditional IoU-CS-IS'),
     ('Baseline: logits * centerness', 'OWP: IoU-CS-IS'),
     ('Baseline: ranked by centerness alone', 'OWP: IoU-CS-IS'),
     ('OLN 2-RPN', 'OWP: IoU-CS-IS'),
     ('OLN 2-RPN for short schedules (ours)', 'OWP: IoU-CS-IS'),
+    ('OLN 2-RPN', 'OLN 2-RPN for short schedules (ours)'),
+    ('OWP: IoU-CS-IS', 'OWP-aware: logits * IoU-CS-IS (finetune)'),
     ('OWP: IoU-CS-IS', 'OWP-aware: logits * IoU-CS-IS (joint)'),
-    ('OWP-aware: logits * IoU-CS-IS (joint)', 'OWP-aware: joint + unknown'),
+    *(
+        ('OWP-aware: logits * IoU-CS-IS (joint)', second)
+        for second in (
+            'OWP-aware: joint + unknown', 'joint + unknown, areas',
+            'joint + unknown, areas after NMS',
+        )
+    ),
     *(
         (first, second)
         for second in (

@@ -97,3 +97,11 @@ def test_names_on_other_data():
     for columns, number in (('recipes', 3), ('lvis-id', 4)):
         shown = {title.partition(';')[0] for title in COLUMNS[columns]}
         assert shown <= set(map(DATA['lvis'].title, TABLES[number].metrics))
+
+
+@pytest.mark.parametrize('number', TABLES)
+def test_differences_are_between_rows(number):
+    """A label that is no row's would drop its line without a word."""
+    table = TABLES[number]
+    labels = {row.label for row in (*table.rows, *table.beyond)}
+    assert labels.issuperset(sum(table.differences, ()))
