@@ -81,7 +81,7 @@ def test_weights_are_packed_and_not_ignored(repo):
     config.read(repo / 'setup.cfg')
     data = config['options.package_data']['mmdet_owp'].split()
     assert 'weights/*' in data
-    path = 'mmdet_owp/weights/fcos_iou_presence_border_mobilenetv2.pth'
+    path = 'mmdet_owp/weights/fcos_iou_presence_border_p2_mobilenetv2.pth'
     command = ['git', 'check-ignore', '--quiet', path]
     done = subprocess.run(command, cwd=repo, capture_output=True)
     assert done.returncode != 0  # 0: ignored

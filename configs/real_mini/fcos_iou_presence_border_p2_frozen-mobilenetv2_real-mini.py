@@ -8,7 +8,6 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(**_base_.frozen_backbone, **_base_.p2['backbone']),
-    neck=_base_.p2['neck'],
+    **_base_.p2_frozen,
     bbox_head=dict(**_base_.presence_border, **_base_.p2_head),
 )

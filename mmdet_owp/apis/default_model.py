@@ -9,7 +9,7 @@ from mmdet_owp.errors import UserError
 _STEM = (
     Path(__file__).resolve().parents[1]
     / 'weights'
-    / 'fcos_iou_presence_border_mobilenetv2'
+    / 'fcos_iou_presence_border_p2_mobilenetv2'
 )
 
 

@@ -12,3 +12,4 @@ p2 = dict(
     backbone=dict(out_indices=(1, 2, 4, 6)),
     neck=dict(in_channels=[24, 32, 96, 320], num_outs=6),
 )
+p2_frozen = dict(p2, backbone=dict(**p2['backbone'], **_base_.frozen_backbone))

@@ -28,7 +28,7 @@ model = dict(
     backbone=dict(
         frozen_stages=7,
         norm_eval=True,
-        out_indices=(2, 4, 6),
+        out_indices=(1, 2, 4, 6),
         type='MobileNetV2',
     ),
     bbox_head=dict(
@@ -37,6 +37,7 @@ model = dict(
         conv_bias=True,
         feat_channels=64,
         in_channels=64,
+        init_reg_bias=2,
         loss_bbox=dict(loss_weight=1.0, type='GIoULoss'),
         loss_cls=None,
         norm_on_bbox=True,
@@ -44,9 +45,17 @@ model = dict(
         objectness=('iou', 'presence'),
         presence_masking=dict(start_iter=0.05555555555555555, threshold=0.95),
         refine='border',
+        regress_ranges=(
+            (-1, 32),
+            (32, 64),
+            (64, 128),
+            (128, 256),
+            (256, 512),
+            (512, 100000000.0),
+        ),
         sampler=dict(candidates='center+hard', iou_thr=0.3, type='IoUSampler'),
         stacked_convs=4,
-        strides=[8, 16, 32, 64, 128],
+        strides=[4, 8, 16, 32, 64, 128],
         test_cfg=dict(
             max_per_img=100,
             min_bbox_size=0,
@@ -72,8 +81,8 @@ model = dict(
     ),
     neck=dict(
         add_extra_convs='on_output',
-        in_channels=[32, 96, 320],
-        num_outs=5,
+        in_channels=[24, 32, 96, 320],
+        num_outs=6,
         out_channels=64,
         relu_before_extra_convs=True,
         start_level=0,
