@@ -69,8 +69,12 @@ evaluate() {
 }
 
 say 'propose on photographs with the model in the package'
-# The folder's name has the photographs: others are not mixed with them.
-shown=$out/photos_$(printf '%s\n' "${photos[@]}" | cksum | cut -d ' ' -f 1)
+# The folder's name stands for the photographs and the model: the proposals of
+# others are not mixed with them.
+shown=$out/photos_$({
+  printf '%s\n' "${photos[@]}"
+  cksum mmdet_owp/weights/*
+} | cksum | cut -d ' ' -f 1)
 (watch photos "$PYTHON" tools/propose.py "${photos[@]}" --out "$shown") ||
   echo '   not all photographs; going on'
 echo "   drawn: $shown/drawn"
