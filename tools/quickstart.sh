@@ -73,7 +73,7 @@ say 'propose on photographs with the model in the package'
 # others are not mixed with them.
 shown=$out/photos_$({
   printf '%s\n' "${photos[@]}"
-  cksum mmdet_owp/weights/*
+  cksum mmdet_owp/weights/*.py mmdet_owp/weights/*.pth
 } | cksum | cut -d ' ' -f 1)
 (watch photos "$PYTHON" tools/propose.py "${photos[@]}" --out "$shown") ||
   echo '   not all photographs; going on'
