@@ -56,20 +56,6 @@ model = dict(
         sampler=dict(candidates='center+hard', iou_thr=0.3, type='IoUSampler'),
         stacked_convs=4,
         strides=[4, 8, 16, 32, 64, 128],
-        test_cfg=dict(
-            max_per_img=100,
-            min_bbox_size=0,
-            nms=dict(iou_threshold=0.6, split_thr=100000, type='nms'),
-            nms_pre=2000,
-            proposals=dict(
-                max_per_img=1500,
-                min_bbox_size=0,
-                nms=dict(iou_threshold=0.6, split_thr=100000, type='nms'),
-                nms_pre=2000,
-            ),
-            score_thr=0.05,
-        ),
-        train_cfg=None,
         type='OWPFCOSHead',
     ),
     data_preprocessor=dict(

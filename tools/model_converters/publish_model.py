@@ -11,6 +11,7 @@ this machine, as long as the variables that name data folders are not set.
 from __future__ import annotations
 
 import argparse
+import copy
 from pathlib import Path
 
 import torch
@@ -57,7 +58,8 @@ def main() -> None:
         weights = load_checkpoint(args.checkpoint)
         # Nothing is downloaded for weights that the checkpoint has.
         cfg.model.backbone.pop('init_cfg', None)
-        state = load_detector(cfg, args.checkpoint).state_dict()
+        # A copy: building the detector writes test_cfg into its head's config.
+        state = load_detector(copy.deepcopy(cfg), args.checkpoint).state_dict()
         state = {
             name: value.half() if value.is_floating_point() else value
             for name, value in state.items()
